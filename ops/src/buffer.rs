@@ -1,0 +1,262 @@
+//! Images in memory, and the windows through which operations read and write them.
+
+use crate::{Alpha, Depth, Format, OpError, Rect};
+
+/// The pixels of an image, row by row without padding, in the layout its [`Format`] asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pixels {
+    /// [`Format::RGB8`].
+    Rgb8(Vec<[u8; 3]>),
+    /// [`Format::RGBA8`].
+    Rgba8(Vec<[u8; 4]>),
+    /// Any float format.
+    Float(Vec<[f32; 4]>),
+}
+
+/// Pixels with their box and format: `rect.width` × `rect.height` × 3 or 4 channels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    rect: Rect,
+    format: Format,
+    pixels: Pixels,
+}
+
+fn zeroed<T: bytemuck::Zeroable + Clone>(len: u64) -> Result<Vec<T>, OpError> {
+    let bytes = len.saturating_mul(size_of::<T>() as u64);
+    let too_large = || OpError::OutOfMemory { bytes };
+    let len = usize::try_from(len).map_err(|_| too_large())?;
+    let mut pixels = Vec::new();
+    pixels.try_reserve_exact(len).map_err(|_| too_large())?;
+    pixels.resize(len, T::zeroed());
+    Ok(pixels)
+}
+
+impl Image {
+    /// A zeroed image.
+    ///
+    /// # Errors
+    /// [`OpError::OutOfMemory`] when the allocator refuses.
+    pub fn new(rect: Rect, format: Format) -> Result<Self, OpError> {
+        let pixels = match (format.depth, format.alpha) {
+            (Depth::U8, Alpha::None) => Pixels::Rgb8(zeroed(rect.area())?),
+            (Depth::U8, _) => Pixels::Rgba8(zeroed(rect.area())?),
+            (Depth::F32, _) => Pixels::Float(zeroed(rect.area())?),
+        };
+        Ok(Image { rect, format, pixels })
+    }
+
+    /// An image from 8-bit RGB pixels; `pixels.len()` must be `rect.area()`.
+    ///
+    /// # Panics
+    /// When the length is wrong: a fault of the caller, not of the input.
+    pub fn from_rgb8(rect: Rect, pixels: Vec<[u8; 3]>) -> Self {
+        assert_eq!(pixels.len() as u64, rect.area());
+        Image { rect, format: Format::RGB8, pixels: Pixels::Rgb8(pixels) }
+    }
+
+    /// An image from 8-bit straight RGBA pixels. Panics as [`Image::from_rgb8`].
+    pub fn from_rgba8(rect: Rect, pixels: Vec<[u8; 4]>) -> Self {
+        assert_eq!(pixels.len() as u64, rect.area());
+        Image { rect, format: Format::RGBA8, pixels: Pixels::Rgba8(pixels) }
+    }
+
+    /// An image from float pixels in the float format `format`. Panics as [`Image::from_rgb8`].
+    pub fn from_float(rect: Rect, format: Format, pixels: Vec<[f32; 4]>) -> Self {
+        assert_eq!(pixels.len() as u64, rect.area());
+        assert_eq!(format.depth, Depth::F32);
+        Image { rect, format, pixels: Pixels::Float(pixels) }
+    }
+
+    /// The box the pixels cover.
+    pub fn rect(&self) -> Rect {
+        self.rect
+    }
+
+    /// Their format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The pixels, row by row.
+    pub fn pixels(&self) -> &Pixels {
+        &self.pixels
+    }
+
+    /// The same pixels with their corner moved to (x, y).
+    pub fn moved_to(mut self, x: i32, y: i32) -> Self {
+        self.rect.x = x;
+        self.rect.y = y;
+        self
+    }
+
+    /// A window for reading all of it; `bounds` is what the whole input covers, of which this
+    /// image may hold only a part.
+    pub fn view(&self, bounds: Rect) -> View<'_> {
+        View { image: self, bounds }
+    }
+
+    /// Splits the image into tiles of `width` × `height` pixels at most, in reading order, each
+    /// writable on its own thread.
+    pub fn tiles(&mut self, width: u32, height: u32) -> Vec<Tile<'_>> {
+        let (rect, format) = (self.rect, self.format);
+        match &mut self.pixels {
+            Pixels::Rgb8(p) => {
+                split(rect, p, width, height, |rect, rows| Tile { rect, format, rows: Rows::Rgb8(rows) })
+            }
+            Pixels::Rgba8(p) => {
+                split(rect, p, width, height, |rect, rows| Tile { rect, format, rows: Rows::Rgba8(rows) })
+            }
+            Pixels::Float(p) => {
+                split(rect, p, width, height, |rect, rows| Tile { rect, format, rows: Rows::Float(rows) })
+            }
+        }
+    }
+}
+
+fn split<'a, T>(
+    rect: Rect,
+    pixels: &'a mut [T],
+    width: u32,
+    height: u32,
+    make: impl Fn(Rect, Vec<&'a mut [T]>) -> Tile<'a>,
+) -> Vec<Tile<'a>> {
+    if rect.is_empty() {
+        return Vec::new();
+    }
+    let (width, height) = (width.max(1), height.max(1));
+    let mut tiles = Vec::new();
+    for (band, rows) in pixels.chunks_mut(rect.width as usize * height as usize).enumerate() {
+        let band_height = (rows.len() / rect.width as usize) as u32;
+        let columns = rect.width.div_ceil(width);
+        let mut strips: Vec<Vec<&mut [T]>> = (0..columns).map(|_| Vec::new()).collect();
+        for row in rows.chunks_mut(rect.width as usize) {
+            for (strip, part) in strips.iter_mut().zip(row.chunks_mut(width as usize)) {
+                strip.push(part);
+            }
+        }
+        for (column, strip) in strips.into_iter().enumerate() {
+            let x = column as u32 * width;
+            let tile = Rect {
+                x: rect.x + x as i32,
+                y: rect.y + (band as u32 * height) as i32,
+                width: width.min(rect.width - x),
+                height: band_height,
+            };
+            tiles.push(make(tile, strip));
+        }
+    }
+    tiles
+}
+
+/// Read access to an input: the pixels at hand (`rect`) of an input that covers `bounds`.
+///
+/// The caller has made sure that `rect` holds what [`crate::Area::needed`] asked for, cut to
+/// `bounds`. What lies outside `bounds` is the operation's to define (its abyss policy).
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    image: &'a Image,
+    bounds: Rect,
+}
+
+impl<'a> View<'a> {
+    /// The part that is in memory.
+    pub fn rect(&self) -> Rect {
+        self.image.rect
+    }
+
+    /// All that the input covers.
+    pub fn bounds(&self) -> Rect {
+        self.bounds
+    }
+
+    /// The pixels' format.
+    pub fn format(&self) -> Format {
+        self.image.format
+    }
+
+    /// Row `y` of a float image, `rect().width` pixels from `rect().x`.
+    ///
+    /// # Panics
+    /// When the row is not in memory or the format is not float: a fault of the operation.
+    pub fn row(&self, y: i32) -> &'a [[f32; 4]] {
+        let Pixels::Float(pixels) = &self.image.pixels else { panic!("row() of {:?}", self.image.format) };
+        self.row_of(pixels, y)
+    }
+
+    /// Row `y` of an RGB8 image; panics as [`View::row`].
+    pub fn row_rgb8(&self, y: i32) -> &'a [[u8; 3]] {
+        let Pixels::Rgb8(pixels) = &self.image.pixels else { panic!("row_rgb8() of {:?}", self.image.format) };
+        self.row_of(pixels, y)
+    }
+
+    /// Row `y` of an RGBA8 image; panics as [`View::row`].
+    pub fn row_rgba8(&self, y: i32) -> &'a [[u8; 4]] {
+        let Pixels::Rgba8(pixels) = &self.image.pixels else { panic!("row_rgba8() of {:?}", self.image.format) };
+        self.row_of(pixels, y)
+    }
+
+    fn row_of<T>(&self, pixels: &'a [T], y: i32) -> &'a [T] {
+        let rect = self.image.rect;
+        let row = (i64::from(y) - i64::from(rect.y)) as usize;
+        &pixels[row * rect.width as usize..][..rect.width as usize]
+    }
+
+    /// The pixel (x, y) of a float image, `None` outside [`View::bounds`].
+    pub fn get(&self, x: i32, y: i32) -> Option<[f32; 4]> {
+        if !self.bounds.contains(x, y) {
+            return None;
+        }
+        Some(self.row(y)[(i64::from(x) - i64::from(self.image.rect.x)) as usize])
+    }
+}
+
+#[derive(Debug)]
+enum Rows<'a> {
+    Rgb8(Vec<&'a mut [[u8; 3]]>),
+    Rgba8(Vec<&'a mut [[u8; 4]]>),
+    Float(Vec<&'a mut [[f32; 4]]>),
+}
+
+/// Write access to a part of an output.
+#[derive(Debug)]
+pub struct Tile<'a> {
+    rect: Rect,
+    format: Format,
+    rows: Rows<'a>,
+}
+
+impl Tile<'_> {
+    /// The part of the output to fill.
+    pub fn rect(&self) -> Rect {
+        self.rect
+    }
+
+    /// The output's format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The tile's part of row `y` (absolute), for a float format.
+    ///
+    /// # Panics
+    /// When `y` is outside [`Tile::rect`] or the format is not float.
+    pub fn row_mut(&mut self, y: i32) -> &mut [[f32; 4]] {
+        let row = (i64::from(y) - i64::from(self.rect.y)) as usize;
+        let Rows::Float(rows) = &mut self.rows else { panic!("row_mut() of {:?}", self.format) };
+        rows[row]
+    }
+
+    /// The tile's part of row `y`, for RGB8; panics as [`Tile::row_mut`].
+    pub fn row_rgb8_mut(&mut self, y: i32) -> &mut [[u8; 3]] {
+        let row = (i64::from(y) - i64::from(self.rect.y)) as usize;
+        let Rows::Rgb8(rows) = &mut self.rows else { panic!("row_rgb8_mut() of {:?}", self.format) };
+        rows[row]
+    }
+
+    /// The tile's part of row `y`, for RGBA8; panics as [`Tile::row_mut`].
+    pub fn row_rgba8_mut(&mut self, y: i32) -> &mut [[u8; 4]] {
+        let row = (i64::from(y) - i64::from(self.rect.y)) as usize;
+        let Rows::Rgba8(rows) = &mut self.rows else { panic!("row_rgba8_mut() of {:?}", self.format) };
+        rows[row]
+    }
+}

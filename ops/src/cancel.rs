@@ -1,0 +1,47 @@
+//! How running work is told to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::OpError;
+
+/// A flag and a deadline that long loops look at. Clones share the flag.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+}
+
+impl Cancel {
+    /// One that never fires unless [`Cancel::cancel`] is called.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One that also fires at `deadline`.
+    pub fn with_deadline(deadline: Instant) -> Self {
+        Cancel { flag: Arc::default(), deadline: Some(deadline) }
+    }
+
+    /// Asks all holders of a clone to stop.
+    pub fn cancel(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// When the work must be done, if it must.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// `Err` once cancelled or past the deadline. Cheap: call it once a row or a band.
+    pub fn check(&self) -> Result<(), OpError> {
+        if self.flag.load(Ordering::Relaxed) {
+            return Err(OpError::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(OpError::DeadlineExceeded),
+            _ => Ok(()),
+        }
+    }
+}
