@@ -201,6 +201,34 @@ impl<'a> View<'a> {
         &pixels[row * rect.width as usize..][..rect.width as usize]
     }
 
+    /// What lies outside of [`View::bounds`] when nothing else is said: all zero, which is
+    /// transparent, or opaque black in a format without alpha.
+    pub fn outside(&self) -> [f32; 4] {
+        if self.image.format.has_alpha() { [0.0; 4] } else { [0.0, 0.0, 0.0, 1.0] }
+    }
+
+    /// Copies pixels (x, y), (x + 1, y) ... of a float image to `out`, with [`View::outside`]
+    /// for those outside of [`View::bounds`].
+    ///
+    /// # Panics
+    /// When one is inside of the bounds but not in memory, or the format is not float.
+    pub fn read_row(&self, x: i32, y: i32, out: &mut [[f32; 4]]) {
+        let outside = self.outside();
+        let wanted = Rect::new(x, y, out.len() as u32, 1);
+        let inside = wanted.intersect(&self.bounds);
+        if inside.is_empty() {
+            return out.fill(outside);
+        }
+        let row = self.row(y);
+        let before = (i64::from(inside.x) - i64::from(x)) as usize;
+        let from = (i64::from(inside.x) - i64::from(self.image.rect.x)) as usize;
+        let (left, rest) = out.split_at_mut(before);
+        let (middle, right) = rest.split_at_mut(inside.width as usize);
+        left.fill(outside);
+        middle.copy_from_slice(&row[from..from + middle.len()]);
+        right.fill(outside);
+    }
+
     /// The pixel (x, y) of a float image, `None` outside [`View::bounds`].
     pub fn get(&self, x: i32, y: i32) -> Option<[f32; 4]> {
         if !self.bounds.contains(x, y) {
