@@ -1,5 +1,7 @@
 //! Errors that cross from worker to front end to client.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure it is. Statuses, acknowledgements and retries follow from this alone.
@@ -70,6 +72,27 @@ impl Category {
         Category::Cancelled,
         Category::Internal,
     ];
+
+    /// Name in JSON: `quota-exceeded`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Category::Malformed => "malformed",
+            Category::Forbidden => "forbidden",
+            Category::NotFound => "not-found",
+            Category::UnsupportedType => "unsupported-type",
+            Category::InvalidParameter => "invalid-parameter",
+            Category::TooLarge => "too-large",
+            Category::BrokenInput => "broken-input",
+            Category::QuotaExceeded => "quota-exceeded",
+            Category::OriginFailed => "origin-failed",
+            Category::OriginTimeout => "origin-timeout",
+            Category::DeadlineExceeded => "deadline-exceeded",
+            Category::Overloaded => "overloaded",
+            Category::Unavailable => "unavailable",
+            Category::Cancelled => "cancelled",
+            Category::Internal => "internal",
+        }
+    }
 
     /// Whose fault it is.
     pub fn fault(self) -> Fault {
@@ -147,23 +170,34 @@ pub struct JobError {
     pub node: Option<String>,
     /// The limit that was passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overrun: Option<Overrun>,
+    pub overrun: Option<Box<Overrun>>,
     /// Further members of the problem body: `supported`, `parameters`.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
-    pub details: serde_json::Map<String, serde_json::Value>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, serde_json::Value>,
 }
 
 impl JobError {
     /// An error with nothing but its text.
     pub fn new(category: Category, message: impl Into<String>) -> Self {
-        JobError { category, message: message.into(), node: None, overrun: None, details: Default::default() }
+        JobError { category, message: message.into(), node: None, overrun: None, details: BTreeMap::new() }
+    }
+
+    /// A fault of ours, with a text that tells nothing; log the cause where it is known.
+    pub fn internal() -> Self {
+        JobError::new(Category::Internal, "something went wrong on our side; it has been logged")
+    }
+
+    /// A type that is not supported, with those that are as `supported` in the details.
+    pub fn unsupported_type(given: &str, supported: &[&str]) -> Self {
+        let message = format!("'{}' is not supported; supported are {}", shown(given), supported.join(", "));
+        JobError::new(Category::UnsupportedType, message).with("supported", supported.to_vec())
     }
 
     /// A passed limit; the text names value, limit and setting.
     pub fn over(what: &str, value: u64, limit: u64, setting: &str) -> Self {
         let message = format!("{what}: {value} is more than the limit of {limit} ({setting})");
         JobError {
-            overrun: Some(Overrun { what: what.into(), value, limit, setting: setting.into() }),
+            overrun: Some(Box::new(Overrun { what: what.into(), value, limit, setting: setting.into() })),
             ..JobError::new(Category::TooLarge, message)
         }
     }
@@ -178,5 +212,75 @@ impl JobError {
     pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.details.insert(name.into(), value.into());
         self
+    }
+}
+
+/// A text of a stranger as it may stand in an error: control characters escaped, no longer than
+/// about 100 characters.
+pub fn shown(text: &str) -> String {
+    const MOST: usize = 100;
+    let mut shown: String = text
+        .chars()
+        .take(MOST)
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn categories_are_complete() {
+        let names: HashSet<&str> = Category::ALL.iter().map(|category| category.name()).collect();
+        let titles: HashSet<&str> = Category::ALL.iter().map(|category| category.title()).collect();
+        assert_eq!((names.len(), titles.len()), (Category::ALL.len(), Category::ALL.len()));
+        for category in Category::ALL {
+            assert_eq!(serde_json::to_value(category).unwrap(), category.name());
+            // What the client did wrong stays wrong, but for a quota, which fills up again.
+            if category.fault() == Fault::Client {
+                assert_eq!(category.retry(), category == Category::QuotaExceeded, "{category:?}");
+            }
+        }
+        assert!(!Category::Internal.retry());
+    }
+
+    #[test]
+    fn an_overrun_in_json() {
+        let error = JobError::over("input pixels", 60, 50, "IMGFLO_MAX_INPUT_PIXELS").at("load");
+        assert_eq!(
+            serde_json::to_value(&error).unwrap(),
+            json!({
+                "category": "too-large",
+                "message": "input pixels: 60 is more than the limit of 50 (IMGFLO_MAX_INPUT_PIXELS)",
+                "node": "load",
+                "overrun": {"what": "input pixels", "value": 60, "limit": 50, "setting": "IMGFLO_MAX_INPUT_PIXELS"},
+            })
+        );
+        let back: JobError = serde_json::from_str(&serde_json::to_string(&error).unwrap()).unwrap();
+        assert_eq!(back, error);
+    }
+
+    #[test]
+    fn details_travel() {
+        let error = JobError::unsupported_type("svg", &["jpg", "png"]);
+        assert_eq!(error.to_string(), "Unsupported image type: 'svg' is not supported; supported are jpg, png");
+        let back: JobError = serde_json::from_str(&serde_json::to_string(&error).unwrap()).unwrap();
+        assert_eq!(back.details["supported"], json!(["jpg", "png"]));
+    }
+
+    #[test]
+    fn strangers_texts_are_tamed() {
+        assert_eq!(shown("a\nb\u{1b}é"), "a\\nb\\u{1b}é");
+        assert_eq!(shown(&"é".repeat(100)), "é".repeat(100));
+        assert_eq!(shown(&"é".repeat(101)), format!("{}…", "é".repeat(100)));
     }
 }

@@ -1,10 +1,11 @@
 //! The messages between front end and worker, in the original's JSON with fields of ours added.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::JobError;
+use crate::error::{Category, JobError, shown};
 
 /// Which lane a job takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,6 +73,8 @@ pub struct JobData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// The graph itself as FBP JSON, so that every worker evaluates what the key was made from.
+    /// Null in a job of the original.
+    #[serde(default)]
     pub definition: serde_json::Value,
 }
 
@@ -175,7 +178,7 @@ pub struct JobResult {
     #[serde(default)]
     pub results: Results,
     /// Why there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "any_error")]
     pub error: Option<JobError>,
 }
 
@@ -185,4 +188,237 @@ pub struct Results {
     /// `./<key>` for a result that the front end serves itself, else an absolute URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+/// Nobody waits for an urgent job any more: a worker drops it if it is still queued, or stops it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Id of the job.
+    pub id: String,
+}
+
+/// The time, ms since 1970.
+pub fn now() -> u64 {
+    // A clock before 1970 is as good as 1970.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+impl Job {
+    /// A job made now, with an id of its own. `deadline_at`: until when its result is of use, ms
+    /// since 1970.
+    pub fn new(urgency: Urgency, data: JobData, deadline_at: Option<u64>) -> Self {
+        Job {
+            urgency,
+            kind: "process-image".into(),
+            id: uuid::Uuid::new_v4().to_string(),
+            created_at: now(),
+            callback: None,
+            deadline_at,
+            data,
+        }
+    }
+}
+
+impl JobResult {
+    /// The result of a job of which nothing is done yet.
+    pub fn of(job: Job) -> Self {
+        JobResult {
+            job,
+            started_at: None,
+            downloaded_at: None,
+            processed_at: None,
+            stated_at: None,
+            uploaded_at: None,
+            completed_at: None,
+            input_width: None,
+            input_height: None,
+            output_width: None,
+            output_height: None,
+            input_bytes: None,
+            output_bytes: None,
+            results: Results::default(),
+            error: None,
+        }
+    }
+}
+
+impl InputFile {
+    /// Extensions that the original keeps.
+    const EXTENSIONS: [&'static str; 5] = [".png", ".jpg", ".jpeg", ".gif", ".mp4"];
+
+    /// An input that nobody has fetched yet.
+    pub fn new(src: &str) -> Self {
+        let path = src.split(['?', '#']).next().unwrap_or_default();
+        let extension = InputFile::EXTENSIONS.into_iter().find(|extension| path.ends_with(extension));
+        let extension = if path.starts_with("data:") { "" } else { extension.unwrap_or_default() };
+        InputFile { src: src.into(), extension: extension.into(), path: None, media_type: None }
+    }
+}
+
+/// Reads an error of ours, or what an original worker makes of one: `{}`, or any object, perhaps
+/// with a `message`.
+fn any_error<'de, D: Deserializer<'de>>(from: D) -> Result<Option<JobError>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Any {
+        Ours(JobError),
+        Original(serde_json::Value),
+    }
+    Ok(Option::<Any>::deserialize(from)?.map(|error| match error {
+        Any::Ours(error) => error,
+        Any::Original(value) => match value.get("message").and_then(serde_json::Value::as_str) {
+            Some(message) => JobError::new(Category::Internal, shown(message)),
+            None => JobError::internal(),
+        },
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn data() -> JobData {
+        JobData {
+            graphspec: "crop.png".into(),
+            graph: "crop".into(),
+            files: Files { input: Some(InputFile::new("http://localhost:8080/files/a.jpg")) },
+            iips: BTreeMap::from([("width".into(), "10".into())]),
+            outtype: Some("png".into()),
+            apikey: None,
+            token: None,
+            cachekey: "6f95.png".into(),
+            query: "?width=10&input=files%2Fa.jpg".into(),
+            request: "/graph/crop.png".into(),
+            no_cache: false,
+            debug_url: None,
+            runtime: "imgflo".into(),
+            source: Some(Source::File { path: "a.jpg".into() }),
+            definition: json!({"processes": {}}),
+        }
+    }
+
+    fn data_json() -> Value {
+        json!({
+            "graphspec": "crop.png",
+            "graph": "crop",
+            "files": {"input": {"src": "http://localhost:8080/files/a.jpg", "extension": ".jpg", "path": null}},
+            "iips": {"width": "10"},
+            "outtype": "png",
+            "apikey": null,
+            "token": null,
+            "cachekey": "6f95.png",
+            "query": "?width=10&input=files%2Fa.jpg",
+            "request": "/graph/crop.png",
+            "noCache": false,
+            "debugUrl": null,
+            "runtime": "imgflo",
+            "source": {"from": "file", "path": "a.jpg"},
+            "definition": {"processes": {}},
+        })
+    }
+
+    #[test]
+    fn a_job_in_json() {
+        let job = Job::new(Urgency::Urgent, data(), Some(30));
+        assert_eq!(uuid::Uuid::parse_str(&job.id).unwrap().get_version_num(), 4);
+        assert_ne!(job.id, Job::new(Urgency::Urgent, data(), None).id);
+        assert!(job.created_at > 1_600_000_000_000);
+        let value = serde_json::to_value(&job).unwrap();
+        assert_eq!(
+            value,
+            json!({
+                "urgency": "urgent", "type": "process-image", "id": job.id, "created_at": job.created_at,
+                "callback": null, "deadline_at": 30, "data": data_json(),
+            })
+        );
+        assert_eq!(serde_json::from_value::<Job>(value).unwrap(), job);
+    }
+
+    #[test]
+    fn a_result_in_json() {
+        let job = Job { id: "e4".into(), created_at: 1, ..Job::new(Urgency::Background, data(), None) };
+        let mut result = JobResult::of(job);
+        let unfinished = json!({
+            "urgency": "background", "type": "process-image", "id": "e4", "created_at": 1, "callback": null,
+            "data": data_json(), "results": {},
+        });
+        assert_eq!(serde_json::to_value(&result).unwrap(), unfinished);
+        result.started_at = Some(4);
+        result.output_width = Some(60);
+        result.results.url = Some("./6f95.png".into());
+        let value = serde_json::to_value(&result).unwrap();
+        assert_eq!((&value["started_at"], &value["output_width"]), (&json!(4), &json!(60)));
+        assert_eq!(value["results"], json!({"url": "./6f95.png"}));
+        assert_eq!(serde_json::from_value::<JobResult>(value).unwrap(), result);
+    }
+
+    #[test]
+    fn the_originals_result() {
+        // As its worker sends it: no fields of ours, but `init_processing`, and the file's type.
+        let mut data = data_json();
+        data.as_object_mut().unwrap().retain(|name, _| name != "source" && name != "definition");
+        data["files"]["input"]["type"] = json!("image/jpeg");
+        data["files"]["input"]["path"] = json!("/tmp/a.jpg");
+        let result: JobResult = serde_json::from_value(json!({
+            "urgency": "urgent", "type": "process-image", "id": "e4..", "created_at": 1, "callback": null,
+            "started_at": 4, "downloaded_at": 18, "processed_at": 351, "stated_at": 351, "uploaded_at": 352,
+            "completed_at": 352, "input_width": 768, "input_height": 1024, "output_width": 60, "output_height": 80,
+            "init_processing": 217.6, "input_bytes": 585879, "output_bytes": 12014,
+            "results": {"url": "./6f95..91.png"}, "data": data,
+        }))
+        .unwrap();
+        assert_eq!((result.stated_at, result.output_height, result.input_bytes), (Some(351), Some(80), Some(585_879)));
+        assert_eq!(result.results.url.as_deref(), Some("./6f95..91.png"));
+        let input = result.job.data.files.input.unwrap();
+        assert_eq!((input.media_type.as_deref(), input.path.as_deref()), (Some("image/jpeg"), Some("/tmp/a.jpg")));
+        assert_eq!((result.job.data.source, result.job.data.definition), (None, Value::Null));
+        assert_eq!(result.error, None);
+    }
+
+    #[test]
+    fn errors_in_results() {
+        let mut result = JobResult::of(Job::new(Urgency::Urgent, data(), None));
+        let ours = JobError::over("input pixels", 2, 1, "IMGFLO_MAX_INPUT_PIXELS");
+        result.error = Some(ours.clone());
+        let mut value = serde_json::to_value(&result).unwrap();
+        let mut read = |error: Value| {
+            value["error"] = error;
+            serde_json::from_value::<JobResult>(value.clone()).unwrap().error
+        };
+        assert_eq!(read(serde_json::to_value(&ours).unwrap()), Some(ours));
+        assert_eq!(read(Value::Null), None);
+        assert_eq!(read(json!({})), Some(JobError::internal()));
+        assert_eq!(read(json!({"code": 504, "result": {}})), Some(JobError::internal()));
+        assert_eq!(read(json!({"message": "no"})), Some(JobError::new(Category::Internal, "no")));
+    }
+
+    #[test]
+    fn nested_sources() {
+        let source = Source::Graph { job: Box::new(data()) };
+        let value = serde_json::to_value(&source).unwrap();
+        assert_eq!((&value["from"], &value["job"]), (&json!("graph"), &data_json()));
+        assert_eq!(serde_json::from_value::<Source>(value).unwrap(), source);
+        assert_eq!(source.identity(), "stored:6f95.png");
+    }
+
+    #[test]
+    fn extensions_of_inputs() {
+        for (src, extension) in [
+            ("http://a/b.jpg", ".jpg"),
+            ("http://a/b.jpeg?c.png", ".jpeg"),
+            ("http://a/b.JPG", ""),
+            ("http://a/b.webp", ""),
+            ("http://a/b", ""),
+            ("data:,x.png", ""),
+        ] {
+            assert_eq!(InputFile::new(src).extension, extension, "{src}");
+        }
+    }
+
+    #[test]
+    fn a_cancel_in_json() {
+        assert_eq!(serde_json::to_value(Cancel { id: "e4".into() }).unwrap(), json!({"id": "e4"}));
+    }
 }
