@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::format::exact;
+
 /// A colour: sRGB-coded (R'G'B') straight components, nominally 0..=1, and alpha 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Color {
@@ -9,37 +11,234 @@ pub struct Color {
     pub rgba: [f32; 4],
 }
 
+/// The 16 colours of HTML 3.2, and two names for nothing at all.
+const NAMES: [(&str, [u8; 4]); 18] = [
+    ("aqua", [0, 255, 255, 255]),
+    ("black", [0, 0, 0, 255]),
+    ("blue", [0, 0, 255, 255]),
+    ("fuchsia", [255, 0, 255, 255]),
+    ("gray", [128, 128, 128, 255]),
+    ("green", [0, 128, 0, 255]),
+    ("lime", [0, 255, 0, 255]),
+    ("maroon", [128, 0, 0, 255]),
+    ("navy", [0, 0, 128, 255]),
+    ("none", [0, 0, 0, 0]),
+    ("olive", [128, 128, 0, 255]),
+    ("purple", [128, 0, 128, 255]),
+    ("red", [255, 0, 0, 255]),
+    ("silver", [192, 192, 192, 255]),
+    ("teal", [0, 128, 128, 255]),
+    ("transparent", [0, 0, 0, 0]),
+    ("white", [255, 255, 255, 255]),
+    ("yellow", [255, 255, 0, 255]),
+];
+
 impl Color {
     /// Opaque black.
     pub const BLACK: Color = Color { rgba: [0.0, 0.0, 0.0, 1.0] };
     /// Opaque white.
     pub const WHITE: Color = Color { rgba: [1.0, 1.0, 1.0, 1.0] };
 
-    /// Reads `#rgb`, `#rgba`, `#rrggbb`, `#rrggbbaa` (coded).
+    /// Reads a colour as GEGL writes it: `#rgb`, `#rgba`, `#rrggbb`, `#rrggbbaa` (sRGB-coded);
+    /// `rgb(r, g, b)`, `rgba(r, g, b, a)` (**linear** light, 0..=1 each); the 16 HTML names,
+    /// `none` and `transparent`. Case and space around do not matter. Anything else is `None`,
+    /// components outside 0..=1 too.
     pub fn parse(text: &str) -> Option<Color> {
-        let digits = text.strip_prefix('#')?;
-        if !digits.is_ascii() {
-            return None;
+        let text = text.trim();
+        if let Some(digits) = text.strip_prefix('#') {
+            return Self::parse_hex(digits);
         }
-        let mut rgba = [255u8; 4];
+        if let Some((function, rest)) = text.split_once('(') {
+            let components = rest.strip_suffix(')')?;
+            return Self::parse_linear(function.trim_end(), components);
+        }
+        let (_, bytes) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text))?;
+        Some(Self::from_bytes(*bytes))
+    }
+
+    fn parse_hex(digits: &str) -> Option<Color> {
+        let mut bytes = [255u8; 4];
         let width = match digits.len() {
             3 | 4 => 1,
             6 | 8 => 2,
             _ => return None,
         };
-        for (component, part) in rgba.iter_mut().zip(digits.as_bytes().chunks(width)) {
-            let part = std::str::from_utf8(part).ok()?;
-            *component = u8::from_str_radix(part, 16).ok()? * if width == 1 { 17 } else { 1 };
+        for (byte, part) in bytes.iter_mut().zip(digits.as_bytes().chunks(width)) {
+            let mut value = 0;
+            for &digit in part {
+                // Not `from_str_radix`, which takes a sign.
+                value = value * 16 + char::from(digit).to_digit(16)? as u8;
+            }
+            *byte = if width == 1 { value * 17 } else { value };
         }
-        Some(Color { rgba: rgba.map(|c| f32::from(c) / 255.0) })
+        Some(Self::from_bytes(bytes))
+    }
+
+    fn parse_linear(function: &str, components: &str) -> Option<Color> {
+        let wanted = match function.to_ascii_lowercase().as_str() {
+            "rgb" => 3,
+            "rgba" => 4,
+            _ => return None,
+        };
+        let mut linear = [1.0; 4];
+        let mut count = 0;
+        for part in components.split(',') {
+            let value: f64 = part.trim().parse().ok()?;
+            *linear.get_mut(count)? = value;
+            count += 1;
+        }
+        let in_range = linear.iter().all(|value| (0.0..=1.0).contains(value));
+        (count == wanted && in_range).then(|| {
+            let [r, g, b, a] = linear;
+            let [r, g, b] = [r, g, b].map(|c| exact::linear_to_coded(c) as f32);
+            Color { rgba: [r, g, b, a as f32] }
+        })
+    }
+
+    /// From coded bytes.
+    pub fn from_bytes(bytes: [u8; 4]) -> Color {
+        Color { rgba: bytes.map(|c| f32::from(c) / 255.0) }
+    }
+
+    /// Linear light R, G, B, and alpha, straight.
+    pub fn linear(&self) -> [f32; 4] {
+        let [r, g, b, a] = self.rgba;
+        let [r, g, b] = [r, g, b].map(|c| exact::coded_to_linear(c.into()) as f32);
+        [r, g, b, a]
     }
 }
 
-/// `#rrggbbaa`, lower case, rounded to 8 bits.
+/// `#rrggbbaa`, lower case, where 8 bits hold the colour; else `rgba(r, g, b, a)`. Reading it
+/// gives the same colour, and equal colours give equal text.
 impl fmt::Display for Color {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let byte = |c: f32| (c.clamp(0.0, 1.0) * 255.0).round() as u8;
-        let [r, g, b, a] = self.rgba.map(byte);
-        write!(f, "#{r:02x}{g:02x}{b:02x}{a:02x}")
+        let bytes = self.rgba.map(|c| (c.clamp(0.0, 1.0) * 255.0).round() as u8);
+        let [r, g, b, a] = bytes;
+        if *self == Self::from_bytes(bytes) {
+            return write!(f, "#{r:02x}{g:02x}{b:02x}{a:02x}");
+        }
+        // In double precision, so that the way back rounds to the very same floats. The last place
+        // of the power may push 1 above 1, which reading would refuse.
+        let [r, g, b, a] = self.rgba.map(f64::from);
+        let [r, g, b] = [r, g, b].map(|c| exact::coded_to_linear(c).clamp(0.0, 1.0));
+        write!(f, "rgba({r}, {g}, {b}, {a})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &str) -> Option<[u8; 4]> {
+        Color::parse(text).map(|color| color.rgba.map(|c| (c * 255.0).round() as u8))
+    }
+
+    #[test]
+    fn hexadecimal_forms() {
+        assert_eq!(bytes("#0f8"), Some([0, 255, 136, 255]));
+        assert_eq!(bytes("#0f84"), Some([0, 255, 136, 68]));
+        assert_eq!(bytes("#1A2b3C"), Some([0x1a, 0x2b, 0x3c, 255]));
+        assert_eq!(bytes(" #1a2b3c4d "), Some([0x1a, 0x2b, 0x3c, 0x4d]));
+        assert_eq!(Color::parse("#ffffff"), Some(Color::WHITE));
+        assert_eq!(Color::parse("#000"), Some(Color::BLACK));
+    }
+
+    #[test]
+    fn linear_forms() {
+        // Light 0.5 is coded 0.7353569.
+        let Color { rgba: [r, g, b, a] } = Color::parse("rgb(0.5, 0, 1)").unwrap();
+        assert!((r - 0.735_356_9).abs() < 1e-6 && g == 0.0 && (b - 1.0).abs() < 1e-6 && a == 1.0);
+        let color = Color::parse("RGBA ( .5,0.25 , 1e-1, 0.125 )").unwrap();
+        assert!((color.linear()[0] - 0.5).abs() < 1e-6);
+        assert!((color.linear()[1] - 0.25).abs() < 1e-6);
+        assert!((color.linear()[2] - 0.1).abs() < 1e-6);
+        assert_eq!(color.rgba[3], 0.125);
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(bytes("gray"), Some([128, 128, 128, 255]));
+        assert_eq!(bytes("Silver"), Some([192, 192, 192, 255]));
+        assert_eq!(bytes("lime"), Some([0, 255, 0, 255]));
+        assert_eq!(bytes("green"), Some([0, 128, 0, 255]));
+        assert_eq!(bytes("none"), Some([0, 0, 0, 0]));
+        assert_eq!(bytes("TRANSPARENT"), Some([0, 0, 0, 0]));
+        assert_eq!(NAMES.iter().filter(|(name, _)| Color::parse(name).is_some()).count(), 18);
+        // babl's gray is light 0.21586.
+        assert!((Color::parse("gray").unwrap().linear()[0] - 0.21586).abs() < 1e-5);
+    }
+
+    #[test]
+    fn what_is_no_colour() {
+        for text in [
+            "",
+            "#",
+            "#12",
+            "#12345",
+            "#1234567",
+            "#123456789",
+            "#ggg",
+            "#+1+2+3",
+            "#-1-2-3",
+            "#é12",
+            "#１２３",
+            "123456",
+            "chucknorris",
+            "grey ",
+            "rgb",
+            "rgb(",
+            "rgb()",
+            "rgb(1,2)",
+            "rgb(1,1)",
+            "rgb(0,0,0,0)",
+            "rgba(0,0,0)",
+            "rgb(0,0,0",
+            "rgb(0,0,0) x",
+            "rgb(255, 0, 0)",
+            "rgb(-0.1,0,0)",
+            "rgba(0,0,0,1.5)",
+            "rgb(nan,0,0)",
+            "rgb(inf,0,0)",
+            "rgb(1e400,0,0)",
+            "rgb(0x1,0,0)",
+            "rgb(0;0;0)",
+            "rgb(0,0,0,)",
+            "rgb(,,)",
+            "hsl(0,0,0)",
+            "rgb((0,0,0))",
+            "cmyk(0,0,0,0)",
+            "\0",
+        ] {
+            assert_eq!(Color::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn text_is_read_back_as_the_same_colour() {
+        for text in
+            ["#1a2b3c4d", "red", "none", "rgb(0.5,0.5,0.5)", "rgba(0.1,0.2,0.3,0.4)", "rgba(1,0.999,1e-7,0.001)"]
+        {
+            let color = Color::parse(text).unwrap();
+            let written = color.to_string();
+            assert_eq!(Color::parse(&written), Some(color), "{text}: {written}");
+            assert_eq!(Color::parse(&written).unwrap().to_string(), written);
+        }
+        // A dense sweep of light that no byte holds.
+        for i in 0..5000 {
+            let color = Color::parse(&format!("rgb({}, 0.3, 1)", f64::from(i) / 4999.0)).unwrap();
+            assert_eq!(Color::parse(&color.to_string()), Some(color), "{i}");
+        }
+    }
+
+    #[test]
+    fn text_is_one_for_equal_colours() {
+        for (a, b) in [("#fff", "white"), ("#F00F", "rgb(1,0,0)"), ("none", "#0000"), ("rgb(0,0,0)", "black")] {
+            assert_eq!(Color::parse(a).unwrap().to_string(), Color::parse(b).unwrap().to_string());
+        }
+        assert_eq!(Color::parse("#0f8").unwrap().to_string(), "#00ff88ff");
+        assert_ne!(
+            Color::parse("rgb(0.5,0,0)").unwrap().to_string(),
+            Color::parse("rgb(0.501,0,0)").unwrap().to_string()
+        );
     }
 }

@@ -3,6 +3,13 @@
 //! Float pixels always have four components in memory; a format without alpha keeps 1 in the
 //! fourth. 8-bit pixels are sRGB-coded and straight, three or four bytes wide. Floats are not
 //! clamped: negative values and values above 1 survive until the conversion to 8 bits.
+//!
+//! The curves are polynomials on the parts of the float, written so that loops over a row become
+//! vector code; 8-bit values are read through tables.
+
+use std::sync::LazyLock;
+
+use crate::{Image, OpError};
 
 /// How wide a component is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,5 +87,553 @@ impl Format {
             (Depth::U8, _) => 4,
             (Depth::F32, _) => 16,
         }
+    }
+}
+
+/// A row of pixels to read, in the layout of its format.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// Of [`Format::RGB8`].
+    Rgb8(&'a [[u8; 3]]),
+    /// Of [`Format::RGBA8`].
+    Rgba8(&'a [[u8; 4]]),
+    /// Of a float format.
+    Float(&'a [[f32; 4]]),
+}
+
+impl Source<'_> {
+    /// Pixels in the row.
+    pub fn len(&self) -> usize {
+        match self {
+            Source::Rgb8(row) => row.len(),
+            Source::Rgba8(row) => row.len(),
+            Source::Float(row) => row.len(),
+        }
+    }
+
+    /// True when the row has no pixel.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A row of pixels to write, in the layout of its format.
+#[derive(Debug)]
+pub enum Target<'a> {
+    /// Of [`Format::RGB8`].
+    Rgb8(&'a mut [[u8; 3]]),
+    /// Of [`Format::RGBA8`].
+    Rgba8(&'a mut [[u8; 4]]),
+    /// Of a float format.
+    Float(&'a mut [[f32; 4]]),
+}
+
+impl Target<'_> {
+    /// Pixels in the row.
+    pub fn len(&self) -> usize {
+        match self {
+            Target::Rgb8(row) => row.len(),
+            Target::Rgba8(row) => row.len(),
+            Target::Float(row) => row.len(),
+        }
+    }
+
+    /// True when the row has no pixel.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Pixels converted at a time: their floats (4 KB) stay in the first-level cache from step to step.
+const CHUNK: usize = 256;
+
+/// Converts a row of pixels from one format to another.
+///
+/// Alpha that the target lacks is dropped, after colour was divided by it; alpha that the source
+/// lacks is 1. Colour under alpha 0 becomes 0 when it comes out of a premultiplied format. Floats
+/// are clamped only on the way to 8 bits, which rounds to nearest and reads NaN as 0.
+///
+/// # Panics
+/// When the rows are not equally long, or not of the layout that their format asks for: a fault of
+/// the caller, not of the input.
+pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
+    assert_eq!(src.len(), dst.len(), "rows of one length");
+    match (src, dst) {
+        (Source::Rgb8(src), Target::Rgb8(dst)) => dst.copy_from_slice(src),
+        (Source::Rgba8(src), Target::Rgba8(dst)) => dst.copy_from_slice(src),
+        (Source::Rgb8(src), Target::Rgba8(dst)) => {
+            for (dst, &[r, g, b]) in dst.iter_mut().zip(src) {
+                *dst = [r, g, b, 255];
+            }
+        }
+        (Source::Rgba8(src), Target::Rgb8(dst)) => {
+            for (dst, &[r, g, b, _]) in dst.iter_mut().zip(src) {
+                *dst = [r, g, b];
+            }
+        }
+        (Source::Rgb8(src), Target::Float(dst)) => {
+            assert_eq!(to.depth, Depth::F32);
+            let table = decoding_table(to.encoding);
+            for (dst, &[r, g, b]) in dst.iter_mut().zip(src) {
+                *dst = [table[usize::from(r)], table[usize::from(g)], table[usize::from(b)], 1.0];
+            }
+        }
+        (Source::Rgba8(src), Target::Float(dst)) => {
+            assert_eq!(to.depth, Depth::F32);
+            let table = decoding_table(to.encoding);
+            let plain = decoding_table(Encoding::Coded);
+            for (dst, src) in dst.chunks_mut(CHUNK).zip(src.chunks(CHUNK)) {
+                for (dst, &[r, g, b, a]) in dst.iter_mut().zip(src) {
+                    let [r, g, b] = [r, g, b].map(|c| table[usize::from(c)]);
+                    *dst = [r, g, b, plain[usize::from(a)]];
+                }
+                match to.alpha {
+                    Alpha::None => drop_alpha(dst),
+                    Alpha::Straight => {}
+                    Alpha::Premultiplied => premultiply(dst),
+                }
+            }
+        }
+        (Source::Float(src), Target::Float(dst)) => {
+            for (dst, src) in dst.chunks_mut(CHUNK).zip(src.chunks(CHUNK)) {
+                dst.copy_from_slice(src);
+                convert_in_place(from, to, dst);
+            }
+        }
+        (Source::Float(src), Target::Rgb8(dst)) => {
+            let mut buffer = [[0.0; 4]; CHUNK];
+            for (dst, src) in dst.chunks_mut(CHUNK).zip(src.chunks(CHUNK)) {
+                let buffer = &mut buffer[..src.len()];
+                buffer.copy_from_slice(src);
+                convert_in_place(from, Format::GAM_OPAQUE, buffer);
+                for (dst, &[r, g, b, _]) in dst.iter_mut().zip(buffer.iter()) {
+                    *dst = [to_byte(r), to_byte(g), to_byte(b)];
+                }
+            }
+        }
+        (Source::Float(src), Target::Rgba8(dst)) => {
+            let mut buffer = [[0.0; 4]; CHUNK];
+            for (dst, src) in dst.chunks_mut(CHUNK).zip(src.chunks(CHUNK)) {
+                let buffer = &mut buffer[..src.len()];
+                buffer.copy_from_slice(src);
+                convert_in_place(from, Format::GAM, buffer);
+                let bytes = dst.as_flattened_mut().iter_mut();
+                for (dst, &src) in bytes.zip(buffer.as_flattened()) {
+                    *dst = to_byte(src);
+                }
+            }
+        }
+    }
+}
+
+/// Converts a row of float pixels where it lies, as [`convert_row`] does.
+///
+/// # Panics
+/// When one of the formats is not float.
+pub fn convert_in_place(from: Format, to: Format, row: &mut [[f32; 4]]) {
+    assert_eq!((from.depth, to.depth), (Depth::F32, Depth::F32));
+    if from == to {
+        return;
+    }
+    let recode = from.encoding != to.encoding;
+    for row in row.chunks_mut(CHUNK) {
+        let mut alpha = from.alpha;
+        if alpha == Alpha::Premultiplied && (recode || to.alpha != alpha) {
+            unpremultiply(row);
+            alpha = Alpha::Straight;
+        }
+        if recode {
+            match to.encoding {
+                Encoding::Linear => map_color(row, coded_to_linear),
+                Encoding::Coded => map_color(row, linear_to_coded),
+            }
+        }
+        match to.alpha {
+            Alpha::None if alpha != Alpha::None => drop_alpha(row),
+            // Opaque pixels are their own premultiplied form.
+            Alpha::Premultiplied if alpha == Alpha::Straight => premultiply(row),
+            _ => {}
+        }
+    }
+}
+
+/// A copy of an image in another format.
+///
+/// # Errors
+/// [`OpError::OutOfMemory`] when the allocator refuses.
+pub fn convert(image: &Image, to: Format) -> Result<Image, OpError> {
+    let (rect, from) = (image.rect(), image.format());
+    let mut output = Image::new(rect, to)?;
+    let bounds = rect;
+    let view = image.view(bounds);
+    for mut tile in output.tiles(rect.width, rect.height) {
+        for y in (0..rect.height as i32).map(|row| rect.y + row) {
+            let src = match (from.depth, from.alpha) {
+                (Depth::U8, Alpha::None) => Source::Rgb8(view.row_rgb8(y)),
+                (Depth::U8, _) => Source::Rgba8(view.row_rgba8(y)),
+                (Depth::F32, _) => Source::Float(view.row(y)),
+            };
+            let dst = match (to.depth, to.alpha) {
+                (Depth::U8, Alpha::None) => Target::Rgb8(tile.row_rgb8_mut(y)),
+                (Depth::U8, _) => Target::Rgba8(tile.row_rgba8_mut(y)),
+                (Depth::F32, _) => Target::Float(tile.row_mut(y)),
+            };
+            convert_row(from, src, to, dst);
+        }
+    }
+    Ok(output)
+}
+
+/// Relative luminance of linear RGB: the Y row of the D50-adapted sRGB matrix, as babl has it.
+#[inline]
+pub fn luminance([r, g, b]: [f32; 3]) -> f32 {
+    0.222_488_4 * r + 0.716_903_7 * g + 0.060_607_91 * b
+}
+
+/// sRGB coded value to linear light (IEC 61966-2-1). Negative values follow the straight part of
+/// the curve, values above 1 its power part. Relative error below 1e-6.
+#[inline]
+pub fn coded_to_linear(coded: f32) -> f32 {
+    let power = power((coded + 0.055) * (1.0 / 1.055), 2.4);
+    let straight = coded * (1.0 / 12.92);
+    if coded > 0.04045 { power } else { straight }
+}
+
+/// Linear light to the sRGB coded value, the inverse of [`coded_to_linear`]. Absolute error below
+/// 1e-6 in 0..=1.
+#[inline]
+pub fn linear_to_coded(linear: f32) -> f32 {
+    let power = 1.055 * power(linear, 1.0 / 2.4) - 0.055;
+    let straight = linear * 12.92;
+    if linear > 0.003_130_8 { power } else { straight }
+}
+
+/// Coded value, clamped to 0..=1, to the nearest of 0..=255; NaN is 0.
+#[inline]
+pub fn to_byte(coded: f32) -> u8 {
+    // A comparison with NaN is false, so these two lines are one `max` and one `min` instruction.
+    let value = if coded > 0.0 { coded } else { 0.0 };
+    let value = if value < 1.0 { value } else { 1.0 };
+    // 2^23 has a unit of 1 in the last place: adding it rounds to whole numbers, in the low bits.
+    (value * 255.0 + 8_388_608.0).to_bits() as u8
+}
+
+/// `x` to the `exponent`, for `x` > 0 and results in the range of normal floats; others saturate.
+/// Straight-line code of adds and multiplies, so that loops over it become vector code, which
+/// `powf` cannot. Relative error about 3e-7 for results within 2^±10.
+#[inline(always)]
+fn power(x: f32, exponent: f32) -> f32 {
+    // x = 2^e * m, with m in sqrt(1/2)..sqrt(2).
+    const SQRT_HALF: i32 = 0x3f35_04f3;
+    let bits = x.to_bits() as i32;
+    let e = bits.wrapping_sub(SQRT_HALF) >> 23;
+    let m = f32::from_bits(bits.wrapping_sub(e << 23) as u32);
+    // ln m = 2 artanh s, as its series up to s^7: |s| < 0.172, so the next term is below 3e-8.
+    let s = (m - 1.0) / (m + 1.0);
+    let s2 = s * s;
+    let series = 1.0 + s2 * (1.0 / 3.0 + s2 * (1.0 / 5.0 + s2 * (1.0 / 7.0)));
+    let log2 = e as f32 + s * series * (2.0 * std::f32::consts::LOG2_E);
+    // 2^y = 2^k * 2^f, with k whole and |f| <= 1/2; the constant rounds as in `to_byte`.
+    let y = log2 * exponent;
+    let y = if y > -126.0 { y } else { -126.0 };
+    let y = if y < 127.0 { y } else { 127.0 };
+    const ROUND: f32 = 12_582_912.0;
+    let shifted = y + ROUND;
+    let f = (y - (shifted - ROUND)) * std::f32::consts::LN_2;
+    // e^f as its series up to f^6: the next term is below 2e-7.
+    let series =
+        1.0 + f * (1.0 + f * (1.0 / 2.0 + f * (1.0 / 6.0 + f * (1.0 / 24.0 + f * (1.0 / 120.0 + f * (1.0 / 720.0))))));
+    f32::from_bits(series.to_bits().wrapping_add(shifted.to_bits() << 23))
+}
+
+/// Applies `curve` to the colour components of each pixel.
+#[inline]
+fn map_color(row: &mut [[f32; 4]], curve: impl Fn(f32) -> f32) {
+    // All four components go through the curve and alpha is put back: that is quicker than a loop
+    // that leaves every fourth out, which would not become vector code.
+    let mut alpha = [0.0; CHUNK];
+    for row in row.chunks_mut(CHUNK) {
+        for (alpha, pixel) in alpha.iter_mut().zip(row.iter()) {
+            *alpha = pixel[3];
+        }
+        for component in row.as_flattened_mut() {
+            *component = curve(*component);
+        }
+        for (alpha, pixel) in alpha.iter().zip(row.iter_mut()) {
+            pixel[3] = *alpha;
+        }
+    }
+}
+
+fn premultiply(row: &mut [[f32; 4]]) {
+    for pixel in row {
+        let a = pixel[3];
+        *pixel = [pixel[0] * a, pixel[1] * a, pixel[2] * a, a];
+    }
+}
+
+fn unpremultiply(row: &mut [[f32; 4]]) {
+    for pixel in row {
+        let a = pixel[3];
+        // Colour of a fully transparent pixel is 0 even where it was not, so divide by infinity.
+        let divisor = if a == 0.0 { f32::INFINITY } else { a };
+        *pixel = [pixel[0] / divisor, pixel[1] / divisor, pixel[2] / divisor, a];
+    }
+}
+
+fn drop_alpha(row: &mut [[f32; 4]]) {
+    for pixel in row {
+        pixel[3] = 1.0;
+    }
+}
+
+/// Float values of the 256 bytes: themselves / 255, or the light they stand for.
+fn decoding_table(encoding: Encoding) -> &'static [f32; 256] {
+    static CODED: LazyLock<[f32; 256]> = LazyLock::new(|| std::array::from_fn(|byte| byte as f32 / 255.0));
+    static LINEAR: LazyLock<[f32; 256]> =
+        LazyLock::new(|| std::array::from_fn(|byte| exact::coded_to_linear(byte as f64 / 255.0) as f32));
+    match encoding {
+        Encoding::Coded => &CODED,
+        Encoding::Linear => &LINEAR,
+    }
+}
+
+/// The curves by their definition, in double precision: for tables, single colours and tests.
+pub(crate) mod exact {
+    /// sRGB coded value to linear light.
+    pub(crate) fn coded_to_linear(coded: f64) -> f64 {
+        if coded > 0.04045 { ((coded + 0.055) / 1.055).powf(2.4) } else { coded / 12.92 }
+    }
+
+    /// Linear light to sRGB coded value.
+    pub(crate) fn linear_to_coded(linear: f64) -> f64 {
+        if linear > 0.003_130_8 { 1.055 * linear.powf(1.0 / 2.4) - 0.055 } else { linear * 12.92 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Pixels, Rect};
+
+    const FLOATS: [Format; 6] =
+        [Format::LIN, Format::LINP, Format::LIN_OPAQUE, Format::GAM, Format::GAMP, Format::GAM_OPAQUE];
+
+    fn convert_one(from: Format, pixel: [f32; 4], to: Format) -> [f32; 4] {
+        let mut out = [[f32::NAN; 4]];
+        convert_row(from, Source::Float(&[pixel]), to, Target::Float(&mut out));
+        out[0]
+    }
+
+    fn close(a: [f32; 4], b: [f32; 4]) -> bool {
+        a.iter().zip(b).all(|(a, b)| (a - b).abs() < 2e-6)
+    }
+
+    #[test]
+    fn linear_to_coded_is_accurate_over_a_dense_sweep() {
+        let mut worst = 0.0f64;
+        for i in 0..=4_000_000 {
+            let linear = i as f32 / 4_000_000.0;
+            worst = worst.max((f64::from(linear_to_coded(linear)) - exact::linear_to_coded(linear.into())).abs());
+        }
+        assert!(worst < 1e-6, "{worst}");
+        // Above 1 the error is relative.
+        for linear in [1.0f32, 1.5, 2.0, 7.3, 100.0, 65504.0, 1e9] {
+            let expected = exact::linear_to_coded(linear.into());
+            assert!((f64::from(linear_to_coded(linear)) / expected - 1.0).abs() < 2e-6, "{linear}");
+        }
+    }
+
+    #[test]
+    fn coded_to_linear_is_accurate_over_a_dense_sweep() {
+        let mut worst = 0.0f64;
+        for i in 1..=4_000_000 {
+            let coded = i as f32 / 4_000_000.0;
+            let expected = exact::coded_to_linear(coded.into());
+            worst = worst.max((f64::from(coded_to_linear(coded)) / expected - 1.0).abs());
+        }
+        assert!(worst < 1e-6, "{worst}");
+        for coded in [1.0f32, 1.5, 2.0, 7.3, 100.0, 65504.0] {
+            let expected = exact::coded_to_linear(coded.into());
+            assert!((f64::from(coded_to_linear(coded)) / expected - 1.0).abs() < 2e-6, "{coded}");
+        }
+    }
+
+    #[test]
+    fn curves_meet_the_published_points() {
+        // IEC 61966-2-1: 0.5 coded is 0.21404 of light; 18 % gray is coded 0.46135.
+        assert!((coded_to_linear(0.5) - 0.214_041_14).abs() < 1e-6);
+        assert!((linear_to_coded(0.18) - 0.461_356_13).abs() < 1e-6);
+        assert_eq!((coded_to_linear(0.0), linear_to_coded(0.0)), (0.0, 0.0));
+        assert!((coded_to_linear(1.0) - 1.0).abs() < 1e-6);
+        assert!((linear_to_coded(1.0) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn curves_let_negative_and_large_values_through() {
+        assert!((linear_to_coded(-0.1) + 1.292).abs() < 1e-6);
+        assert!((coded_to_linear(-1.292) + 0.1).abs() < 1e-6);
+        for value in [-3.0f32, -0.5, -1e-3, 1.2, 4.0, 1000.0] {
+            let back = coded_to_linear(linear_to_coded(value));
+            assert!((back / value - 1.0).abs() < 3e-6, "{value} came back as {back}");
+        }
+        // Not numbers stay so and do not become pictures; infinities stay large.
+        assert!(linear_to_coded(f32::NAN).is_nan());
+        assert!(coded_to_linear(f32::NAN).is_nan());
+        assert!(linear_to_coded(f32::INFINITY) > 1e15);
+        assert!(coded_to_linear(f32::INFINITY) > 1e30);
+        assert_eq!(linear_to_coded(f32::NEG_INFINITY), f32::NEG_INFINITY);
+        assert_eq!(linear_to_coded(1e-42), 1e-42 * 12.92);
+    }
+
+    #[test]
+    fn light_is_rounded_to_the_nearest_byte_at_each_threshold() {
+        // Between byte b and b + 1 lies the light whose coded value is (b + 0.5) / 255; just below
+        // it must give b and just above b + 1. One part in 4096 of a step is the allowance.
+        for b in 0..255u32 {
+            for (offset, expected) in [(0.5 - 1.0 / 4096.0, b), (0.5 + 1.0 / 4096.0, b + 1)] {
+                let light = exact::coded_to_linear((f64::from(b) + offset) / 255.0) as f32;
+                let mut out = [[0; 3]];
+                let pixel = [[light, light, light, 1.0]];
+                convert_row(Format::LIN, Source::Float(&pixel), Format::RGB8, Target::Rgb8(&mut out));
+                assert_eq!(out[0], [expected as u8; 3], "{b} + {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_clamped_and_rounded() {
+        assert_eq!([-1e30, -0.001, 0.0, f32::NAN, f32::NEG_INFINITY].map(to_byte), [0; 5]);
+        assert_eq!([1.0, 1.001, 1e30, f32::INFINITY].map(to_byte), [255; 4]);
+        assert_eq!([0.4999 / 255.0, 0.5001 / 255.0, 127.4999 / 255.0, 127.5001 / 255.0].map(to_byte), [0, 1, 127, 128]);
+        assert_eq!([254.4999 / 255.0, 254.5001 / 255.0].map(to_byte), [254, 255]);
+    }
+
+    #[test]
+    fn bytes_survive_every_straight_format() {
+        // All 256 bytes in all channels and alphas, in rows longer than a chunk.
+        let row: Vec<[u8; 4]> = (0..=255u8).flat_map(|b| [[b, 255 - b, b / 2, 255 - b / 3], [b, b, b, b]]).collect();
+        for format in [Format::LIN, Format::GAM] {
+            let mut floats = vec![[0.0; 4]; row.len()];
+            let mut back = vec![[0; 4]; row.len()];
+            convert_row(Format::RGBA8, Source::Rgba8(&row), format, Target::Float(&mut floats));
+            convert_row(format, Source::Float(&floats), Format::RGBA8, Target::Rgba8(&mut back));
+            assert_eq!(back, row, "{format:?}");
+        }
+        for format in [Format::LINP, Format::GAMP] {
+            let mut floats = vec![[0.0; 4]; row.len()];
+            let mut back = vec![[0; 4]; row.len()];
+            convert_row(Format::RGBA8, Source::Rgba8(&row), format, Target::Float(&mut floats));
+            convert_row(format, Source::Float(&floats), Format::RGBA8, Target::Rgba8(&mut back));
+            // Colour under alpha 0 is lost, the rest stays.
+            for (back, row) in back.iter().zip(&row) {
+                assert_eq!(*back, if row[3] == 0 { [0; 4] } else { *row }, "{format:?}");
+            }
+        }
+        let rgb: Vec<[u8; 3]> = (0..=255u8).map(|b| [b, 255 - b, b / 2]).collect();
+        for format in FLOATS {
+            let mut floats = vec![[0.0; 4]; rgb.len()];
+            let mut back = vec![[0; 3]; rgb.len()];
+            convert_row(Format::RGB8, Source::Rgb8(&rgb), format, Target::Float(&mut floats));
+            assert!(floats.iter().all(|p| p[3] == 1.0));
+            convert_row(format, Source::Float(&floats), Format::RGB8, Target::Rgb8(&mut back));
+            assert_eq!(back, rgb, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn floats_convert_as_their_definition_says() {
+        let pixel = [0.18, 0.5, 1.0, 0.5];
+        let coded = [0.461_356_13, 0.735_356_9, 1.0, 0.5];
+        assert!(close(convert_one(Format::LIN, pixel, Format::GAM), coded));
+        assert!(close(convert_one(Format::GAM, coded, Format::LIN), pixel));
+        assert!(close(convert_one(Format::LIN, pixel, Format::LINP), [0.09, 0.25, 0.5, 0.5]));
+        assert!(close(convert_one(Format::LINP, [0.09, 0.25, 0.5, 0.5], Format::LIN), pixel));
+        // Premultiplied after coding.
+        assert!(close(convert_one(Format::LIN, pixel, Format::GAMP), [0.230_678_07, 0.367_678_46, 0.5, 0.5]));
+        assert!(close(
+            convert_one(Format::LINP, [0.09, 0.25, 0.5, 0.5], Format::GAMP),
+            [0.230_678_07, 0.367_678_46, 0.5, 0.5]
+        ));
+        // Alpha is dropped after colour was divided by it.
+        assert!(close(convert_one(Format::LINP, [0.09, 0.25, 0.5, 0.5], Format::LIN_OPAQUE), [0.18, 0.5, 1.0, 1.0]));
+        assert_eq!(convert_one(Format::LIN, pixel, Format::LIN_OPAQUE), [0.18, 0.5, 1.0, 1.0]);
+        // And 1 where there was none.
+        assert_eq!(convert_one(Format::LIN_OPAQUE, [0.1, 0.2, 0.3, 1.0], Format::LINP), [0.1, 0.2, 0.3, 1.0]);
+    }
+
+    #[test]
+    fn every_pair_of_float_formats_agrees_with_the_way_through_lin() {
+        let straight = [[0.2, 0.7, 1.4, 0.25], [-0.1, 0.001, 0.5, 1.0], [3.0, 0.0, 0.04, 0.9]];
+        for from in FLOATS {
+            for to in FLOATS {
+                for pixel in straight {
+                    let pixel = convert_one(Format::LIN, pixel, from);
+                    let direct = convert_one(from, pixel, to);
+                    let around = convert_one(Format::LIN, convert_one(from, pixel, Format::LIN), to);
+                    assert!(close(direct, around), "{from:?} to {to:?}: {direct:?}, {around:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn colour_under_alpha_0_is_0_after_premultiplied() {
+        assert_eq!(convert_one(Format::LINP, [0.3, -0.2, 5.0, 0.0], Format::LIN), [0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(convert_one(Format::GAMP, [0.3, -0.2, 5.0, 0.0], Format::LIN_OPAQUE), [0.0, 0.0, 0.0, 1.0]);
+        // A straight format has colour of its own there.
+        assert_eq!(convert_one(Format::LIN, [0.3, 0.2, 5.0, 0.0], Format::LIN_OPAQUE), [0.3, 0.2, 5.0, 1.0]);
+        // The smallest alpha divides without NaN.
+        let tiny = convert_one(Format::LINP, [0.0, 1e-42, 0.0, 1e-42], Format::LIN);
+        assert_eq!(tiny, [0.0, 1.0, 0.0, 1e-42]);
+    }
+
+    #[test]
+    fn values_outside_0_to_1_survive_in_floats() {
+        for (from, to) in [(Format::LIN, Format::GAM), (Format::LIN, Format::LINP), (Format::GAM, Format::LINP)] {
+            let pixel = [-0.5, 2.5, 100.0, 0.5];
+            let back = convert_one(to, convert_one(from, pixel, to), from);
+            for (back, value) in back.iter().zip(pixel) {
+                assert!((back / value - 1.0).abs() < 5e-6, "{from:?} to {to:?}: {back} for {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_gain_and_lose_alpha() {
+        let mut rgba = [[0; 4]; 2];
+        convert_row(Format::RGB8, Source::Rgb8(&[[1, 2, 3], [4, 5, 6]]), Format::RGBA8, Target::Rgba8(&mut rgba));
+        assert_eq!(rgba, [[1, 2, 3, 255], [4, 5, 6, 255]]);
+        let mut rgb = [[0; 3]];
+        convert_row(Format::RGBA8, Source::Rgba8(&[[9, 8, 7, 0]]), Format::RGB8, Target::Rgb8(&mut rgb));
+        assert_eq!(rgb, [[9, 8, 7]]);
+        let mut float = [[0.0; 4]];
+        convert_row(Format::RGBA8, Source::Rgba8(&[[255, 0, 0, 51]]), Format::LIN_OPAQUE, Target::Float(&mut float));
+        assert_eq!(float, [[1.0, 0.0, 0.0, 1.0]]);
+        convert_row(Format::RGBA8, Source::Rgba8(&[[255, 0, 0, 51]]), Format::LINP, Target::Float(&mut float));
+        assert_eq!(float, [[0.2, 0.0, 0.0, 0.2]]);
+    }
+
+    #[test]
+    fn images_convert_whole_and_keep_their_box() {
+        let rect = Rect::new(-3, 7, 2, 2);
+        let pixels = vec![[255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 255, 0], [128, 128, 128, 51]];
+        let image = Image::from_rgba8(rect, pixels);
+        let lin = convert(&image, Format::LIN).unwrap();
+        assert_eq!((lin.rect(), lin.format()), (rect, Format::LIN));
+        let Pixels::Float(pixels) = lin.pixels() else { panic!() };
+        assert_eq!(pixels[1], [0.0, 1.0, 0.0, 1.0]);
+        assert!(close(pixels[3], [0.215_860_5, 0.215_860_5, 0.215_860_5, 0.2]));
+        assert_eq!(convert(&lin, Format::RGBA8).unwrap(), image);
+        assert_eq!(convert(&image, Format::RGBA8).unwrap(), image);
+        let empty = Image::new(Rect::new(5, 5, 0, 3), Format::RGB8).unwrap();
+        assert_eq!(convert(&empty, Format::LINP).unwrap().rect(), Rect::new(5, 5, 0, 3));
+    }
+
+    #[test]
+    fn luminance_is_the_d50_row() {
+        assert_eq!(luminance([1.0, 0.0, 0.0]), 0.222_488_4);
+        assert!((luminance([1.0, 1.0, 1.0]) - 1.0).abs() < 1e-6);
+        assert!((luminance([0.5, 0.25, 2.0]) - (0.111_244_2 + 0.179_225_93 + 0.121_215_82)).abs() < 1e-6);
     }
 }

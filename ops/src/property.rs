@@ -82,7 +82,7 @@ pub enum ValueFault {
         expected: String,
     },
     /// Of the type, but outside the range.
-    #[error("{given} is outside {minimum} to {maximum}")]
+    #[error("{}", range_text(*given, *minimum, *maximum))]
     Range {
         /// The value as given.
         given: f64,
@@ -91,6 +91,18 @@ pub enum ValueFault {
         /// Largest value.
         maximum: f64,
     },
+}
+
+/// What a range fault says; an unbounded side is left out.
+fn range_text(given: f64, minimum: f64, maximum: f64) -> String {
+    // Hundreds of digits help nobody.
+    let short = |value: f64| if value.abs() < 1e17 { value.to_string() } else { format!("{value:e}") };
+    let given = short(given);
+    match (minimum > f64::MIN, maximum < f64::MAX) {
+        (true, true) => format!("{given} is outside {} to {}", short(minimum), short(maximum)),
+        (true, false) => format!("{given} is less than {}", short(minimum)),
+        _ => format!("{given} is more than {}", short(maximum)),
+    }
 }
 
 /// All property values of one operation: each property has one.
@@ -202,8 +214,11 @@ impl Kind {
                 if !number.is_finite() || number.fract() != 0.0 {
                     return Err(no("int".into()));
                 }
+                // Digits are read as they are; "3.0" and "1e3" by way of the float, whose whole
+                // values are exact. Beyond i64 the cast saturates, so the float is looked at too.
                 let value = text.parse::<i64>().unwrap_or(number as i64);
-                if value < minimum || value > maximum {
+                let beyond = number.abs() > 2f64.powi(63);
+                if beyond || value < minimum || value > maximum {
                     return Err(ValueFault::Range { given: number, minimum: minimum as f64, maximum: maximum as f64 });
                 }
                 Ok(Value::Int(value))
@@ -246,5 +261,161 @@ impl Value {
             Value::Enum(v) => (*v).into(),
             Value::Color(v) => v.to_string().into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const INT: Kind = Kind::Int { default: 2, minimum: -8, maximum: 800 };
+    const ANY_INT: Kind = Kind::Int { default: 0, minimum: i64::MIN, maximum: i64::MAX };
+    const NUMBER: Kind = Kind::Number { default: 1.5, minimum: 0.0, maximum: 1500.0 };
+    const ANY_NUMBER: Kind = Kind::Number { default: 0.0, minimum: f64::MIN, maximum: f64::MAX };
+    const BOOLEAN: Kind = Kind::Boolean { default: true };
+    const ENUM: Kind = Kind::Enum { default: "auto", values: &["auto", "fir", "iir"] };
+    const COLOR: Kind = Kind::Color { default: Color::BLACK };
+
+    fn is_type_fault(kind: Kind, given: &serde_json::Value) -> bool {
+        matches!(kind.parse(given), Err(ValueFault::Type { .. }))
+    }
+
+    #[test]
+    fn ints() {
+        for (given, value) in [
+            (json!("3"), 3),
+            (json!("3.0"), 3),
+            (json!(3), 3),
+            (json!(3.0), 3),
+            (json!(" +7 "), 7),
+            (json!("-8"), -8),
+            (json!("1e2"), 100),
+            (json!("-0"), 0),
+            (json!("0007"), 7),
+        ] {
+            assert_eq!(INT.parse(&given), Ok(Value::Int(value)), "{given}");
+        }
+        for given in [json!("3.5"), json!(0.1), json!("1e-1")] {
+            assert!(is_type_fault(INT, &given), "{given}");
+        }
+        for given in [json!("801"), json!(-9), json!("1e300"), json!(u64::MAX), json!("99999999999999999999")] {
+            assert!(matches!(INT.parse(&given), Err(ValueFault::Range { .. })), "{given}");
+        }
+        // Every i64 is read exactly, and nothing beyond is bent into range.
+        assert_eq!(ANY_INT.parse(&json!("9007199254740993")), Ok(Value::Int(9_007_199_254_740_993)));
+        assert_eq!(ANY_INT.parse(&json!("9223372036854775807")), Ok(Value::Int(i64::MAX)));
+        assert_eq!(ANY_INT.parse(&json!("-9223372036854775808")), Ok(Value::Int(i64::MIN)));
+        for given in ["9223372036854779904", "1e19", "-1e300"] {
+            assert!(matches!(ANY_INT.parse(&json!(given)), Err(ValueFault::Range { .. })), "{given}");
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        for (given, value) in [
+            (json!("3"), 3.0),
+            (json!(0.25), 0.25),
+            (json!(".5"), 0.5),
+            (json!("5."), 5.0),
+            (json!("1.5E+1"), 15.0),
+            (json!("\t1500\n"), 1500.0),
+            (json!("1e-400"), 0.0),
+            (json!("-0"), 0.0),
+        ] {
+            assert_eq!(NUMBER.parse(&given), Ok(Value::Number(value)), "{given}");
+        }
+        for (given, text) in [
+            (json!("-1e-9"), "-0.000000001 is outside 0 to 1500"),
+            (json!("1500.1"), "1500.1 is outside 0 to 1500"),
+            (json!("1e300"), "1e300 is outside 0 to 1500"),
+        ] {
+            assert_eq!(NUMBER.parse(&given).unwrap_err().to_string(), text);
+        }
+        assert_eq!(ANY_NUMBER.parse(&json!("-1e308")), Ok(Value::Number(-1e308)));
+        let half_open = Kind::Number { default: 0.0, minimum: 0.0, maximum: f64::MAX };
+        assert_eq!(half_open.parse(&json!(-2)).unwrap_err().to_string(), "-2 is less than 0");
+        let half_open = Kind::Number { default: 0.0, minimum: f64::MIN, maximum: 1.0 };
+        assert_eq!(half_open.parse(&json!(2)).unwrap_err().to_string(), "2 is more than 1");
+    }
+
+    #[test]
+    fn hostile_texts_are_no_numbers() {
+        for text in [
+            "", " ", "1e400", "-1e400", "NaN", "nan", "-nan", "inf", "-inf", "Infinity", "0x10", "0b1", "0o7", "1_000",
+            "1,5", "1 2", "--1", "+-1", "1e", "e1", ".", "-", "１２", "٣", "½", "1f", "1\0", "\0", "10px", "10%",
+            "null", "[1]",
+        ] {
+            for kind in [INT, ANY_INT, NUMBER, ANY_NUMBER] {
+                assert!(is_type_fault(kind, &json!(text)), "{text:?} as {kind:?}");
+            }
+        }
+        for given in [json!(null), json!(true), json!([1]), json!({"value": 1})] {
+            for kind in [INT, NUMBER, ENUM, COLOR] {
+                assert!(is_type_fault(kind, &given), "{given} as {kind:?}");
+            }
+        }
+        // A megabyte of digits is read, and not repeated in the fault.
+        let digits = "1".repeat(1_000_000);
+        assert!(INT.parse(&json!(digits)).unwrap_err().to_string().len() < 200);
+        let letters = "é".repeat(1_000_000);
+        assert!(NUMBER.parse(&json!(letters)).unwrap_err().to_string().len() < 300);
+    }
+
+    #[test]
+    fn booleans() {
+        for given in [json!("true"), json!("True"), json!("TRUE"), json!(true), json!("1"), json!(1)] {
+            assert_eq!(BOOLEAN.parse(&given), Ok(Value::Boolean(true)), "{given}");
+        }
+        for given in [json!("false"), json!("False"), json!(false), json!("0"), json!(0)] {
+            assert_eq!(BOOLEAN.parse(&given), Ok(Value::Boolean(false)), "{given}");
+        }
+        for given in [json!(""), json!("yes"), json!(2), json!(null), json!("tru"), json!(1.0)] {
+            assert!(is_type_fault(BOOLEAN, &given), "{given}");
+        }
+    }
+
+    #[test]
+    fn enums_and_colours() {
+        assert_eq!(ENUM.parse(&json!("fir")), Ok(Value::Enum("fir")));
+        for given in [json!("FIR"), json!(""), json!("f"), json!(0)] {
+            assert!(is_type_fault(ENUM, &given), "{given}");
+        }
+        assert_eq!(
+            ENUM.parse(&json!("box")).unwrap_err().to_string(),
+            "'box' is no value of the enum (auto, fir, iir)"
+        );
+        assert_eq!(COLOR.parse(&json!(" #fff ")), Ok(Value::Color(Color::WHITE)));
+        assert!(is_type_fault(COLOR, &json!("fff")));
+        assert!(is_type_fault(COLOR, &json!(0xffffff)));
+    }
+
+    #[test]
+    fn equal_values_have_one_spelling() {
+        for (kind, a, b) in [
+            (INT, "3", "3.0"),
+            (INT, "100", "1e2"),
+            (NUMBER, "3", "3.00"),
+            (NUMBER, "0", "-0"),
+            (BOOLEAN, "1", "True"),
+            (COLOR, "#fff", "white"),
+        ] {
+            let spell = |text: &str| kind.parse(&json!(text)).unwrap().to_json().to_string();
+            assert_eq!(spell(a), spell(b));
+        }
+    }
+
+    #[test]
+    fn defaults_and_setting() {
+        let properties = [
+            Property { name: "b", description: "", kind: NUMBER },
+            Property { name: "a", description: "", kind: ENUM },
+        ];
+        let mut values = Properties::defaults(&properties);
+        assert_eq!((values.number("b"), values.choice("a")), (1.5, "auto"));
+        values.set("b", Value::Number(2.0));
+        assert_eq!(values.number("b"), 2.0);
+        assert_eq!(values.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b"]);
     }
 }
