@@ -1,4 +1,4 @@
-//! Signed URLs, by the rule of the client library `imgflo-url` with our token.
+//! URLs of pictures, by the rule of the client library `imgflo-url` with our token.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,8 @@ pub enum UrlError {
     NoInput,
 }
 
-/// The URL of a picture: `<server>graph/<key>/<token>/<graph>.<format>?<parameters>`.
+/// The URL of a picture: `<server>graph/<key>/<token>/<graph>.<format>?<parameters>`. Without a
+/// secret there is no token in it, and without a key neither.
 ///
 /// Parameters are sorted by name and encoded as `encodeURIComponent` does. Without a `format` it is
 /// the input's extension in lower case, or none. `tif` becomes `png`; for `gif` the graph becomes
@@ -47,19 +48,20 @@ pub enum UrlError {
 /// * `server`: with scheme; a `/` is added at its end if there is none.
 ///
 /// # Errors
-/// [`UrlError`] when one of the texts is empty or there is no `input` parameter.
+/// [`UrlError`] when one of the texts is empty, there is a secret without a key, or there is no
+/// `input` parameter.
 pub fn build(
     server: &str,
-    key: &str,
-    secret: &str,
+    key: Option<&str>,
+    secret: Option<&str>,
     graph: &str,
     parameters: &BTreeMap<String, String>,
     format: Option<&str>,
 ) -> Result<String, UrlError> {
     let missing = [
         (server.is_empty(), UrlError::NoServer),
-        (key.is_empty(), UrlError::NoKey),
-        (secret.is_empty(), UrlError::NoSecret),
+        (key == Some("") || (key.is_none() && secret.is_some()), UrlError::NoKey),
+        (secret == Some(""), UrlError::NoSecret),
         (graph.is_empty(), UrlError::NoGraph),
     ];
     if let Some((_, error)) = missing.into_iter().find(|(missing, _)| *missing) {
@@ -83,9 +85,13 @@ pub fn build(
         .map(|(name, value)| format!("{}={}", component(name), component(value)))
         .collect();
     let query = format!("?{}", pairs.join("&"));
-    let token = sign::token(secret, &graphspec, &query);
+    let application: String = [key.map(component), secret.map(|secret| sign::token(secret, &graphspec, &query))]
+        .into_iter()
+        .flatten()
+        .map(|part| part + "/")
+        .collect();
     let slash = if server.ends_with('/') { "" } else { "/" };
-    Ok(format!("{server}{slash}graph/{}/{token}/{graphspec}{query}", component(key)))
+    Ok(format!("{server}{slash}graph/{application}{graphspec}{query}"))
 }
 
 fn component(text: &str) -> String {
@@ -110,7 +116,7 @@ mod tests {
     }
 
     fn url(graph: &str, pairs: &[(&str, &str)], format: Option<&str>) -> String {
-        build("https://imgflo.herokuapp.com/", "key", "secret", graph, &params(pairs), format).unwrap()
+        build("https://imgflo.herokuapp.com/", Some("key"), Some("secret"), graph, &params(pairs), format).unwrap()
     }
 
     /// As imgflo-url writes the URL, its MD5 token in place of ours.
@@ -178,10 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn the_slash_after_the_server_is_added() {
+    fn without_signing() {
         let parameters = params(&[("input", "http://a/b.png")]);
-        let with = build("http://s/", "k", "s", "crop", &parameters, None).unwrap();
-        assert_eq!(build("http://s", "k", "s", "crop", &parameters, None).unwrap(), with);
+        let url = |server, key| build(server, key, None, "crop", &parameters, None).unwrap();
+        assert_eq!(url("http://s/", None), "http://s/graph/crop.png?input=http%3A%2F%2Fa%2Fb.png");
+        assert_eq!(url("http://s", Some("k/1")), "http://s/graph/k%2F1/crop.png?input=http%3A%2F%2Fa%2Fb.png");
     }
 
     #[test]
@@ -190,10 +197,13 @@ mod tests {
         let text = |server, key, secret, graph, parameters: &BTreeMap<String, String>| {
             build(server, key, secret, graph, parameters, None).unwrap_err().to_string()
         };
-        assert_eq!(text("", "k", "s", "g", &parameters), "imgflo config must contain a \"server\" key");
-        assert_eq!(text("h", "", "s", "g", &parameters), "imgflo config must contain a \"key\" key");
-        assert_eq!(text("h", "k", "", "g", &parameters), "imgflo config must contain a \"secret\" key");
-        assert_eq!(text("h", "k", "s", "", &parameters), "imgflo graph name not provided");
-        assert_eq!(text("h", "k", "s", "g", &params(&[("width", "1")])), "imgflo params must contain an \"input\" key");
+        let (key, secret) = (Some("k"), Some("s"));
+        assert_eq!(text("", key, secret, "g", &parameters), "imgflo config must contain a \"server\" key");
+        assert_eq!(text("h", Some(""), None, "g", &parameters), "imgflo config must contain a \"key\" key");
+        assert_eq!(text("h", None, secret, "g", &parameters), "imgflo config must contain a \"key\" key");
+        assert_eq!(text("h", key, Some(""), "g", &parameters), "imgflo config must contain a \"secret\" key");
+        assert_eq!(text("h", key, secret, "", &parameters), "imgflo graph name not provided");
+        let none = params(&[("width", "1")]);
+        assert_eq!(text("h", key, secret, "g", &none), "imgflo params must contain an \"input\" key");
     }
 }
