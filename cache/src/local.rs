@@ -172,9 +172,38 @@ impl Inner {
             }
             other => other,
         };
-        let stored = written.and_then(|file| self.keep(file, key, size, replace));
-        self.index().release(size);
-        stored
+        let folder = key::path(&self.root, key).parent().map_or_else(|| self.root.clone(), Path::to_owned);
+        let new_folder = !folder.is_dir();
+        let written =
+            if new_folder { written.and_then(|file| fs::create_dir_all(&folder).map(|()| file)) } else { written };
+        self.name(written, key, size, replace)?;
+        // The name, too, must survive a power cut.
+        sync_folder(&folder)?;
+        if new_folder {
+            for parent in folder.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root)) {
+                sync_folder(parent)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a finished temporary file its name, and back the space that was reserved for it.
+    fn name(&self, file: io::Result<NamedTempFile>, key: &str, size: u64, replace: bool) -> io::Result<()> {
+        // Under the lock, so that an eviction of the same key comes before or after all of this.
+        let mut index = self.index();
+        index.release(size);
+        let path = key::path(&self.root, key);
+        let file = file?;
+        let named = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
+        match named {
+            // Closing it drops its lock, which means "being written".
+            Ok(_) => index.insert(key, size, SystemTime::now()),
+            // Somebody was faster; equal keys hold equal blobs.
+            Err(error) if !replace && error.error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.error),
+        }
+        self.evict(&mut index, false);
+        Ok(())
     }
 
     /// Writes a temporary file down to the disk. It is removed when anything goes wrong.
@@ -188,40 +217,6 @@ impl Inner {
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         Ok(file)
-    }
-
-    /// Gives a finished temporary file its name.
-    fn keep(&self, file: NamedTempFile, key: &str, size: u64, replace: bool) -> io::Result<()> {
-        let path = key::path(&self.root, key);
-        let folder = path.parent().unwrap_or(&self.root);
-        let new_folder = !folder.is_dir();
-        if new_folder {
-            fs::create_dir_all(folder)?;
-        }
-        {
-            // Under the lock, so that an eviction of the same key comes before or after all of this.
-            let mut index = self.index();
-            let named = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
-            match named {
-                Ok(file) => {
-                    // Its lock means "being written".
-                    file.unlock()?;
-                    index.insert(key, size, SystemTime::now());
-                }
-                // Somebody was faster; equal keys hold equal blobs.
-                Err(error) if !replace && error.error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error.error),
-            }
-            self.evict(&mut index, false);
-        }
-        // The name, too, must survive a power cut.
-        sync_folder(folder)?;
-        if new_folder {
-            for parent in folder.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root)) {
-                sync_folder(parent)?;
-            }
-        }
-        Ok(())
     }
 
     /// Removes blobs until the bound holds, also for what is being written when `reserved`.

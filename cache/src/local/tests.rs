@@ -224,7 +224,9 @@ async fn the_bound_holds_under_concurrent_puts() {
     for put in puts {
         put.await.unwrap().unwrap();
     }
-    assert_eq!((store.stored_bytes(), bytes_on_disk(dir.path())), (4500, 4500));
+    let stored = store.stored_bytes();
+    assert!((900..=5000).contains(&stored), "{stored}");
+    assert_eq!(bytes_on_disk(dir.path()), stored);
 }
 
 #[tokio::test]
