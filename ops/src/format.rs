@@ -4,8 +4,8 @@
 //! fourth. 8-bit pixels are sRGB-coded and straight, three or four bytes wide. Floats are not
 //! clamped: negative values and values above 1 survive until the conversion to 8 bits.
 //!
-//! The curves are polynomials on the parts of the float, written so that loops over a row become
-//! vector code; 8-bit values are read through tables.
+//! Between floats the curves are polynomials on the parts of the number, written so that loops over
+//! a row become vector code. From bytes and to bytes they are tables, and exact.
 
 use std::sync::LazyLock;
 
@@ -201,27 +201,49 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
             }
         }
         (Source::Float(src), Target::Rgb8(dst)) => {
-            let mut buffer = [[0.0; 4]; CHUNK];
-            for (dst, src) in dst.chunks_mut(CHUNK).zip(src.chunks(CHUNK)) {
-                let buffer = &mut buffer[..src.len()];
-                buffer.copy_from_slice(src);
-                convert_in_place(from, Format::GAM_OPAQUE, buffer);
-                for (dst, &[r, g, b, _]) in dst.iter_mut().zip(buffer.iter()) {
-                    *dst = [to_byte(r), to_byte(g), to_byte(b)];
+            for_straight(from, src, |start, pixels| {
+                let row = dst[start..].iter_mut().zip(pixels);
+                match from.encoding {
+                    Encoding::Coded => row.for_each(|(dst, &[r, g, b, _])| *dst = [r, g, b].map(to_byte)),
+                    Encoding::Linear => {
+                        let table = &*LIGHT_TO_BYTE;
+                        row.for_each(|(dst, &[r, g, b, _])| *dst = [r, g, b].map(|c| light_to_byte(c, table)));
+                    }
                 }
-            }
+            });
         }
         (Source::Float(src), Target::Rgba8(dst)) => {
-            let mut buffer = [[0.0; 4]; CHUNK];
-            for (dst, src) in dst.chunks_mut(CHUNK).zip(src.chunks(CHUNK)) {
-                let buffer = &mut buffer[..src.len()];
-                buffer.copy_from_slice(src);
-                convert_in_place(from, Format::GAM, buffer);
-                let bytes = dst.as_flattened_mut().iter_mut();
-                for (dst, &src) in bytes.zip(buffer.as_flattened()) {
-                    *dst = to_byte(src);
+            for_straight(from, src, |start, pixels| match from.encoding {
+                Encoding::Coded => {
+                    let bytes = dst[start..].as_flattened_mut().iter_mut();
+                    for (dst, &src) in bytes.zip(pixels.as_flattened()) {
+                        *dst = to_byte(src);
+                    }
                 }
-            }
+                Encoding::Linear => {
+                    let table = &*LIGHT_TO_BYTE;
+                    for (dst, &[r, g, b, a]) in dst[start..].iter_mut().zip(pixels) {
+                        let [r, g, b] = [r, g, b].map(|c| light_to_byte(c, table));
+                        *dst = [r, g, b, to_byte(a)];
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Calls `write` with chunks of a row of floats, divided by alpha where they were multiplied by
+/// it, and the index of the first pixel of each.
+fn for_straight(from: Format, row: &[[f32; 4]], mut write: impl FnMut(usize, &[[f32; 4]])) {
+    let mut buffer = [[0.0; 4]; CHUNK];
+    for (index, row) in row.chunks(CHUNK).enumerate() {
+        if from.alpha == Alpha::Premultiplied {
+            let buffer = &mut buffer[..row.len()];
+            buffer.copy_from_slice(row);
+            unpremultiply(buffer);
+            write(index * CHUNK, buffer);
+        } else {
+            write(index * CHUNK, row);
         }
     }
 }
@@ -316,6 +338,52 @@ pub fn to_byte(coded: f32) -> u8 {
     let value = if value < 1.0 { value } else { 1.0 };
     // 2^23 has a unit of 1 in the last place: adding it rounds to whole numbers, in the low bits.
     (value * 255.0 + 8_388_608.0).to_bits() as u8
+}
+
+/// The least light that [`LIGHT_TO_BYTE`] tells from none, 2^-13: byte 1 begins at 2^-12.7.
+const DARK: f32 = 1.0 / 8192.0;
+
+/// From the upper bits of a float of light to its byte. Between two entries lies at most one
+/// place where the byte changes; the lower 16 bits of an entry are such that adding the lower 16
+/// bits of the float carries into the byte exactly from there on.
+static LIGHT_TO_BYTE: LazyLock<[u32; 2048]> = LazyLock::new(|| {
+    let mut steps = (0..255).map(first_light_above).peekable();
+    let mut byte = 0;
+    std::array::from_fn(|index| {
+        let start = DARK.to_bits() + ((index as u32) << 16);
+        while steps.next_if(|step| *step <= start).is_some() {
+            byte += 1;
+        }
+        let carry = match steps.peek() {
+            Some(step) if *step < start + 0x1_0000 => 0x1_0000 - (step - start),
+            _ => 0,
+        };
+        (byte << 16) + carry
+    })
+});
+
+/// Bits of the smallest float of light whose byte is above `byte`.
+fn first_light_above(byte: u32) -> u32 {
+    let step = (f64::from(byte) + 0.5) / 255.0;
+    let above = |bits: u32| exact::linear_to_coded(f32::from_bits(bits).into()) >= step;
+    let mut bits = (exact::coded_to_linear(step) as f32).to_bits();
+    while above(bits - 1) {
+        bits -= 1;
+    }
+    while !above(bits) {
+        bits += 1;
+    }
+    bits
+}
+
+/// Linear light, clamped to 0..=1, to the byte nearest to its coded value, exactly; NaN is 0.
+#[inline]
+fn light_to_byte(light: f32, table: &[u32; 2048]) -> u8 {
+    let light = if light > DARK { light } else { DARK };
+    let light = if light < 1.0 { light } else { 1.0 };
+    let bits = light.to_bits() - DARK.to_bits();
+    // 13 powers of 2 with 128 entries each are all there is below 1: the mask never cuts.
+    ((table[(bits >> 16) as usize & 2047] + (bits & 0xffff)) >> 16) as u8
 }
 
 /// `x` to the `exponent`, for `x` > 0 and results in the range of normal floats; others saturate.
@@ -488,17 +556,33 @@ mod tests {
 
     #[test]
     fn light_is_rounded_to_the_nearest_byte_at_each_threshold() {
-        // Between byte b and b + 1 lies the light whose coded value is (b + 0.5) / 255; just below
-        // it must give b and just above b + 1. One part in 4096 of a step is the allowance.
-        for b in 0..255u32 {
-            for (offset, expected) in [(0.5 - 1.0 / 4096.0, b), (0.5 + 1.0 / 4096.0, b + 1)] {
-                let light = exact::coded_to_linear((f64::from(b) + offset) / 255.0) as f32;
-                let mut out = [[0; 3]];
-                let pixel = [[light, light, light, 1.0]];
-                convert_row(Format::LIN, Source::Float(&pixel), Format::RGB8, Target::Rgb8(&mut out));
-                assert_eq!(out[0], [expected as u8; 3], "{b} + {offset}");
+        // Between byte b and b + 1 lies the light whose coded value is (b + 0.5) / 255: the last
+        // float below it gives b and the first above b + 1.
+        for b in 0..255u8 {
+            let mut light = exact::coded_to_linear((f64::from(b) + 0.5) / 255.0) as f32;
+            for _ in 0..8 {
+                light = light.next_down();
             }
+            for _ in 0..16 {
+                let expected = (exact::linear_to_coded(light.into()) * 255.0).round() as u8;
+                assert!(expected == b || expected == b + 1);
+                assert_eq!(light_to_byte(light, &LIGHT_TO_BYTE), expected, "{b}: {light:e}");
+                light = light.next_up();
+            }
+            assert_eq!(light_to_byte(light, &LIGHT_TO_BYTE), b + 1);
         }
+    }
+
+    #[test]
+    fn light_is_rounded_to_the_nearest_byte_over_a_sweep() {
+        for i in 0..=1_000_000 {
+            let light = i as f32 / 1_000_000.0;
+            let expected = (exact::linear_to_coded(light.into()) * 255.0).round() as u8;
+            assert_eq!(light_to_byte(light, &LIGHT_TO_BYTE), expected, "{light}");
+        }
+        let dark = [-1e30, -0.0, 0.0, 1e-42, 1e-5, f32::NAN, f32::NEG_INFINITY];
+        assert_eq!(dark.map(|light| light_to_byte(light, &LIGHT_TO_BYTE)), [0; 7]);
+        assert_eq!([1.0, 1.1, 1e30, f32::INFINITY].map(|light| light_to_byte(light, &LIGHT_TO_BYTE)), [255; 4]);
     }
 
     #[test]

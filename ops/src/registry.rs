@@ -127,7 +127,7 @@ mod tests {
                 assert!(!property.description.is_empty(), "{name} {}", property.name);
                 match property.kind {
                     Kind::Int { default, minimum, maximum } => {
-                        assert!((minimum..=maximum).contains(&default), "{name}")
+                        assert!((minimum..=maximum).contains(&default), "{name}");
                     }
                     Kind::Number { default, minimum, maximum } => {
                         assert!((minimum..=maximum).contains(&default), "{name}");
