@@ -1,5 +1,7 @@
 //! The graph model.
 
+use std::borrow::Cow;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
@@ -89,5 +91,39 @@ impl Graph {
     /// The runtime the graph is for: `properties.environment.type`.
     pub fn runtime(&self) -> Option<&str> {
         self.properties.get("environment")?.get("type")?.as_str()
+    }
+
+    /// A port name as this graph compares and stores it: in lower case unless it is case sensitive.
+    pub fn port_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        if self.case_sensitive || !name.chars().any(|c| c.is_ascii_uppercase() || !c.is_ascii()) {
+            Cow::Borrowed(name)
+        } else {
+            Cow::Owned(name.to_lowercase())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_runtime_is_the_environments_type() {
+        let mut graph = Graph::default();
+        assert_eq!(graph.runtime(), None);
+        graph.properties.insert("environment".into(), json!({"type": "noop"}));
+        assert_eq!(graph.runtime(), Some("noop"));
+        graph.properties.insert("environment".into(), json!("noop"));
+        assert_eq!(graph.runtime(), None);
+    }
+
+    #[test]
+    fn port_names_fold_unless_the_graph_is_case_sensitive() {
+        let mut graph = Graph::default();
+        assert_eq!(graph.port_name("Std-Dev-\u{c9}"), "std-dev-\u{e9}");
+        graph.case_sensitive = true;
+        assert_eq!(graph.port_name("IN"), "IN");
     }
 }

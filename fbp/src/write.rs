@@ -1,0 +1,317 @@
+//! Graphs written in the `.fbp` language, so that the original parser reads the same graph.
+
+use std::fmt::Write as _;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use crate::MAX_DEPTH;
+use crate::error::{Error, Unwritable};
+use crate::graph::{End, Export, Graph, Origin, Process};
+use crate::number;
+use crate::validate::{Key, Place};
+
+/// The graph as a `.fbp` text. [`parse`](crate::parse) makes the same graph of it, orders
+/// included, and so does the original parser.
+///
+/// # Errors
+///
+/// [`Error::Unwritable`] with everything in the graph that the language has no words for: groups,
+/// metadata of connections and exported ports, dashes in port names, positions that are no whole
+/// numbers from 0, case sensitivity, and more. [`Graph::without_drawing`] removes what matters to
+/// drawing only.
+pub fn to_fbp(graph: &Graph) -> Result<String, Error> {
+    let faults = unwritable(graph);
+    if !faults.is_empty() {
+        return Err(Error::Unwritable(faults));
+    }
+    let mut writer = Writer { graph, text: String::new(), declared: 0 };
+    writer.header();
+    for connection in &graph.connections {
+        writer.connection(&connection.src, &connection.tgt);
+    }
+    writer.declare_below(graph.processes.len());
+    Ok(writer.text)
+}
+
+impl Graph {
+    /// The graph without what matters to drawing only: groups, metadata of processes and
+    /// connections, and of exported ports the position and route.
+    #[must_use]
+    pub fn without_drawing(&self) -> Self {
+        let mut graph = self.clone();
+        graph.groups.clear();
+        graph.processes.values_mut().for_each(|process| process.metadata.clear());
+        graph.connections.iter_mut().for_each(|connection| connection.metadata.clear());
+        for export in graph.inports.values_mut().chain(graph.outports.values_mut()) {
+            export.metadata.retain(|key, _| !matches!(key.as_str(), "x" | "y" | "width" | "height" | "route"));
+        }
+        graph
+    }
+}
+
+struct Writer<'g> {
+    graph: &'g Graph,
+    text: String,
+    /// So many processes, from the first, are declared in the text.
+    declared: usize,
+}
+
+impl Writer<'_> {
+    fn header(&mut self) {
+        for (key, value) in &self.graph.properties {
+            let (key, value) = match value {
+                Value::Object(environment) => ("runtime", environment.get("type")),
+                other => (key.as_str(), Some(other)),
+            };
+            self.line(format_args!("# @{key} {}", value.and_then(Value::as_str).unwrap_or_default()));
+        }
+        for (keyword, exports) in [("INPORT", &self.graph.inports), ("OUTPORT", &self.graph.outports)] {
+            for (public, Export { process, port, .. }) in exports {
+                self.line(format_args!("{keyword}={process}.{}:{}", upper(port), upper(public)));
+            }
+        }
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    fn connection(&mut self, src: &Origin, tgt: &End) {
+        let source = match src {
+            Origin::Data(data) => literal(data),
+            Origin::Process(end) => format!("{} {}", self.mention(&end.process), port(end)),
+        };
+        let target = format!("{} {}", port(tgt), self.mention(&tgt.process));
+        self.line(format_args!("{source} -> {target}"));
+    }
+
+    /// A process's name, with its component if this is the first time. Processes before it in the
+    /// graph's order are declared on lines of their own first.
+    fn mention(&mut self, name: &str) -> String {
+        let Some((index, _, process)) = self.graph.processes.get_full(name) else { return name.to_owned() };
+        self.declare_below(index);
+        if index < self.declared {
+            return name.to_owned();
+        }
+        self.declared = index + 1;
+        declaration(name, process)
+    }
+
+    fn declare_below(&mut self, end: usize) {
+        for index in self.declared..end {
+            if let Some((name, process)) = self.graph.processes.get_index(index) {
+                self.line(format_args!("{}", declaration(name, process)));
+            }
+        }
+        self.declared = self.declared.max(end);
+    }
+}
+
+fn upper(port: &str) -> String {
+    port.to_ascii_uppercase()
+}
+
+fn port(end: &End) -> String {
+    match end.index {
+        Some(index) => format!("{}[{index}]", upper(&end.port)),
+        None => upper(&end.port),
+    }
+}
+
+fn declaration(name: &str, process: &Process) -> String {
+    let meta: Vec<String> = process
+        .metadata
+        .iter()
+        .map(|(key, value)| value.as_str().map_or_else(|| format!("{key}={value}"), |text| format!("{key}={text}")))
+        .collect();
+    let colon = if meta.is_empty() { "" } else { ":" };
+    format!("{name}({}{colon}{})", process.component, meta.join(","))
+}
+
+fn literal(data: &Value) -> String {
+    match data {
+        // Bare, these three read as names of nodes; after a TAB only JSON can stand.
+        Value::Null | Value::Bool(_) => format!("\t{data}"),
+        Value::String(text) if !text.contains(|c: char| c == '\\' || c.is_control()) => {
+            format!("'{}'", text.replace('\'', "\\'"))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Everything that the language cannot hold.
+fn unwritable(graph: &Graph) -> Vec<Unwritable> {
+    let mut check = Check { faults: Vec::new() };
+    if graph.case_sensitive {
+        check.fault("caseSensitive", "the form cannot say that ports are case sensitive");
+    }
+    if !graph.groups.is_empty() {
+        check.fault("groups", "the form has no groups");
+    }
+    for fault in graph.validate().iter().filter(|fault| fault.kind.breaks_text()) {
+        check.fault(&fault.place, &fault.message);
+    }
+    check.properties(&graph.properties);
+    check.exports(&graph.inports, Place::Inport);
+    check.exports(&graph.outports, Place::Outport);
+    for (name, process) in &graph.processes {
+        check.process(name, process);
+    }
+    for (index, connection) in graph.connections.iter().enumerate() {
+        match &connection.src {
+            Origin::Process(end) => check.port(&Place::Source(index), ".port", &end.port),
+            Origin::Data(data) => check.literal(index, data),
+        }
+        check.port(&Place::Target(index), ".port", &connection.tgt.port);
+        if !connection.metadata.is_empty() {
+            check.fault(format_args!("connections[{index}].metadata"), "the form has no metadata of connections");
+        }
+    }
+    check.faults
+}
+
+struct Check {
+    faults: Vec<Unwritable>,
+}
+
+impl Check {
+    fn fault(&mut self, place: impl ToString, reason: &str) {
+        self.faults.push(Unwritable { place: place.to_string(), reason: reason.to_owned() });
+    }
+
+    fn properties(&mut self, properties: &Map<String, Value>) {
+        for (key, value) in properties {
+            let place = format!("properties{}", Key(key));
+            let text = match (key.as_str(), value) {
+                ("environment", Value::Object(environment)) => {
+                    if environment.len() != 1 {
+                        self.fault(&place, "the form holds the type of an environment, and only that");
+                        continue;
+                    }
+                    environment.get("type").and_then(Value::as_str)
+                }
+                ("runtime", _) => {
+                    self.fault(&place, "the form takes this name for the type of the environment");
+                    continue;
+                }
+                (_, value) => value.as_str(),
+            };
+            if !written_with(key, "-_") || key == "__proto__" {
+                self.fault(&place, "a name must be of letters, digits, - and _");
+            }
+            match text {
+                None => self.fault(&place, "a property must be a string"),
+                Some(text) if !written_with(text, "-_ .") || text.starts_with(' ') => {
+                    self.fault(&place, "a value must be of letters, digits, spaces, '.', '-' and '_', and not empty");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn exports(&mut self, exports: &IndexMap<String, Export>, place: fn(String) -> Place) {
+        for (public, export) in exports {
+            let place = place(public.clone());
+            if export.process.is_empty() {
+                self.fault(&place, "an exported port must lead to a process");
+            }
+            self.port(&place, "", public);
+            self.port(&place, ".port", &export.port);
+            if !export.metadata.is_empty() {
+                self.fault(format_args!("{place}.metadata"), "the form has no metadata of exported ports");
+            }
+        }
+    }
+
+    fn port(&mut self, place: &Place, step: &str, name: &str) {
+        if !starts_name(name) || !written_with(name, "._") || name == "__proto__" {
+            let reason = format!("the form cannot write the port {name:?}: it must be of letters, digits, '.' and '_'");
+            self.fault(format_args!("{place}{step}"), &reason);
+        }
+    }
+
+    fn process(&mut self, name: &str, process: &Process) {
+        let place = Place::Process(name.to_owned());
+        if !starts_name(name) || !written_with(name, "_-") {
+            self.fault(&place, "the name must be of letters, digits, '_' and '-', and begin with a letter or '_'");
+        }
+        if inherited(name) {
+            self.fault(&place, "the original parser does not take this name");
+        }
+        if !process.component.is_empty() && !written_with(&process.component, "/-_") {
+            self.fault(format_args!("{place}.component"), "the name must be of letters, digits, '/', '-' and '_'");
+        }
+        for (key, value) in &process.metadata {
+            let place = format!("{place}.metadata{}", Key(key));
+            if !written_with(key, "/_") || key == "__proto__" {
+                self.fault(&place, "a name must be of letters, digits, '/' and '_'");
+            }
+            match (key.as_str(), value) {
+                ("x" | "y", Value::Number(number)) if position(number).is_some() => {}
+                ("x" | "y", _) => self.fault(&place, "a position must be a whole number from 0 to 2^53"),
+                (_, Value::String(text)) if text.is_empty() || written_with(text, "/_") => {}
+                _ => self.fault(&place, "a value must be a string of letters, digits, '/' and '_'"),
+            }
+        }
+    }
+
+    fn literal(&mut self, index: usize, data: &Value) {
+        let place = format!("connections[{index}].data");
+        if !number::depth_within(data, MAX_DEPTH) {
+            self.fault(&place, &format!("the literal is nested too deeply: at most {MAX_DEPTH} levels"));
+            return;
+        }
+        let mut open = vec![data];
+        while let Some(value) = open.pop() {
+            match value {
+                Value::Array(items) => open.extend(items),
+                Value::Object(map) => {
+                    if map.contains_key("__proto__") {
+                        self.fault(&place, "the original parser does not take the key \"__proto__\"");
+                        return;
+                    }
+                    open.extend(map.values());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn position(number: &serde_json::Number) -> Option<u64> {
+    number.as_u64().filter(|position| *position <= 1 << 53)
+}
+
+fn starts_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+}
+
+/// True if `text` is not empty and of ASCII letters, digits and the characters of `also`.
+fn written_with(text: &str, also: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+}
+
+/// True for the names that every JavaScript object has already: the original parser keeps its
+/// processes in one.
+fn inherited(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "__defineGetter__",
+        "__defineSetter__",
+        "__lookupGetter__",
+        "__lookupSetter__",
+        "__proto__",
+        "constructor",
+        "hasOwnProperty",
+        "isPrototypeOf",
+        "propertyIsEnumerable",
+        "toLocaleString",
+        "toString",
+        "valueOf",
+    ];
+    NAMES.contains(&name)
+}
