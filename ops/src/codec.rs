@@ -1,7 +1,25 @@
 //! Image files in and out: JPEG, PNG, WebP, GIF.
 //!
 //! A file is first read as far as its [`Header`], which costs no pixels; whoever decodes checks
-//! the header against limits and then allocates.
+//! the header against limits and then allocates. Pictures come out upright and in sRGB whatever
+//! the file holds: EXIF orientation and colour profiles are applied while rows are read. A file
+//! that ends early is an error, never part of a picture.
+//!
+//! Beside the picture itself, decoding needs a few rows; a progressive JPEG (or one whose
+//! components are stored one after the other) needs its coefficients as well, 2 bytes a component:
+//! 6 bytes a pixel at most, 8 for CMYK, and half of that with the usual 4:2:0. WebP needs up to 4
+//! bytes a pixel more, an interlaced PNG up to 8.
+
+mod gif;
+mod icc;
+mod jpeg;
+mod libjpeg;
+mod orientation;
+mod png;
+mod rows;
+mod webp;
+
+use crate::{Cancel, Format, Image, OpError};
 
 /// A file format this build reads; it writes all but GIF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,6 +114,22 @@ pub struct DecodeLimits {
     pub side: u32,
 }
 
+impl DecodeLimits {
+    /// Whether a picture of this size may be decoded.
+    ///
+    /// # Errors
+    /// [`CodecError::SideTooLong`], else [`CodecError::TooManyPixels`].
+    pub fn check(&self, width: u32, height: u32) -> Result<(), CodecError> {
+        if width.max(height) > self.side {
+            return Err(CodecError::SideTooLong { width, height, limit: self.side });
+        }
+        if u64::from(width) * u64::from(height) > self.pixels {
+            return Err(CodecError::TooManyPixels { width, height, limit: self.pixels });
+        }
+        Ok(())
+    }
+}
+
 /// Why a file could not be read or written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CodecError {
@@ -140,7 +174,7 @@ pub enum CodecError {
     },
     /// Out of memory, or told to stop.
     #[error(transparent)]
-    Operation(#[from] crate::OpError),
+    Operation(#[from] OpError),
 }
 
 /// How to write a file.
@@ -150,4 +184,95 @@ pub struct EncodeOptions {
     pub format: FileFormat,
     /// Quality 1..=100 for the lossy formats.
     pub quality: u8,
+}
+
+impl CodecError {
+    fn broken(format: FileFormat, reason: impl Into<String>) -> Self {
+        CodecError::Broken { format, reason: reason.into() }
+    }
+
+    fn unsupported(format: FileFormat, reason: impl Into<String>) -> Self {
+        CodecError::Unsupported { format, reason: reason.into() }
+    }
+}
+
+impl Header {
+    /// The format of the pixels that [`decode`] makes of the file.
+    pub fn pixel_format(&self) -> Format {
+        match (self.bits, self.alpha) {
+            (16, true) => Format::GAM,
+            (16, false) => Format::GAM_OPAQUE,
+            (_, true) => Format::RGBA8,
+            (_, false) => Format::RGB8,
+        }
+    }
+}
+
+/// Reads a file as far as its header; allocates no pixels.
+///
+/// # Errors
+/// [`CodecError::Unrecognised`], [`CodecError::Broken`] or [`CodecError::Unsupported`]. A header
+/// that can be read does not mean that the pixels can.
+pub fn read_header(bytes: &[u8]) -> Result<Header, CodecError> {
+    match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
+        FileFormat::Jpeg => jpeg::Source::open(bytes, &Cancel::new()).map(|source| source.header()),
+        FileFormat::Png => png::Source::open(bytes).map(|source| source.header()),
+        FileFormat::Webp => webp::Source::open(bytes).map(|source| source.header()),
+        FileFormat::Gif => gif::Source::open(bytes).map(|source| source.header()),
+    }
+}
+
+/// Reads the picture in a file: upright, in sRGB, with its corner at (0, 0) and in
+/// [`Header::pixel_format`].
+///
+/// # Errors
+/// Those of [`read_header`]; [`CodecError::SideTooLong`] and [`CodecError::TooManyPixels`] before
+/// any pixel is allocated; [`CodecError::Operation`] when `cancel` says so or memory is short.
+pub fn decode(bytes: &[u8], limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
+    match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
+        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(limits, cancel),
+        FileFormat::Png => png::Source::open(bytes)?.decode(limits, cancel),
+        FileFormat::Webp => webp::Source::open(bytes)?.decode(limits, cancel),
+        FileFormat::Gif => gif::Source::open(bytes)?.decode(limits, cancel),
+    }
+}
+
+/// Writes a picture as a file; where its corner lies does not matter.
+///
+/// PNG is lossless at 8 bits and as narrow as the picture allows: gray where all pixels are,
+/// without alpha where all are opaque. WebP keeps alpha. JPEG has no alpha: pixels keep the colour
+/// they have apart from it, and fully transparent ones become black.
+///
+/// # Errors
+/// [`CodecError::Unsupported`] for GIF and for pictures larger than the format allows;
+/// [`CodecError::Operation`] for an empty picture, when `cancel` says so, or when memory is short.
+pub fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+    let rect = image.rect();
+    if rect.is_empty() {
+        return Err(OpError::Invalid("a picture without pixels cannot be written to a file".into()).into());
+    }
+    let longest = match options.format {
+        FileFormat::Jpeg => jpeg::LONGEST_SIDE,
+        FileFormat::Png => png::LONGEST_SIDE,
+        FileFormat::Webp => webp::LONGEST_SIDE,
+        FileFormat::Gif => return Err(CodecError::unsupported(FileFormat::Gif, "GIF files are read, not written")),
+    };
+    if rect.width.max(rect.height) > longest {
+        let reason = format!("{} x {} pixels: a side can have {longest} at most", rect.width, rect.height);
+        return Err(CodecError::unsupported(options.format, reason));
+    }
+    cancel.check()?;
+    let quality = options.quality.clamp(1, 100);
+    match options.format {
+        FileFormat::Jpeg => jpeg::encode(image, quality, cancel),
+        FileFormat::Png => png::encode(image, cancel),
+        FileFormat::Webp => webp::encode(image, quality, cancel),
+        FileFormat::Gif => unreachable!("refused above"),
+    }
+}
+
+/// Whether the JPEG codec was built with SIMD code and the processor can run it: without, reading
+/// and writing JPEG takes about three times as long.
+pub fn simd() -> bool {
+    libjpeg::simd()
 }

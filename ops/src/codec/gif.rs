@@ -1,0 +1,211 @@
+//! GIF, through the `gif` crate: the first frame, on the logical screen.
+
+use std::io::{self, Read};
+
+use gif::{ColorOutput, DecodeOptions, MemoryLimit};
+
+use super::icc::{Components, Profile};
+use super::orientation::zeroed;
+use super::{CodecError, DecodeLimits, FileFormat, Header};
+use crate::{Cancel, Image, Rect};
+
+fn broken(reason: impl Into<String>) -> CodecError {
+    CodecError::broken(FileFormat::Gif, reason)
+}
+
+/// A file whose blocks have been looked through.
+pub(super) struct Source<'a> {
+    bytes: &'a [u8],
+    screen: (u16, u16),
+    frame: Frame,
+}
+
+/// The first frame: its place on the screen, and whether a color of it is transparent.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    left: u16,
+    top: u16,
+    width: u16,
+    height: u16,
+    transparent: bool,
+}
+
+/// Reads through a file without looking at pixels (GIF89a specification, sections 17 to 27).
+struct Blocks<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Blocks<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], CodecError> {
+        let (taken, rest) =
+            self.rest.split_at_checked(count).ok_or_else(|| broken("it ends before the end of its blocks"))?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, CodecError> {
+        Ok(self.take(1)?[0])
+    }
+
+    /// The color table that the flags of a screen or a frame announce.
+    fn skip_colors(&mut self, flags: u8) -> Result<(), CodecError> {
+        if flags & 0x80 != 0 {
+            self.take(3 << ((flags & 7) + 1))?;
+        }
+        Ok(())
+    }
+
+    /// Sub-blocks up to the empty one; gives the first.
+    fn skip_data(&mut self) -> Result<&'a [u8], CodecError> {
+        let mut first = None;
+        loop {
+            match self.byte()? {
+                0 => return Ok(first.unwrap_or_default()),
+                length => {
+                    let data = self.take(usize::from(length))?;
+                    first.get_or_insert(data);
+                }
+            }
+        }
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, CodecError> {
+        let mut blocks = Blocks { rest: bytes };
+        let screen = blocks.take(13)?;
+        blocks.skip_colors(screen[10])?;
+        let mut transparent = false;
+        let mut first = None;
+        loop {
+            match blocks.byte()? {
+                0x21 => {
+                    const GRAPHIC_CONTROL: u8 = 0xf9;
+                    let label = blocks.byte()?;
+                    let data = blocks.skip_data()?;
+                    if label == GRAPHIC_CONTROL {
+                        transparent = data.first().is_some_and(|flags| flags & 1 != 0);
+                    }
+                }
+                0x2c => {
+                    let frame = blocks.take(9)?;
+                    blocks.skip_colors(frame[8])?;
+                    let _code_size = blocks.byte()?;
+                    blocks.skip_data()?;
+                    let [left, top, width, height] = [0, 2, 4, 6].map(|at| word(frame, at));
+                    first.get_or_insert(Frame { left, top, width, height, transparent });
+                    transparent = false;
+                }
+                0x3b => break,
+                other => return Err(broken(format!("an unknown block 0x{other:02x}"))),
+            }
+        }
+        let frame = first.ok_or_else(|| broken("it has no frame"))?;
+        if frame.width == 0 || frame.height == 0 {
+            return Err(broken("its first frame has no pixels"));
+        }
+        // A screen without extent is as large as the frame, as browsers have it.
+        let or = |side: u16, frame: u16| if side == 0 { frame } else { side };
+        let screen = (
+            or(word(screen, 6), frame.left.saturating_add(frame.width)),
+            or(word(screen, 8), frame.top.saturating_add(frame.height)),
+        );
+        Ok(Source { bytes, screen, frame })
+    }
+
+    pub(super) fn header(&self) -> Header {
+        let Frame { left, top, width, height, transparent } = self.frame;
+        let covered = left == 0 && top == 0 && width >= self.screen.0 && height >= self.screen.1;
+        Header {
+            format: FileFormat::Gif,
+            width: u32::from(self.screen.0),
+            height: u32::from(self.screen.1),
+            alpha: transparent || !covered,
+            bits: 8,
+        }
+    }
+
+    pub(super) fn decode(self, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
+        let header = self.header();
+        limits.check(header.width, header.height)?;
+        // A frame may be larger than the screen; it is decoded whole all the same.
+        limits.check(u32::from(self.frame.width), u32::from(self.frame.height))?;
+        cancel.check()?;
+        let explain = |error: gif::DecodingError| match cancel.check() {
+            Err(stopped) => stopped.into(),
+            Ok(()) => broken(error.to_string()),
+        };
+        let mut options = DecodeOptions::new();
+        options.set_color_output(ColorOutput::Indexed);
+        // Of what is kept beside the pixels, which are counted above.
+        options.set_memory_limit(MemoryLimit::Bytes(const { std::num::NonZeroU64::new(1 << 24).unwrap() }));
+        options.allow_unknown_blocks(true);
+        let mut decoder = options.read_info(Bytes { rest: self.bytes, cancel }).map_err(explain)?;
+        let frame = decoder.next_frame_info().map_err(explain)?.ok_or_else(|| broken("it has no frame"))?;
+        let (frame_width, frame_height) = (usize::from(frame.width), usize::from(frame.height));
+        let (left, top, transparent) = (usize::from(frame.left), usize::from(frame.top), frame.transparent);
+        let local = frame.palette.clone();
+        let mut indices: Vec<u8> = zeroed(frame_width * frame_height)?;
+        decoder.read_into_buffer(&mut indices).map_err(explain)?;
+
+        let colors = local.as_deref().or(decoder.global_palette()).unwrap_or_default();
+        let profile = decoder.icc_profile().and_then(Profile::parse);
+        let palette = palette(colors, transparent, profile.as_ref());
+        let (width, height) = (header.width as usize, header.height as usize);
+        let size = Rect::sized(header.width, header.height);
+        let rows = indices.chunks_exact(frame_width).take(height.saturating_sub(top));
+        let shown = frame_width.min(width.saturating_sub(left));
+        if header.alpha {
+            let mut screen: Vec<[u8; 4]> = zeroed(width * height)?;
+            for (to, from) in screen.chunks_exact_mut(width).skip(top).zip(rows) {
+                for (to, &index) in to[left.min(width)..].iter_mut().zip(&from[..shown]) {
+                    *to = palette[usize::from(index)];
+                }
+            }
+            return Ok(Image::from_rgba8(size, screen));
+        }
+        let mut screen: Vec<[u8; 3]> = zeroed(width * height)?;
+        for (to, from) in screen.chunks_exact_mut(width).zip(rows) {
+            for (to, &index) in to.iter_mut().zip(&from[..shown]) {
+                let [r, g, b, _] = palette[usize::from(index)];
+                *to = [r, g, b];
+            }
+        }
+        Ok(Image::from_rgb8(size, screen))
+    }
+}
+
+/// The color of each index: black beyond the table, nothing for the transparent one.
+fn palette(colors: &[u8], transparent: Option<u8>, profile: Option<&Profile>) -> [[u8; 4]; 256] {
+    let mut palette = [[0, 0, 0, 255]; 256];
+    for (to, &[r, g, b]) in palette.iter_mut().zip(colors.as_chunks::<3>().0) {
+        *to = [r, g, b, 255];
+    }
+    if let Some(transform) = profile.and_then(|profile| profile.to_srgb_8(Components::Rgba)) {
+        let mut converted = palette;
+        if transform.apply(palette.as_flattened(), converted.as_flattened_mut()).is_ok() {
+            palette = converted;
+        }
+    }
+    if let Some(index) = transparent {
+        palette[usize::from(index)] = [0; 4];
+    }
+    palette
+}
+
+/// A file in memory that reads as failed once `cancel` says so.
+struct Bytes<'a, 'c> {
+    rest: &'a [u8],
+    cancel: &'c Cancel,
+}
+
+impl Read for Bytes<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.cancel.check().map_err(io::Error::other)?;
+        self.rest.read(buffer)
+    }
+}

@@ -1,0 +1,162 @@
+//! JPEG, through mozjpeg.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mozjpeg_sys::J_COLOR_SPACE;
+
+use super::icc::{Components, Profile, Transform};
+use super::libjpeg::{self, Decompressor, Stop};
+use super::orientation::{Orientation, Upright, zeroed};
+use super::rows::Rows;
+use super::{CodecError, DecodeLimits, FileFormat, Header};
+use crate::{Cancel, Image, OpError, Rect};
+
+/// Longest side libjpeg writes, pixels (jmorecfg.h: JPEG_MAX_DIMENSION).
+pub(super) const LONGEST_SIDE: u32 = 65_500;
+
+impl From<Stop> for CodecError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::File { reason, unsupported: true } => CodecError::unsupported(FileFormat::Jpeg, reason),
+            Stop::File { reason, unsupported: false } => CodecError::broken(FileFormat::Jpeg, reason),
+            Stop::Operation(error) => error.into(),
+        }
+    }
+}
+
+/// A file whose header has been read.
+pub(super) struct Source<'a> {
+    file: Decompressor<'a>,
+    components: Components,
+    orientation: Orientation,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn open(bytes: &'a [u8], cancel: &Cancel) -> Result<Self, CodecError> {
+        let file = Decompressor::open(bytes, cancel)?;
+        let components = match file.color_space() {
+            J_COLOR_SPACE::JCS_GRAYSCALE => Components::Gray,
+            J_COLOR_SPACE::JCS_YCbCr | J_COLOR_SPACE::JCS_RGB => Components::Rgb,
+            J_COLOR_SPACE::JCS_CMYK | J_COLOR_SPACE::JCS_YCCK => Components::Cmyk,
+            other => {
+                let reason = format!("colours that are neither gray, YCbCr, RGB, CMYK nor YCCK ({other:?})");
+                return Err(CodecError::unsupported(FileFormat::Jpeg, reason));
+            }
+        };
+        let exif = file.markers(libjpeg::EXIF).find(|block| block.starts_with(b"Exif\0\0"));
+        let orientation = exif.map(Orientation::from_exif).unwrap_or_default();
+        Ok(Source { file, components, orientation })
+    }
+
+    pub(super) fn header(&self) -> Header {
+        let (width, height) = self.file.size();
+        let (width, height) = self.orientation.upright_size(width, height);
+        Header { format: FileFormat::Jpeg, width, height, alpha: false, bits: 8 }
+    }
+
+    pub(super) fn decode(mut self, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
+        let header = self.header();
+        limits.check(header.width, header.height)?;
+        cancel.check()?;
+        let transform = profile(&self.file).and_then(|profile| profile.to_srgb_8(self.components));
+        // libjpeg itself makes RGB of gray, which only a gray profile has to see.
+        let read = match (self.components, &transform) {
+            (Components::Gray, None) => Components::Rgb,
+            (components, _) => components,
+        };
+        let inverted = self.components == Components::Cmyk && self.file.markers(libjpeg::ADOBE).any(is_adobe);
+        self.file.start(match read {
+            Components::Gray => J_COLOR_SPACE::JCS_GRAYSCALE,
+            Components::Cmyk => J_COLOR_SPACE::JCS_CMYK,
+            _ => J_COLOR_SPACE::JCS_RGB,
+        })?;
+
+        let (width, height) = self.file.size();
+        let mut picture = Upright::<[u8; 3]>::new(width, height, self.orientation)?;
+        let direct = read == Components::Rgb && transform.is_none();
+        let mut band: Vec<u8> = zeroed(if direct { 0 } else { width as usize * read.count() * BAND })?;
+        while picture.missing() > 0 {
+            cancel.check()?;
+            picture.fill(BAND, |rows| {
+                if direct {
+                    return Ok(self.file.read(rows.as_flattened_mut())?);
+                }
+                let band = &mut band[..rows.len() * read.count()];
+                self.file.read(band)?;
+                if inverted {
+                    band.iter_mut().for_each(|ink| *ink = 255 - *ink);
+                }
+                convert(transform.as_ref(), band, rows)
+            })?;
+        }
+        self.file.finish()?;
+        Ok(Image::from_rgb8(Rect::sized(header.width, header.height), picture.finish()))
+    }
+}
+
+/// Rows that are read at once: two rows of blocks, as 4:2:0 delivers them.
+const BAND: usize = 16;
+
+/// By the profile, or CMYK by the plain formula R = (1 - C)(1 - K).
+fn convert(transform: Option<&Transform<u8>>, from: &[u8], to: &mut [[u8; 3]]) -> Result<(), CodecError> {
+    if let Some(transform) = transform {
+        let converted = transform.apply(from, to.as_flattened_mut());
+        return converted.map_err(|error| CodecError::broken(FileFormat::Jpeg, error.to_string()));
+    }
+    for (to, from) in to.iter_mut().zip(from.as_chunks::<4>().0) {
+        let [c, m, y, k] = from.map(|ink| 255 - u32::from(ink));
+        *to = [c, m, y].map(|c| ((c * k + 127) / 255) as u8);
+    }
+    Ok(())
+}
+
+fn is_adobe(block: &[u8]) -> bool {
+    block.starts_with(b"Adobe") && block.len() >= 12
+}
+
+/// The ICC profile, put together from the numbered parts it is stored in (ICC.1, annex B.4);
+/// `None` when there is none, or parts of it are missing.
+fn profile(file: &Decompressor<'_>) -> Option<Profile> {
+    let mut parts: Vec<(u8, u8, &[u8])> = file
+        .markers(libjpeg::ICC)
+        .filter_map(|block| match block.strip_prefix(b"ICC_PROFILE\0")? {
+            [number, count, data @ ..] => Some((*number, *count, data)),
+            _ => None,
+        })
+        .collect();
+    parts.sort_by_key(|&(number, ..)| number);
+    let complete = parts
+        .iter()
+        .enumerate()
+        .all(|(index, &(number, count, _))| usize::from(number) == index + 1 && usize::from(count) == parts.len());
+    if parts.is_empty() || !complete {
+        return None;
+    }
+    let bytes: Vec<u8> = parts.into_iter().flat_map(|(_, _, data)| data.iter().copied()).collect();
+    Profile::parse(&bytes)
+}
+
+/// Baseline, 4:2:0, with Huffman tables made for the picture.
+pub(super) fn encode(image: &Image, quality: u8, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+    // mozjpeg reports faults by unwinding, without running the panic hook.
+    let written = catch_unwind(AssertUnwindSafe(|| write(image, quality, cancel)));
+    written.unwrap_or_else(|_| Err(OpError::Invalid("the JPEG encoder refused the picture".into()).into()))
+}
+
+fn write(image: &Image, quality: u8, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+    let failed = |error: std::io::Error| CodecError::from(OpError::Invalid(format!("writing JPEG: {error}")));
+    let rect = image.rect();
+    let mut encoder = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
+    encoder.set_size(rect.width as usize, rect.height as usize);
+    encoder.set_fastest_defaults();
+    encoder.set_optimize_coding(true);
+    encoder.set_quality(f32::from(quality));
+    encoder.set_chroma_sampling_pixel_sizes((2, 2), (2, 2));
+    let mut started = encoder.start_compress(Vec::new()).map_err(failed)?;
+    let mut rows = Rows::new(image);
+    for band in 0..rows.bands() {
+        cancel.check()?;
+        started.write_scanlines(rows.rgb(band).as_flattened()).map_err(failed)?;
+    }
+    started.finish().map_err(failed)
+}

@@ -1,0 +1,295 @@
+//! The decompressor of libjpeg (mozjpeg's), behind a safe interface.
+//!
+//! libjpeg reports faults by calling back and not expecting a return; here the callback unwinds
+//! through the C frames (which `mozjpeg-sys` compiles for that) to [`Decompressor::guarded`]. No
+//! panic is started, so the panic hook stays silent. Unlike the wrapper in the `mozjpeg` crate,
+//! this one decides by warning code what a file may get away with, and looks at the cancel flag
+//! inside long calls.
+
+use std::any::Any;
+use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use mozjpeg_sys as ffi;
+use mozjpeg_sys::J_COLOR_SPACE;
+
+use crate::{Cancel, OpError};
+
+/// Scans a file may have. Encoders write about ten; more only burn time, as each one runs over the
+/// whole picture.
+pub(super) const MAX_SCANS: c_int = 100;
+
+/// Why libjpeg stopped.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Its words, and whether it is a variant of the format that it cannot read.
+    File { reason: String, unsupported: bool },
+    /// Told to, or out of memory.
+    Operation(OpError),
+}
+
+/// Everything that C holds pointers to, at one address.
+struct State {
+    cinfo: ffi::jpeg_decompress_struct,
+    errors: ffi::jpeg_error_mgr,
+    progress: ffi::jpeg_progress_mgr,
+    cancel: Cancel,
+}
+
+/// A JPEG file whose header has been read, then its rows.
+pub(super) struct Decompressor<'a> {
+    state: *mut State,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Decompressor<'a> {
+    /// Reads up to the first scan, keeping the markers that [`Decompressor::markers`] gives.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn open(bytes: &'a [u8], cancel: &Cancel) -> Result<Self, Stop> {
+        // SAFETY: the three C structs are plain data for which zero bytes are valid: null
+        // pointers, `None` callbacks, and enums that have a variant 0.
+        let state = unsafe {
+            State {
+                cinfo: std::mem::zeroed(),
+                errors: std::mem::zeroed(),
+                progress: std::mem::zeroed(),
+                cancel: cancel.clone(),
+            }
+        };
+        let mut this = Decompressor { state: Box::into_raw(Box::new(state)), bytes: PhantomData };
+        let length =
+            c_ulong::try_from(bytes.len()).map_err(|_| Stop::File { reason: "too long".into(), unsupported: true })?;
+        this.guarded(|state| {
+            // SAFETY: `state` and all in it stay where they are until `drop`, which destroys
+            // `cinfo` first; `bytes` outlives `self`. `client_data` is only read back as a `State`
+            // by the callbacks below.
+            unsafe {
+                (*state).cinfo.common.err = ffi::jpeg_std_error(&mut (*state).errors);
+                (*state).errors.error_exit = Some(error_exit);
+                (*state).errors.emit_message = Some(emit_message);
+                ffi::jpeg_create_decompress(&raw mut (*state).cinfo);
+                (*state).cinfo.common.client_data = state.cast::<c_void>();
+                (*state).progress.progress_monitor = Some(progress_monitor);
+                (*state).cinfo.common.progress = &raw mut (*state).progress;
+                ffi::jpeg_mem_src(&mut (*state).cinfo, bytes.as_ptr(), length);
+                for app in [EXIF, ICC, ADOBE] {
+                    ffi::jpeg_save_markers(&mut (*state).cinfo, c_int::from(app), 0xffff);
+                }
+                ffi::jpeg_read_header(&mut (*state).cinfo, 1);
+            }
+        })?;
+        Ok(this)
+    }
+
+    fn cinfo(&self) -> &ffi::jpeg_decompress_struct {
+        // SAFETY: `state` is valid until `drop`, and only methods that take `&mut self` change it.
+        unsafe { &(*self.state).cinfo }
+    }
+
+    /// Runs C code and turns what it throws into an error.
+    fn guarded<T>(&mut self, call: impl FnOnce(*mut State) -> T) -> Result<T, Stop> {
+        let state = self.state;
+        catch_unwind(AssertUnwindSafe(|| call(state))).map_err(|thrown: Box<dyn Any + Send>| {
+            match thrown.downcast::<Stop>() {
+                Ok(stop) => *stop,
+                // A panic of our own: none of libjpeg's business.
+                Err(other) => resume_unwind(other),
+            }
+        })
+    }
+
+    /// Stored width and height, pixels.
+    pub(super) fn size(&self) -> (u32, u32) {
+        (self.cinfo().image_width, self.cinfo().image_height)
+    }
+
+    /// The colours the file is coded in.
+    pub(super) fn color_space(&self) -> J_COLOR_SPACE {
+        self.cinfo().jpeg_color_space
+    }
+
+    /// The markers of one kind, in the order of the file, without marker and length.
+    pub(super) fn markers(&self, kind: u8) -> impl Iterator<Item = &[u8]> {
+        let mut next = self.cinfo().marker_list;
+        std::iter::from_fn(move || {
+            // SAFETY: the list belongs to `cinfo`, ends with null, and does not change while
+            // `self` is borrowed.
+            let marker = unsafe { next.as_ref() }?;
+            next = marker.next;
+            // SAFETY: libjpeg keeps `data_length` bytes at `data`, which is null only for none.
+            let data = (!marker.data.is_null())
+                .then(|| unsafe { std::slice::from_raw_parts(marker.data, marker.data_length as usize) });
+            Some((marker.marker, data.unwrap_or_default()))
+        })
+        .filter_map(move |(marker, data)| (marker == kind).then_some(data))
+    }
+
+    /// Starts with rows in `colors`, which must be gray, RGB or CMYK. All scans of a file with
+    /// several are read here.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn start(&mut self, colors: J_COLOR_SPACE) -> Result<(), Stop> {
+        self.guarded(|state| {
+            // SAFETY: the header has been read, which is all that `jpeg_start_decompress` asks for.
+            unsafe {
+                (*state).cinfo.out_color_space = colors;
+                ffi::jpeg_start_decompress(&mut (*state).cinfo);
+            }
+        })
+    }
+
+    /// Reads as many rows as fit `rows` exactly: `rows.len()` is a multiple of width × components.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    ///
+    /// # Panics
+    /// When `rows` has another length, or the picture fewer rows left.
+    pub(super) fn read(&mut self, rows: &mut [u8]) -> Result<(), Stop> {
+        let cinfo = self.cinfo();
+        let stride = cinfo.output_width as usize * cinfo.output_components as usize;
+        let left = (cinfo.output_height - cinfo.output_scanline) as usize;
+        assert!(stride > 0 && rows.len().is_multiple_of(stride) && rows.len() / stride <= left);
+        let mut pointers: Vec<*mut u8> = rows.chunks_exact_mut(stride).map(<[u8]>::as_mut_ptr).collect();
+        self.guarded(|state| {
+            let mut done = 0;
+            while done < pointers.len() {
+                // SAFETY: decompression has started (`stride` is not 0); the pointers from `done`
+                // on lead to that many rows of `stride` bytes each.
+                let read = unsafe {
+                    ffi::jpeg_read_scanlines(
+                        &mut (*state).cinfo,
+                        pointers.as_mut_ptr().add(done),
+                        (pointers.len() - done) as c_uint,
+                    )
+                };
+                if read == 0 {
+                    throw(Stop::File { reason: "no more rows".into(), unsupported: false });
+                }
+                done += read as usize;
+            }
+        })
+    }
+
+    /// Reads what follows the rows, up to the end marker.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn finish(mut self) -> Result<(), Stop> {
+        self.guarded(|state| {
+            // SAFETY: all rows have been read, or else libjpeg says so.
+            unsafe {
+                ffi::jpeg_finish_decompress(&mut (*state).cinfo);
+            }
+        })
+    }
+}
+
+/// The application marker that holds EXIF.
+pub(super) const EXIF: u8 = 0xe1;
+/// The application marker that holds ICC profiles.
+pub(super) const ICC: u8 = 0xe2;
+/// The application marker of Adobe.
+pub(super) const ADOBE: u8 = 0xee;
+
+impl Drop for Decompressor<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `Box::into_raw` and is freed here only. `cinfo` is either
+        // still all zero, or created; `jpeg_destroy` allows both (a null memory manager).
+        unsafe {
+            ffi::jpeg_destroy_decompress(&mut (*self.state).cinfo);
+            drop(Box::from_raw(self.state));
+        }
+    }
+}
+
+fn throw(stop: Stop) -> ! {
+    // Unlike `panic!` this does not run the panic hook.
+    resume_unwind(Box::new(stop))
+}
+
+/// libjpeg's text for the message that is set.
+fn message(cinfo: &mut ffi::jpeg_common_struct) -> String {
+    // SAFETY: `err` was set in `open` to a manager that `jpeg_std_error` filled.
+    let Some(format) = (unsafe { (*cinfo.err).format_message }) else { return String::new() };
+    // jerror.h: JMSG_LENGTH_MAX is 200; the binding's 80 is too short.
+    let mut buffer = [0 as c_char; 256];
+    // SAFETY: the function writes a C string of 200 bytes at most to its second argument; only the
+    // binding says it is a shared reference to 80.
+    unsafe {
+        type Format = unsafe extern "C-unwind" fn(*mut ffi::jpeg_common_struct, *mut c_char);
+        let format: Format = std::mem::transmute::<*const c_void, Format>(format as *const c_void);
+        format(cinfo, buffer.as_mut_ptr());
+        CStr::from_ptr(buffer.as_ptr()).to_string_lossy().into_owned()
+    }
+}
+
+unsafe extern "C-unwind" fn error_exit(cinfo: &mut ffi::jpeg_common_struct) {
+    // SAFETY: `err` was set in `open`.
+    let code = unsafe { (*cinfo.err).msg_code };
+    if code == ffi::JERR_OUT_OF_MEMORY as c_int {
+        // libjpeg does not say how much it asked for.
+        throw(Stop::Operation(OpError::OutOfMemory { bytes: 0 }));
+    }
+    const UNSUPPORTED: [c_int; 8] = [
+        ffi::JERR_SOF_UNSUPPORTED as c_int,
+        ffi::JERR_ARITH_NOTIMPL as c_int,
+        ffi::JERR_BAD_PRECISION as c_int,
+        ffi::JERR_CCIR601_NOTIMPL as c_int,
+        ffi::JERR_COMPONENT_COUNT as c_int,
+        ffi::JERR_CONVERSION_NOTIMPL as c_int,
+        ffi::JERR_FRACT_SAMPLE_NOTIMPL as c_int,
+        ffi::JERR_NOTIMPL as c_int,
+    ];
+    throw(Stop::File { reason: message(cinfo), unsupported: UNSUPPORTED.contains(&code) })
+}
+
+unsafe extern "C-unwind" fn emit_message(cinfo: &mut ffi::jpeg_common_struct, level: c_int) {
+    const WARNING: c_int = -1;
+    if level != WARNING {
+        return;
+    }
+    // Those after which libjpeg would make up pixels. The others (bytes between markers, an
+    // unknown Adobe transform or JFIF version, unusual scan parameters) lose none.
+    const FATAL: [c_int; 4] = [
+        ffi::JWRN_HIT_MARKER as c_int,
+        ffi::JWRN_HUFF_BAD_CODE as c_int,
+        ffi::JWRN_JPEG_EOF as c_int,
+        ffi::JWRN_MUST_RESYNC as c_int,
+    ];
+    // SAFETY: `err` was set in `open`.
+    let code = unsafe { (*cinfo.err).msg_code };
+    if FATAL.contains(&code) {
+        throw(Stop::File { reason: message(cinfo), unsupported: false });
+    }
+}
+
+unsafe extern "C-unwind" fn progress_monitor(cinfo: &mut ffi::jpeg_common_struct) {
+    // SAFETY: `open` set `client_data` to the `State` this `cinfo` is part of, before it set this
+    // callback. Only fields that C does not hold references to are read.
+    let (scan, stopped) = unsafe {
+        let state = cinfo.client_data.cast::<State>();
+        ((*state).cinfo.input_scan_number, (*state).cancel.check())
+    };
+    if let Err(error) = stopped {
+        throw(Stop::Operation(error));
+    }
+    if scan > MAX_SCANS {
+        throw(Stop::File { reason: format!("more than {MAX_SCANS} scans"), unsupported: true });
+    }
+}
+
+unsafe extern "C" {
+    /// Part of libjpeg-turbo's SIMD interface (simd/jsimd.h); the version in `jsimd_none.c`
+    /// returns 0.
+    fn jsimd_can_rgb_ycc() -> c_int;
+}
+
+pub(super) fn simd() -> bool {
+    // SAFETY: takes no argument, reads the processor's features.
+    unsafe { jsimd_can_rgb_ycc() != 0 }
+}

@@ -1,0 +1,368 @@
+//! WebP, through libwebp.
+
+use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
+
+use libwebp_sys as ffi;
+
+use super::icc::{Components, Profile};
+use super::orientation::{Orientation, Upright, zeroed};
+use super::rows::Rows;
+use super::{CodecError, DecodeLimits, FileFormat, Header};
+use crate::{Cancel, Image, OpError, Pixels, Rect};
+
+/// Longest side of the format, pixels (encode.h: WEBP_MAX_DIMENSION).
+pub(super) const LONGEST_SIDE: u32 = 16_383;
+
+fn broken(reason: impl Into<String>) -> CodecError {
+    CodecError::broken(FileFormat::Webp, reason)
+}
+
+/// A file whose chunks have been looked through.
+pub(super) struct Source<'a> {
+    /// What the decoder is given: the file, or the first frame's chunks.
+    picture: &'a [u8],
+    /// Size of what the decoder makes of it, pixels.
+    size: (u32, u32),
+    picture_alpha: bool,
+    /// Size of the canvas and the frame's corner on it, pixels.
+    canvas: (u32, u32),
+    corner: (u32, u32),
+    profile: Option<&'a [u8]>,
+    orientation: Orientation,
+}
+
+struct Chunk<'a> {
+    kind: [u8; 4],
+    data: &'a [u8],
+}
+
+/// The chunks in `bytes`: kind, length, data, padded to an even length (RFC 9649, section 2.3).
+fn chunks(mut rest: &[u8]) -> impl Iterator<Item = Result<Chunk<'_>, CodecError>> {
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let chunk = (|| {
+            let (&kind, after) = rest.split_first_chunk::<4>()?;
+            let (length, after) = after.split_first_chunk::<4>()?;
+            let length = u32::from_le_bytes(*length) as usize;
+            let (data, after) = after.split_at_checked(length)?;
+            rest = after.get(length % 2..).unwrap_or_default();
+            Some(Chunk { kind, data })
+        })();
+        if chunk.is_none() {
+            rest = &[];
+        }
+        Some(chunk.ok_or_else(|| broken("a chunk is longer than the file")))
+    })
+}
+
+/// 24-bit little endian.
+fn triple(bytes: [u8; 3]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0])
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, CodecError> {
+        let length = bytes.get(4..8).and_then(|l| l.first_chunk()).map_or(0, |l| u32::from_le_bytes(*l));
+        // The length counts what follows it: the word WEBP and the chunks.
+        let end = length as usize + 8;
+        let file = bytes.get(..end).ok_or_else(|| broken(format!("{} of {end} bytes", bytes.len())))?;
+        let whole = features(file)?;
+        let canvas = (whole.width as u32, whole.height as u32);
+        let mut source = Source {
+            picture: file,
+            size: canvas,
+            picture_alpha: whole.has_alpha != 0,
+            canvas,
+            corner: (0, 0),
+            profile: None,
+            orientation: Orientation::default(),
+        };
+        let mut frame = None;
+        let mut picture = false;
+        for chunk in chunks(file.get(12..).unwrap_or_default()) {
+            let Chunk { kind, data } = chunk?;
+            match &kind {
+                b"VP8 " | b"VP8L" => picture = true,
+                b"ICCP" => source.profile = Some(data),
+                b"EXIF" => source.orientation = Orientation::from_exif(data),
+                b"ANMF" => frame = frame.or(Some(data)),
+                _ => {}
+            }
+        }
+        if whole.has_animation != 0 {
+            let Some(&[x0, x1, x2, y0, y1, y2, w0, w1, w2, h0, h1, h2, _, _, _, _, ref chunks @ ..]) = frame else {
+                return Err(broken("an animation without a frame"));
+            };
+            let features = features(chunks)?;
+            source.picture = chunks;
+            source.size = (features.width as u32, features.height as u32);
+            source.picture_alpha = features.has_alpha != 0;
+            source.corner = (2 * triple([x0, x1, x2]), 2 * triple([y0, y1, y2]));
+            let inside =
+                |corner: u32, size: u32, canvas: u32| corner.checked_add(size).is_some_and(|end| end <= canvas);
+            if source.size != (triple([w0, w1, w2]) + 1, triple([h0, h1, h2]) + 1)
+                || !inside(source.corner.0, source.size.0, canvas.0)
+                || !inside(source.corner.1, source.size.1, canvas.1)
+            {
+                return Err(broken("the first frame is not where its header says"));
+            }
+        } else if !picture {
+            return Err(broken("it has no pixels"));
+        }
+        Ok(source)
+    }
+
+    fn alpha(&self) -> bool {
+        self.picture_alpha || self.size != self.canvas
+    }
+
+    pub(super) fn header(&self) -> Header {
+        let (width, height) = self.orientation.upright_size(self.canvas.0, self.canvas.1);
+        Header { format: FileFormat::Webp, width, height, alpha: self.alpha(), bits: 8 }
+    }
+
+    pub(super) fn decode(self, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
+        let header = self.header();
+        limits.check(header.width, header.height)?;
+        cancel.check()?;
+        let profile = self.profile.and_then(Profile::parse);
+        let (width, height) = self.canvas;
+        let size = Rect::sized(header.width, header.height);
+        if !self.alpha() {
+            let mut pixels: Vec<[u8; 3]> = zeroed(width as usize * height as usize)?;
+            self.read(pixels.as_flattened_mut(), cancel)?;
+            recolor(profile.as_ref(), Components::Rgb, width, &mut pixels, cancel)?;
+            return Ok(Image::from_rgb8(size, Upright::turn(pixels, width, height, self.orientation)?));
+        }
+        let mut pixels: Vec<[u8; 4]> = zeroed(self.size.0 as usize * self.size.1 as usize)?;
+        self.read(pixels.as_flattened_mut(), cancel)?;
+        if self.size != self.canvas {
+            let frame = pixels;
+            pixels = zeroed(width as usize * height as usize)?;
+            let (left, across) = (self.corner.0 as usize, self.size.0 as usize);
+            let rows = pixels.chunks_exact_mut(width as usize).skip(self.corner.1 as usize);
+            for (to, from) in rows.zip(frame.chunks_exact(across)) {
+                to[left..left + across].copy_from_slice(from);
+            }
+        }
+        recolor(profile.as_ref(), Components::Rgba, width, &mut pixels, cancel)?;
+        Ok(Image::from_rgba8(size, Upright::turn(pixels, width, height, self.orientation)?))
+    }
+
+    /// Decodes into `pixels`: rows of [`Source::size`], with alpha or without.
+    fn read(&self, pixels: &mut [u8], cancel: &Cancel) -> Result<(), CodecError> {
+        let (width, height) = (self.size.0 as usize, self.size.1 as usize);
+        let channels = if self.alpha() { 4 } else { 3 };
+        assert_eq!(pixels.len(), width * height * channels);
+        let mut config = ffi::WebPDecoderConfig::new()
+            .map_err(|()| CodecError::unsupported(FileFormat::Webp, "libwebp of another version"))?;
+        config.output.colorspace =
+            if self.alpha() { ffi::WEBP_CSP_MODE::MODE_RGBA } else { ffi::WEBP_CSP_MODE::MODE_RGB };
+        config.output.is_external_memory = 1;
+        config.output.u.RGBA =
+            ffi::WebPRGBABuffer { rgba: pixels.as_mut_ptr(), stride: (width * channels) as c_int, size: pixels.len() };
+        let mut decoder = Decoder::new(&mut config)?;
+        let mut given = 0;
+        loop {
+            cancel.check()?;
+            given = (given + STEP).min(self.picture.len());
+            match decoder.update(&self.picture[..given]) {
+                ffi::VP8StatusCode::VP8_STATUS_OK => return Ok(()),
+                ffi::VP8StatusCode::VP8_STATUS_SUSPENDED if given < self.picture.len() => {}
+                status => return Err(explain(status)),
+            }
+        }
+    }
+}
+
+/// Bytes the decoder is given at once; the cancel flag is looked at between.
+const STEP: usize = 1 << 15;
+
+fn explain(status: ffi::VP8StatusCode) -> CodecError {
+    match status {
+        ffi::VP8StatusCode::VP8_STATUS_OUT_OF_MEMORY => OpError::OutOfMemory { bytes: 0 }.into(),
+        ffi::VP8StatusCode::VP8_STATUS_UNSUPPORTED_FEATURE => {
+            CodecError::unsupported(FileFormat::Webp, "a feature that libwebp lacks")
+        }
+        ffi::VP8StatusCode::VP8_STATUS_SUSPENDED | ffi::VP8StatusCode::VP8_STATUS_NOT_ENOUGH_DATA => {
+            broken("it ends before its pixels do")
+        }
+        _ => broken("its data are against the rules of the format"),
+    }
+}
+
+/// Size, alpha and animation of a file, or of the chunks of a frame.
+fn features(bytes: &[u8]) -> Result<ffi::WebPBitstreamFeatures, CodecError> {
+    let mut features =
+        ffi::WebPBitstreamFeatures { width: 0, height: 0, has_alpha: 0, has_animation: 0, format: 0, pad: [0; 5] };
+    // SAFETY: reads `bytes.len()` bytes and writes the struct.
+    match unsafe { ffi::WebPGetFeatures(bytes.as_ptr(), bytes.len(), &mut features) } {
+        ffi::VP8StatusCode::VP8_STATUS_OK if features.width > 0 && features.height > 0 => Ok(features),
+        ffi::VP8StatusCode::VP8_STATUS_OK => Err(broken("a picture without pixels")),
+        status => Err(explain(status)),
+    }
+}
+
+/// libwebp's incremental decoder, writing to the memory that a configuration points to.
+struct Decoder<'c> {
+    decoder: *mut ffi::WebPIDecoder,
+    config: PhantomData<&'c mut ffi::WebPDecoderConfig>,
+}
+
+impl<'c> Decoder<'c> {
+    fn new(config: &'c mut ffi::WebPDecoderConfig) -> Result<Self, CodecError> {
+        // SAFETY: no data yet; `config` is initialised and stays borrowed as long as the decoder.
+        let decoder = unsafe { ffi::WebPIDecode(std::ptr::null(), 0, config) };
+        if decoder.is_null() {
+            return Err(OpError::OutOfMemory { bytes: 0 }.into());
+        }
+        Ok(Decoder { decoder, config: PhantomData })
+    }
+
+    /// Goes on with `bytes`, the file from its beginning.
+    fn update(&mut self, bytes: &[u8]) -> ffi::VP8StatusCode {
+        // SAFETY: the decoder is valid until `drop`; it reads `bytes.len()` bytes, and writes no
+        // further than the size it was given for the output, which outlives it.
+        unsafe { ffi::WebPIUpdate(self.decoder, bytes.as_ptr(), bytes.len()) }
+    }
+}
+
+impl Drop for Decoder<'_> {
+    fn drop(&mut self) {
+        // SAFETY: made by `WebPIDecode`, freed once. The output is external and stays ours.
+        unsafe { ffi::WebPIDelete(self.decoder) }
+    }
+}
+
+/// Applies a profile where the pixels lie.
+fn recolor<const N: usize>(
+    profile: Option<&Profile>,
+    components: Components,
+    width: u32,
+    pixels: &mut [[u8; N]],
+    cancel: &Cancel,
+) -> Result<(), CodecError> {
+    let Some(transform) = profile.and_then(|profile| profile.to_srgb_8(components)) else { return Ok(()) };
+    let mut before = Vec::new();
+    for row in pixels.chunks_exact_mut(width as usize) {
+        cancel.check()?;
+        before.clear();
+        before.extend_from_slice(row.as_flattened());
+        transform.apply(&before, row.as_flattened_mut()).map_err(|error| broken(error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// What the encoder's callbacks are given.
+struct Output<'c> {
+    file: Vec<u8>,
+    cancel: &'c Cancel,
+}
+
+unsafe extern "C" fn append(data: *const u8, length: usize, picture: *const ffi::WebPPicture) -> c_int {
+    // SAFETY: `custom_ptr` is the `Output` that `encode` holds exclusively for the time of the
+    // call; `data` has `length` bytes, and is not null unless there are none.
+    unsafe {
+        if length > 0 {
+            let output = &mut *(*picture).custom_ptr.cast::<Output<'_>>();
+            if output.file.try_reserve(length).is_err() {
+                return 0;
+            }
+            output.file.extend_from_slice(std::slice::from_raw_parts(data, length));
+        }
+    }
+    1
+}
+
+unsafe extern "C" fn go_on(_percent: c_int, picture: *const ffi::WebPPicture) -> c_int {
+    // SAFETY: as in `append`; only read.
+    let output = unsafe { &*(*picture).custom_ptr.cast::<Output<'_>>() };
+    c_int::from(output.cancel.check().is_ok())
+}
+
+/// An encoder's picture, with the planes libwebp allocated for it.
+struct Picture(ffi::WebPPicture);
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        // SAFETY: frees only what libwebp allocated for this picture.
+        unsafe { ffi::WebPPictureFree(&mut self.0) }
+    }
+}
+
+/// Lossy, method 4 of 0 (fast) to 6 (small); alpha is kept without loss.
+pub(super) fn encode(image: &Image, quality: u8, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+    let failed = |reason: String| CodecError::from(OpError::Invalid(format!("writing WebP: {reason}")));
+    let version = |()| failed("libwebp of another version".into());
+    let mut config = ffi::WebPConfig::new().map_err(version)?;
+    config.quality = f32::from(quality);
+    config.method = 4;
+    let mut picture = Picture(ffi::WebPPicture::new().map_err(version)?);
+    let rect = image.rect();
+    // `encode` in the parent module has checked the size against LONGEST_SIDE.
+    picture.0.width = rect.width as c_int;
+    picture.0.height = rect.height as c_int;
+    import(image, &mut picture, cancel)?;
+
+    let mut output = Output { file: Vec::new(), cancel };
+    picture.0.writer = Some(append);
+    picture.0.progress_hook = Some(go_on);
+    picture.0.custom_ptr = (&raw mut output).cast::<c_void>();
+    // SAFETY: both structs are initialised, the planes filled; the callbacks get `output` through
+    // `custom_ptr`, and nothing else touches it until the call returns.
+    let done = unsafe { ffi::WebPEncode(&config, &mut picture.0) } != 0;
+    cancel.check()?;
+    if done { Ok(output.file) } else { Err(failed(format!("{:?}", picture.0.error_code))) }
+}
+
+/// Gives the pixels to libwebp, which makes YUV 4:2:0 of them.
+fn import(image: &Image, picture: &mut Picture, cancel: &Cancel) -> Result<(), CodecError> {
+    let rect = image.rect();
+    let (width, len) = (rect.width as c_int, rect.width as usize * rect.height as usize);
+    let rgb = |picture: &mut Picture, pixels: &[[u8; 3]]| {
+        assert_eq!(pixels.len(), len);
+        // SAFETY: reads width × height pixels of 3 bytes, which are there.
+        unsafe { ffi::WebPPictureImportRGB(&mut picture.0, pixels.as_ptr().cast(), 3 * width) }
+    };
+    let rgba = |picture: &mut Picture, pixels: &[[u8; 4]]| {
+        assert_eq!(pixels.len(), len);
+        // SAFETY: reads width × height pixels of 4 bytes, which are there.
+        unsafe { ffi::WebPPictureImportRGBA(&mut picture.0, pixels.as_ptr().cast(), 4 * width) }
+    };
+    let imported = match image.pixels() {
+        Pixels::Rgb8(pixels) => rgb(picture, pixels),
+        Pixels::Rgba8(pixels) => rgba(picture, pixels),
+        // libwebp takes no bands, so this costs a copy, a fourth or less of what the floats take.
+        Pixels::Float(_) if image.format().has_alpha() => {
+            let mut pixels: Vec<[u8; 4]> = reserved(len)?;
+            let mut rows = Rows::new(image);
+            for band in 0..rows.bands() {
+                cancel.check()?;
+                pixels.extend_from_slice(rows.rgba(band));
+            }
+            rgba(picture, &pixels)
+        }
+        Pixels::Float(_) => {
+            let mut pixels: Vec<[u8; 3]> = reserved(len)?;
+            let mut rows = Rows::new(image);
+            for band in 0..rows.bands() {
+                cancel.check()?;
+                pixels.extend_from_slice(rows.rgb(band));
+            }
+            rgb(picture, &pixels)
+        }
+    };
+    if imported == 0 {
+        return Err(OpError::OutOfMemory { bytes: len as u64 * 3 / 2 }.into());
+    }
+    Ok(())
+}
+
+fn reserved<T>(len: usize) -> Result<Vec<T>, OpError> {
+    let mut pixels = Vec::new();
+    pixels.try_reserve_exact(len).map_err(|_| OpError::OutOfMemory { bytes: (len * size_of::<T>()) as u64 })?;
+    Ok(pixels)
+}
