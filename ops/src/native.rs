@@ -8,10 +8,17 @@ use crate::Operation;
 
 // Lines are kept sorted: one `mod` and one entry below for each operation.
 mod brightness_contrast;
+mod color_dodge;
+mod compose;
+mod crop;
 mod edge_sobel;
 mod example;
 mod gray;
+mod multiply;
 mod nop;
+mod opacity;
+mod screen;
+mod src_over;
 #[cfg(test)]
 mod testing;
 
@@ -19,9 +26,15 @@ mod testing;
 pub fn all() -> Vec<Arc<dyn Operation>> {
     vec![
         Arc::new(brightness_contrast::BrightnessContrast),
+        Arc::new(color_dodge::ColorDodge),
+        Arc::new(crop::Crop),
         Arc::new(edge_sobel::EdgeSobel),
         Arc::new(example::Example),
         Arc::new(gray::Gray),
+        Arc::new(multiply::Multiply),
         Arc::new(nop::Nop),
+        Arc::new(opacity::Opacity),
+        Arc::new(screen::Screen),
+        Arc::new(src_over::SrcOver),
     ]
 }
