@@ -82,6 +82,11 @@ impl Image {
         &self.pixels
     }
 
+    /// The pixels, row by row, taken out.
+    pub fn into_pixels(self) -> Pixels {
+        self.pixels
+    }
+
     /// The same pixels with their corner moved to (x, y).
     pub fn moved_to(mut self, x: i32, y: i32) -> Self {
         self.rect.x = x;

@@ -1,1 +1,34 @@
+//! Graphs made to run.
+//!
+//! A [`Library`] reads a folder of graphs. Each becomes an [`ImageGraph`]: checked against the
+//! [`Catalogue`] of components, with the parameters that a request may set. A graph, its
+//! [`Arguments`] and the shape of its input make a [`Plan`], which knows the size, cost and peak
+//! memory before a pixel is touched, and an [`Engine`] renders it.
+//!
+//! This crate knows no queue and no HTTP.
 
+#![forbid(unsafe_code)]
+
+mod catalogue;
+mod chain;
+mod engine;
+mod image_graph;
+mod library;
+mod native;
+mod parameters;
+mod plan;
+#[cfg(test)]
+mod testing;
+mod tiles;
+
+pub use catalogue::Catalogue;
+pub use engine::{Control, Engine, RenderError, RenderErrorKind};
+pub use image_graph::{GraphFault, ImageGraph, RuntimeKind};
+pub use library::{Library, LibraryFault, LibraryLimits};
+pub use native::{NativeEngine, Statistics};
+pub use parameters::{ArgumentFault, Arguments, Parameter};
+pub use plan::{InputShape, Measure, Plan, PlanError, PlanLimits};
+
+// For crates that stand on this one only: the types in its signatures.
+pub use imgflo_fbp as fbp;
+pub use imgflo_ops as ops;

@@ -1,0 +1,169 @@
+//! The components that graphs are made of, as the operations describe themselves.
+
+use imgflo_fbp::info::{Component, Port};
+use imgflo_ops::{Info, Kind, Property, Registry, Value};
+use serde_json::Value as Json;
+
+/// Operations, and what graph information says of their components.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    registry: Registry,
+}
+
+impl Catalogue {
+    /// The native operations.
+    pub fn native() -> Self {
+        Catalogue::new(Registry::native())
+    }
+
+    /// The operations of `registry`.
+    pub fn new(registry: Registry) -> Self {
+        Catalogue { registry }
+    }
+
+    /// The operations.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The component of that name, or of that alias, which then keeps the name asked for.
+    pub fn component(&self, name: &str) -> Option<Component> {
+        self.registry.get(name).map(|operation| component(name, operation.info()))
+    }
+
+    /// All components, by name, without aliases.
+    pub fn components(&self) -> Vec<Component> {
+        self.registry.infos().map(|info| component(info.name, info)).collect()
+    }
+
+    /// The name nearest to `name`, if one is near.
+    pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
+        nearest(name, self.registry.infos().map(|info| info.name))
+    }
+}
+
+/// The candidate most like `name`, if it is a likely misspelling of it.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Similarity costs the product of the lengths; what is this long is no misspelling.
+    if name.len() > 200 {
+        return None;
+    }
+    let name = name.to_lowercase();
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(&name, &candidate.to_lowercase()), candidate))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+fn component(name: &str, info: &Info) -> Component {
+    let pads = info.inputs.iter().map(|pad| buffer(pad.name));
+    Component {
+        name: name.into(),
+        description: info.description.into(),
+        icon: icon(name).into(),
+        inports: pads.chain(info.properties.iter().map(port)).collect(),
+        outports: vec![buffer("output")],
+    }
+}
+
+/// The icon the original runtime gives a component.
+fn icon(name: &str) -> &'static str {
+    let operation = name.rsplit('/').next().unwrap_or(name);
+    if operation == "crop" {
+        "crop"
+    } else if operation.contains("save") {
+        "save"
+    } else if operation.contains("load") {
+        "file-o"
+    } else if operation.contains("text") {
+        "font"
+    } else {
+        "picture-o"
+    }
+}
+
+fn buffer(id: &str) -> Port {
+    Port {
+        id: id.into(),
+        type_: "buffer".into(),
+        description: "Image buffer".into(),
+        default: None,
+        values: None,
+        minimum: None,
+        maximum: None,
+    }
+}
+
+fn port(property: &Property) -> Port {
+    let (minimum, maximum) = range(&property.kind).unzip();
+    let values = match property.kind {
+        Kind::Enum { values, .. } => Some(values.iter().map(|value| Json::from(*value)).collect()),
+        _ => None,
+    };
+    Port {
+        id: property.name.into(),
+        type_: property.kind.type_name().into(),
+        description: property.description.into(),
+        default: Some(Value::to_json(&property.kind.default())),
+        values,
+        minimum,
+        maximum,
+    }
+}
+
+/// The range of a numeric property; an unbounded side is ±[`f64::MAX`].
+pub(crate) fn range(kind: &Kind) -> Option<(f64, f64)> {
+    match *kind {
+        Kind::Int { minimum, maximum, .. } => Some((minimum as f64, maximum as f64)),
+        Kind::Number { minimum, maximum, .. } => Some((minimum, maximum)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_component_has_pads_and_properties_as_ports() {
+        let catalogue = testing::catalogue();
+        let component = catalogue.component("test/add").expect("is there");
+        let ports = component.inports.iter().map(|port| (port.id.as_str(), port.type_.as_str())).collect::<Vec<_>>();
+        assert_eq!(ports, [("input", "buffer"), ("amount", "number")]);
+        assert_eq!(component.inports[0].description, "Image buffer");
+        let amount = &component.inports[1];
+        assert_eq!((amount.minimum, amount.maximum, &amount.default), (Some(-1.0), Some(1.0), &Some(0.25.into())));
+        assert_eq!(component.outports[0].id, "output");
+        let noise = catalogue.component("test/mode").expect("is there");
+        let values = noise.inports[1].values.as_deref().expect("an enum has values");
+        assert_eq!(values, ["none", "all"]);
+    }
+
+    #[test]
+    fn an_alias_is_a_component_but_not_listed() {
+        let catalogue = testing::catalogue();
+        assert_eq!(catalogue.component("test/plus").expect("alias").name, "test/plus");
+        assert!(catalogue.components().iter().all(|component| component.name != "test/plus"));
+        assert!(catalogue.component("test/nothing").is_none());
+    }
+
+    #[test]
+    fn icons_follow_the_name() {
+        assert_eq!(icon("gegl/crop"), "crop");
+        assert_eq!(icon("gegl/png-save"), "save");
+        assert_eq!(icon("gegl/jpg-load"), "file-o");
+        assert_eq!(icon("gegl/text"), "font");
+        assert_eq!(icon("gegl/nop"), "picture-o");
+    }
+
+    #[test]
+    fn misspellings_find_the_name_meant() {
+        let names = ["std-dev-x", "std-dev-y", "abyss-policy"];
+        assert_eq!(nearest("std-devx", names.into_iter()), Some("std-dev-x"));
+        assert_eq!(nearest("Abyss-Policy", names.into_iter()), Some("abyss-policy"));
+        assert_eq!(nearest("quality", names.into_iter()), None);
+        assert_eq!(nearest(&"s".repeat(1_000_000), names.into_iter()), None);
+    }
+}

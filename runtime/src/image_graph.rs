@@ -1,0 +1,522 @@
+//! A graph that makes pictures: checked against the catalogue, ready to be planned.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use imgflo_fbp::{End, Export, Graph, Origin, Place, info};
+use imgflo_ops::{Kind, Operation, Properties, Value, ValueFault};
+use serde_json::{Map, Value as Json};
+
+use crate::catalogue::nearest;
+use crate::parameters::{self, Port};
+use crate::plan::{CUT, RESCALE};
+use crate::{ArgumentFault, Arguments, Catalogue, LibraryLimits, Parameter};
+
+/// What runs a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeKind {
+    /// An image engine.
+    Imgflo,
+    /// Nothing: the input file is the result, byte for byte.
+    Noop,
+}
+
+/// Something that keeps a graph from being served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphFault {
+    /// Where, as a path into the JSON form: `processes.cut`, `connections[3].tgt`.
+    pub place: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for GraphFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// A process with its operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub name: String,
+    pub operation: Arc<dyn Operation>,
+    /// Defaults, and the IIPs over them.
+    pub properties: Properties,
+    /// What each input pad reads.
+    pub inputs: Vec<Option<Feed>>,
+}
+
+/// What an input pad reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feed {
+    /// The picture that enters the graph.
+    Graph,
+    /// The output of the process of that index.
+    Process(usize),
+}
+
+/// A graph that makes pictures.
+#[derive(Clone, Debug)]
+pub struct ImageGraph {
+    name: String,
+    runtime: RuntimeKind,
+    source: Graph,
+    definition: Graph,
+    content: String,
+    takes_input: bool,
+    parameters: Vec<Parameter>,
+    ports: Vec<Port>,
+    nodes: Vec<Node>,
+    output: usize,
+}
+
+/// Raised when the ports that a host adds (`width`, `height`) come to mean something else.
+const HOST_PORTS: &str = "host-ports@1";
+
+impl ImageGraph {
+    /// Checks a graph: components and ports that exist, values that parse, no cycles, one edge an
+    /// input pad, nothing required left open, and an outport `output`.
+    ///
+    /// The inports `width` and `height` are added to an imgflo graph (its own of that name are
+    /// replaced, as in the original). They scale what enters at `input`, before the graph; a graph
+    /// without `input` makes pictures of its own, and they cut those to (0, 0, width, height).
+    ///
+    /// # Errors
+    /// All faults found.
+    pub fn new(
+        name: impl Into<String>,
+        graph: Graph,
+        catalogue: &Catalogue,
+        limits: &LibraryLimits,
+    ) -> Result<ImageGraph, Vec<GraphFault>> {
+        let fault = |place: &str, message: String| Err(vec![GraphFault { place: place.into(), message }]);
+        let runtime = match graph.runtime() {
+            None | Some("imgflo") => RuntimeKind::Imgflo,
+            Some("noop") => RuntimeKind::Noop,
+            Some(other) => {
+                let message = format!("'{}' is no runtime for pictures: imgflo or noop", cut(other));
+                return fault("properties.environment.type", message);
+            }
+        };
+        let processes = graph.processes.len() as u64;
+        if processes > limits.max_nodes {
+            let message = format!("{processes} processes are more than the limit of {} in a graph", limits.max_nodes);
+            return fault("processes", message);
+        }
+        if runtime == RuntimeKind::Noop {
+            if processes > 0 {
+                return fault("processes", "a noop graph has none".into());
+            }
+            return Ok(ImageGraph::noop(name.into(), graph));
+        }
+        let checked = Checker::run(&graph, catalogue)?;
+        let mut ports = checked.ports;
+        ports.push(Port::height());
+        ports.push(Port::width());
+        let mut definition = graph.clone();
+        info::enrich(&mut definition, |component| catalogue.component(component));
+        add_host_ports(&mut definition, &ports, checked.takes_input);
+        Ok(ImageGraph {
+            name: name.into(),
+            runtime,
+            content: content(&graph, &checked.nodes, checked.takes_input, catalogue),
+            source: graph,
+            definition,
+            takes_input: checked.takes_input,
+            parameters: ports.iter().map(|port| port.parameter.clone()).collect(),
+            ports,
+            nodes: checked.nodes,
+            output: checked.output,
+        })
+    }
+
+    fn noop(name: String, graph: Graph) -> Self {
+        ImageGraph {
+            name,
+            runtime: RuntimeKind::Noop,
+            content: format!("{}\nnoop", graph.canonical()),
+            definition: graph.clone(),
+            source: graph,
+            takes_input: true,
+            parameters: Vec::new(),
+            ports: Vec::new(),
+            nodes: Vec::new(),
+            output: 0,
+        }
+    }
+
+    /// The name it is served by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What runs it.
+    pub fn runtime(&self) -> RuntimeKind {
+        self.runtime
+    }
+
+    /// The graph with graph information in its exported ports, and the ports that a host adds.
+    pub fn definition(&self) -> &Graph {
+        &self.definition
+    }
+
+    /// The graph as written.
+    pub fn source(&self) -> &Graph {
+        &self.source
+    }
+
+    /// All that decides on pixels beside parameters and input, as one text for the cache key: the
+    /// graph without what is for people, and the revision of each operation that it runs. The same
+    /// from the `.fbp` and the JSON form.
+    pub fn content(&self) -> &str {
+        &self.content
+    }
+
+    /// True when it works on a picture; a noop graph does on any file.
+    pub fn takes_input(&self) -> bool {
+        self.takes_input
+    }
+
+    /// What a request may set: the graph's own in its order, then `height` and `width`.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// Reads the values of a request, by parameter name. An empty text is "not given", as are a
+    /// width or height of 0 and -1. Where several parameters lead to one port, the last in
+    /// [`ImageGraph::parameters`] holds.
+    ///
+    /// # Errors
+    /// All faults at once, by parameter.
+    pub fn arguments(&self, given: &BTreeMap<String, String>) -> Result<Arguments, Vec<ArgumentFault>> {
+        parameters::read(&self.ports, given)
+    }
+
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The process behind the outport `output`.
+    pub(crate) fn output(&self) -> usize {
+        self.output
+    }
+}
+
+fn content(graph: &Graph, nodes: &[Node], takes_input: bool, catalogue: &Catalogue) -> String {
+    let host = catalogue.registry().get(if takes_input { RESCALE } else { CUT });
+    let operations = nodes.iter().map(|node| &node.operation).chain(host);
+    let revisions = operations
+        .map(|operation| format!("{}@{}", operation.info().name, operation.info().revision))
+        .collect::<BTreeSet<_>>();
+    let mut text = graph.canonical();
+    for line in revisions.iter().map(String::as_str).chain([HOST_PORTS]) {
+        text.push('\n');
+        text.push_str(line);
+    }
+    text
+}
+
+/// Adds `height` and `width`. They lead to the process `rescale` that a host puts before the
+/// graph; in a graph without input they lead to no process of its own.
+fn add_host_ports(definition: &mut Graph, ports: &[Port], takes_input: bool) {
+    for (name, inner) in [("height", "y"), ("width", "x")] {
+        let parameter = ports.iter().map(|port| &port.parameter).find(|parameter| parameter.name == name);
+        let mut metadata = Map::new();
+        if let Some(Ok(Json::Object(described))) = parameter.map(serde_json::to_value) {
+            let known = ["type", "description", "minimum", "maximum"];
+            metadata.extend(described.into_iter().filter(|(key, _)| known.contains(&key.as_str())));
+        }
+        let (process, port) = if takes_input { ("rescale", inner) } else { ("", "") };
+        definition.inports.insert(name.into(), Export { process: process.into(), port: port.into(), metadata });
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+/// What checking a graph makes.
+struct Checked {
+    nodes: Vec<Node>,
+    output: usize,
+    takes_input: bool,
+    ports: Vec<Port>,
+}
+
+/// Where in an operation a port name leads.
+enum Inner {
+    Pad(usize),
+    Property(usize),
+}
+
+struct Checker<'g> {
+    graph: &'g Graph,
+    catalogue: &'g Catalogue,
+    faults: Vec<GraphFault>,
+    nodes: Vec<Node>,
+    index: HashMap<&'g str, usize>,
+}
+
+impl<'g> Checker<'g> {
+    fn run(graph: &'g Graph, catalogue: &'g Catalogue) -> Result<Checked, Vec<GraphFault>> {
+        let mut checker = Checker { graph, catalogue, faults: Vec::new(), nodes: Vec::new(), index: HashMap::new() };
+        for fault in graph.validate() {
+            checker.fault(&fault.place, fault.message);
+        }
+        checker.processes();
+        checker.connections();
+        let (takes_input, ports) = checker.inports();
+        checker.required();
+        checker.cycles();
+        let output = checker.output();
+        match output {
+            Some(output) if checker.faults.is_empty() => {
+                Ok(Checked { nodes: checker.nodes, output, takes_input, ports })
+            }
+            _ => Err(checker.faults),
+        }
+    }
+
+    fn fault(&mut self, place: &Place, message: String) {
+        self.faults.push(GraphFault { place: place.to_string(), message });
+    }
+
+    fn processes(&mut self) {
+        for (name, process) in &self.graph.processes {
+            let component = &process.component;
+            if let Some(operation) = self.catalogue.registry().get(component) {
+                let info = operation.info();
+                self.index.insert(name, self.nodes.len());
+                self.nodes.push(Node {
+                    name: name.clone(),
+                    operation: Arc::clone(operation),
+                    properties: Properties::defaults(info.properties),
+                    inputs: vec![None; info.inputs.len()],
+                });
+            } else if !component.is_empty() {
+                let meant = self.catalogue.nearest(component).map(|meant| format!("; did you mean '{meant}'?"));
+                let message = format!("unknown component '{}'{}", cut(component), meant.unwrap_or_default());
+                self.fault(&Place::Process(name.clone()), message);
+            }
+        }
+    }
+
+    fn same(&self, known: &str, given: &str) -> bool {
+        known == given || (!self.graph.case_sensitive && known.to_lowercase() == given.to_lowercase())
+    }
+
+    /// Where `port` of the node leads; a fault when nowhere.
+    fn inner(&mut self, node: usize, port: &str, place: &Place) -> Option<Inner> {
+        let info = self.nodes[node].operation.info();
+        if let Some(pad) = info.inputs.iter().position(|pad| self.same(pad.name, port)) {
+            return Some(Inner::Pad(pad));
+        }
+        if let Some(property) = info.properties.iter().position(|property| self.same(property.name, port)) {
+            return Some(Inner::Property(property));
+        }
+        if !port.is_empty() {
+            let names = || info.inputs.iter().map(|pad| pad.name).chain(info.properties.iter().map(|p| p.name));
+            let meant = nearest(port, names()).map(|meant| format!("; did you mean '{meant}'?")).unwrap_or_default();
+            let listed = names().collect::<Vec<_>>().join(", ");
+            let listed = if listed.is_empty() { "none".to_owned() } else { listed };
+            let message = format!("{} has no inport '{}'{meant} (there are: {listed})", info.name, cut(port));
+            self.fault(place, message);
+        }
+        None
+    }
+
+    fn connections(&mut self) {
+        let mut set = BTreeSet::new();
+        for (index, connection) in self.graph.connections.iter().enumerate() {
+            let place = Place::Target(index);
+            let End { process, port, index: element } = &connection.tgt;
+            if element.is_some() {
+                self.fault(&place, format!("port '{}' is no array: leave its index away", cut(port)));
+            }
+            let target = self.index.get(process.as_str()).copied();
+            match &connection.src {
+                Origin::Process(end) => {
+                    let source = self.output_of(end, &Place::Source(index));
+                    let Some(target) = target else { continue };
+                    match self.inner(target, port, &place) {
+                        Some(Inner::Pad(pad)) => self.feed(target, pad, source.map(Feed::Process), &place),
+                        Some(Inner::Property(_)) => {
+                            let message = format!("port '{}' takes a value, and a picture is sent to it", cut(port));
+                            self.fault(&place, message);
+                        }
+                        None => {}
+                    }
+                }
+                Origin::Data(data) => {
+                    let Some(target) = target else { continue };
+                    match self.inner(target, port, &place) {
+                        Some(Inner::Property(property)) => {
+                            if !set.insert((target, property)) {
+                                self.fault(&place, format!("a second value for port '{}'", cut(port)));
+                            }
+                            let property = &self.nodes[target].operation.info().properties[property];
+                            match literal(&property.kind, data) {
+                                Ok(value) => self.nodes[target].properties.set(property.name, value),
+                                Err(fault) => self.fault(&place, format!("port '{}': {fault}", property.name)),
+                            }
+                        }
+                        Some(Inner::Pad(_)) => {
+                            self.fault(&place, format!("port '{}' takes a picture, not a value", cut(port)));
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// The node whose picture leaves at `end`.
+    fn output_of(&mut self, end: &End, place: &Place) -> Option<usize> {
+        let node = self.index.get(end.process.as_str()).copied()?;
+        if end.index.is_some() {
+            self.fault(place, format!("port '{}' is no array: leave its index away", cut(&end.port)));
+        }
+        if !self.same("output", &end.port) {
+            let component = self.nodes[node].operation.info().name;
+            self.fault(place, format!("{component} has no outport '{}', only 'output'", cut(&end.port)));
+        }
+        Some(node)
+    }
+
+    fn feed(&mut self, node: usize, pad: usize, feed: Option<Feed>, place: &Place) {
+        let Node { inputs, operation, .. } = &mut self.nodes[node];
+        if inputs[pad].is_some() {
+            let message = format!("a second picture for port '{}', which takes one", operation.info().inputs[pad].name);
+            self.fault(place, message);
+        } else {
+            inputs[pad] = feed;
+        }
+    }
+
+    fn inports(&mut self) -> (bool, Vec<Port>) {
+        let mut ports = Vec::new();
+        let mut takes_input = false;
+        for (name, Export { process, port, metadata }) in &self.graph.inports {
+            let place = Place::Inport(name.clone());
+            if matches!(name.as_str(), "width" | "height") {
+                // The host's own come in their place.
+                continue;
+            }
+            let Some(node) = self.index.get(process.as_str()).copied() else { continue };
+            match (self.inner(node, port, &place), name.as_str()) {
+                (Some(Inner::Pad(pad)), "input") => {
+                    takes_input = true;
+                    self.feed(node, pad, Some(Feed::Graph), &place);
+                }
+                (Some(Inner::Pad(_)), _) => {
+                    self.fault(&place, "leads to a port for pictures; only the inport 'input' may".into());
+                }
+                (Some(Inner::Property(_)), "input") => {
+                    self.fault(&place, format!("leads to '{}', which takes no picture", cut(port)));
+                }
+                (Some(Inner::Property(property)), _) => {
+                    let property = &self.nodes[node].operation.info().properties[property];
+                    let set = self.nodes[node].properties.iter().find(|(name, _)| *name == property.name);
+                    let default = set.map_or_else(|| property.kind.default(), |(_, value)| value.clone());
+                    match Port::exported(name, process, property, default, metadata) {
+                        Ok(port) => ports.push(port),
+                        Err(message) => self.fault(&place, message),
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+        (takes_input, ports)
+    }
+
+    fn required(&mut self) {
+        let open = self.nodes.iter().flat_map(|node| {
+            let pads = node.operation.info().inputs.iter().zip(&node.inputs);
+            pads.filter(|(pad, feed)| pad.required && feed.is_none()).map(|(pad, _)| (node.name.clone(), pad.name))
+        });
+        for (process, pad) in open.collect::<Vec<_>>() {
+            // An edge that is faulty itself has been told of.
+            let connected =
+                self.graph.connections.iter().any(|c| c.tgt.process == process && self.same(pad, &c.tgt.port));
+            if !connected {
+                let message = format!("nothing is connected to its port '{pad}', and it is not exported as 'input'");
+                self.fault(&Place::Process(process), message);
+            }
+        }
+    }
+
+    /// Takes away nodes that read nothing left, again and again; what stays is in a cycle or
+    /// behind one.
+    fn cycles(&mut self) {
+        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        let mut reads = vec![0usize; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            for feed in node.inputs.iter().flatten() {
+                if let Feed::Process(source) = feed {
+                    readers[*source].push(index);
+                    reads[index] += 1;
+                }
+            }
+        }
+        let mut free = (0..self.nodes.len()).filter(|index| reads[*index] == 0).collect::<Vec<_>>();
+        while let Some(index) = free.pop() {
+            for reader in &readers[index] {
+                reads[*reader] -= 1;
+                if reads[*reader] == 0 {
+                    free.push(*reader);
+                }
+            }
+        }
+        let Some(start) = reads.iter().position(|reads| *reads > 0) else { return };
+        // Each that stays reads one that stays: going back from any ends in a cycle.
+        let mut seen = vec![None; self.nodes.len()];
+        let mut path = Vec::new();
+        let mut at = start;
+        while seen[at].is_none() {
+            seen[at] = Some(path.len());
+            path.push(at);
+            let sources = self.nodes[at].inputs.iter().flatten();
+            let stays = sources.filter_map(|feed| match feed {
+                Feed::Process(source) if reads[*source] > 0 => Some(*source),
+                _ => None,
+            });
+            let Some(next) = { stays }.next() else { return };
+            at = next;
+        }
+        let cycle = &path[seen[at].unwrap_or(0)..];
+        let names = cycle.iter().rev().map(|index| self.nodes[*index].name.as_str()).collect::<Vec<_>>();
+        let first = names[0].to_owned();
+        let shown = names.iter().take(10).copied().chain((names.len() > 10).then_some("..")).chain([first.as_str()]);
+        let message = format!("a cycle: {}", shown.collect::<Vec<_>>().join(" -> "));
+        self.fault(&Place::Process(first.clone()), message);
+    }
+
+    fn output(&mut self) -> Option<usize> {
+        let place = Place::Outport("output".into());
+        let Some(export) = self.graph.outports.get("output") else {
+            self.fault(&place, "an image graph exports the picture it makes as 'output'".into());
+            return None;
+        };
+        let end = End { process: export.process.clone(), port: export.port.clone(), index: None };
+        let output = self.output_of(&end, &place);
+        if end.process.is_empty() {
+            self.fault(&place, "leads to no process".into());
+        }
+        output
+    }
+}
+
+/// Reads an IIP. Numbers out of range are clamped, as GEGL does.
+fn literal(kind: &Kind, data: &Json) -> Result<Value, ValueFault> {
+    match (kind.parse(data), kind) {
+        (Err(ValueFault::Range { given, .. }), Kind::Int { minimum, maximum, .. }) => {
+            Ok(Value::Int((given as i64).clamp(*minimum, *maximum)))
+        }
+        (Err(ValueFault::Range { given, .. }), Kind::Number { minimum, maximum, .. }) => {
+            Ok(Value::Number(given.clamp(*minimum, *maximum)))
+        }
+        (parsed, _) => parsed,
+    }
+}

@@ -1,0 +1,312 @@
+//! The native engine: plans rendered in this process, on all cores.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use imgflo_fbp::info::Component;
+use imgflo_ops::{Area, Format, Image, OpError, Rect, Split, Tile, View};
+use rayon::prelude::*;
+
+use crate::chain::{Runner, renamed};
+use crate::plan::{Buffer, Read, Step, Work, boxes, format_name};
+use crate::{Catalogue, Control, Engine, Plan, RenderError, RenderErrorKind, tiles};
+
+/// Renders plans in this process.
+///
+/// The steps of a plan run one after another; the output of each is cut into tiles, which its
+/// threads share.
+#[derive(Debug)]
+pub struct NativeEngine {
+    catalogue: Catalogue,
+    /// `None` when the system gives no threads: then the caller's does all.
+    pool: Option<rayon::ThreadPool>,
+    threads: usize,
+    tile_bytes: u64,
+}
+
+/// What a rendering took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Passes over pixels.
+    pub steps: usize,
+    /// Buffers allocated, the input not counted.
+    pub buffers: usize,
+    /// Most bytes of buffers held at once, the input included.
+    pub peak_memory: u64,
+}
+
+impl NativeEngine {
+    /// An engine with that many threads; 0 is one for each core.
+    pub fn new(threads: usize) -> Self {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("render-{index}"))
+            .build()
+            .inspect_err(|error| tracing::warn!(%error, "no threads to render with; rendering goes on without"))
+            .ok();
+        let threads = pool.as_ref().map_or(1, rayon::ThreadPool::current_num_threads);
+        NativeEngine { catalogue: Catalogue::native(), pool, threads, tile_bytes: tiles::TILE_BYTES }
+    }
+
+    /// As [`Engine::render`]; says what it took as well.
+    ///
+    /// # Errors
+    /// As [`Engine::render`].
+    pub fn render_measured(
+        &self,
+        plan: &Plan,
+        input: Option<Image>,
+        control: &Control,
+    ) -> Result<(Image, Statistics), RenderError> {
+        let mut slots: Vec<Option<Image>> = (0..plan.buffers.len()).map(|_| None).collect();
+        let input = admitted(plan, input)?;
+        if let Some(buffer) = plan.input_buffer {
+            slots[buffer] = input;
+        }
+        let mut memory = Memory::default();
+        memory.hold(slots.iter().flatten().map(bytes).sum());
+        let meter = Meter::new(plan, control);
+        for step in &plan.steps {
+            let failed = |error: OpError| RenderError { node: Some(name(plan, step.node)), kind: error.into() };
+            control.cancel.check().map_err(failed)?;
+            let buffer = plan.buffers[step.output];
+            let mut output = match &step.work {
+                Work::Map { buffer: source, in_place: true } => {
+                    slots[*source].take().ok_or_else(|| missing(plan, step))?
+                }
+                _ => {
+                    let image = Image::new(buffer.rect, buffer.format).map_err(failed)?;
+                    memory.hold(bytes(&image));
+                    memory.statistics.buffers += 1;
+                    image
+                }
+            };
+            let work = StepWork { plan, step, slots: &slots, control, meter: &meter };
+            match &self.pool {
+                Some(pool) => pool.install(|| work.run(&mut output, self.threads, self.tile_bytes))?,
+                None => work.run(&mut output, 1, self.tile_bytes)?,
+            }
+            if output.format() != buffer.format {
+                output = renamed(output, buffer.format);
+            }
+            slots[step.output] = Some(output);
+            for freed in &step.frees {
+                memory.free(slots[*freed].take().as_ref().map_or(0, bytes));
+            }
+            memory.statistics.steps += 1;
+        }
+        let result = slots[plan.result].take().ok_or_else(|| RenderError {
+            node: None,
+            kind: RenderErrorKind::Internal("the result is not there".into()),
+        })?;
+        meter.finish();
+        Ok((result.moved_to(0, 0), memory.statistics))
+    }
+}
+
+impl Engine for NativeEngine {
+    fn describe(&self) -> Vec<Component> {
+        self.catalogue.components()
+    }
+
+    fn render(&self, plan: &Plan, input: Option<Image>, control: &Control) -> Result<Image, RenderError> {
+        self.render_measured(plan, input, control).map(|(image, _)| image)
+    }
+}
+
+/// The input, if it is what the plan was made for. Where the graph takes none it is dropped.
+fn admitted(plan: &Plan, input: Option<Image>) -> Result<Option<Image>, RenderError> {
+    let Some(shape) = plan.input else { return Ok(None) };
+    let describe = |width, height, format: Format| format!("{width} x {height} {}", format_name(format));
+    let expected = describe(shape.width, shape.height, shape.format);
+    let wrong =
+        |found: String| RenderError { node: None, kind: RenderErrorKind::Input { found, expected: expected.clone() } };
+    let input = input.ok_or_else(|| wrong("missing".into()))?;
+    let rect = input.rect();
+    if (rect.width, rect.height, input.format()) != (shape.width, shape.height, shape.format) {
+        return Err(wrong(describe(rect.width, rect.height, input.format())));
+    }
+    Ok(Some(input.moved_to(0, 0)))
+}
+
+fn name(plan: &Plan, node: usize) -> String {
+    plan.nodes[node].process.clone()
+}
+
+fn missing(plan: &Plan, step: &Step) -> RenderError {
+    let kind = RenderErrorKind::Internal("a buffer is not there".into());
+    RenderError { node: Some(name(plan, step.node)), kind }
+}
+
+fn bytes(image: &Image) -> u64 {
+    image.rect().area() * image.format().bytes_per_pixel() as u64
+}
+
+/// Bytes held by buffers.
+#[derive(Default)]
+struct Memory {
+    held: u64,
+    statistics: Statistics,
+}
+
+impl Memory {
+    fn hold(&mut self, bytes: u64) {
+        self.held += bytes;
+        self.statistics.peak_memory = self.statistics.peak_memory.max(self.held);
+    }
+
+    fn free(&mut self, bytes: u64) {
+        self.held -= bytes;
+    }
+}
+
+/// Adds up what is done and tells the progress.
+struct Meter<'r> {
+    control: &'r Control,
+    total: f64,
+    done: Mutex<f64>,
+}
+
+impl<'r> Meter<'r> {
+    fn new(plan: &Plan, control: &'r Control) -> Self {
+        Meter { control, total: plan.cost.max(f64::MIN_POSITIVE), done: Mutex::new(0.0) }
+    }
+
+    fn add(&self, cost: f64) {
+        if let Some(progress) = &self.control.progress {
+            // A panic of an earlier callback is no reason to lose count.
+            let mut done = self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *done += cost;
+            progress((*done / self.total).min(1.0));
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(progress) = &self.control.progress {
+            progress(1.0);
+        }
+    }
+}
+
+/// One step at work.
+struct StepWork<'r> {
+    plan: &'r Plan,
+    step: &'r Step,
+    slots: &'r [Option<Image>],
+    control: &'r Control,
+    meter: &'r Meter<'r>,
+}
+
+impl StepWork<'_> {
+    /// Fills `output` tile by tile.
+    fn run(&self, output: &mut Image, threads: usize, tile_bytes: u64) -> Result<(), RenderError> {
+        let rect = output.rect();
+        let (split, format) = match &self.step.work {
+            Work::Area { split, format, .. } => (*split, *format),
+            // The chain works in float rows, whatever it reads and leaves.
+            Work::Map { .. } => (Split::Free, Format::LINP),
+        };
+        let (width, height) = tiles::size(rect, format, split, threads, tile_bytes);
+        let share = self.step.cost / rect.area().max(1) as f64;
+        output.tiles(width, height).into_par_iter().try_for_each(|mut tile| {
+            let area = tile.rect().area();
+            let at = Cell::new(self.step.node);
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                self.control.cancel.check()?;
+                self.tile(&mut tile, &at)?;
+                self.meter.add(share * area as f64);
+                Ok::<(), OpError>(())
+            }));
+            let kind = match done {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => RenderErrorKind::from(error),
+                Err(panic) => RenderErrorKind::Internal(panic_text(panic.as_ref())),
+            };
+            Err(RenderError { node: Some(name(self.plan, at.get())), kind })
+        })
+    }
+
+    fn tile(&self, tile: &mut Tile<'_>, at: &Cell<usize>) -> Result<(), OpError> {
+        let buffer = self.plan.buffers[self.step.output];
+        match &self.step.work {
+            Work::Map { in_place: true, .. } => {
+                Runner::new(&self.step.chain, tile.format(), buffer.format, at).run_in_place(tile);
+            }
+            Work::Map { buffer: source, in_place: false } => {
+                let view = self.view(*source)?;
+                Runner::new(&self.step.chain, view.format(), buffer.format, at).run(&view, tile);
+            }
+            Work::Area { area, boxes, origin, reads, format, .. } => {
+                let pass = AreaWork { area: area.as_ref(), rects: boxes, origin: *origin, reads };
+                if self.step.chain.is_empty() {
+                    return self.area(&pass, tile, at);
+                }
+                // The pass leaves its pixels in the cache; the chain takes them on from there.
+                let mut scratch = Image::new(tile.rect(), *format)?;
+                for mut scratch in scratch.tiles(tile.rect().width, tile.rect().height) {
+                    self.area(&pass, &mut scratch, at)?;
+                }
+                let view = scratch.view(tile.rect());
+                Runner::new(&self.step.chain, *format, buffer.format, at).run(&view, tile);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs an area pass, its inputs read through their chains.
+    fn area(&self, pass: &AreaWork<'_>, tile: &mut Tile<'_>, at: &Cell<usize>) -> Result<(), OpError> {
+        let boxes = boxes(pass.rects, pass.origin);
+        let mut parts: Vec<Option<Image>> = Vec::with_capacity(pass.reads.len());
+        for (pad, read) in pass.reads.iter().enumerate() {
+            parts.push(match read {
+                Some(read @ Read { buffer: Some(buffer), .. }) if !read.chain.is_empty() => {
+                    let region = pass.area.needed(pad, tile.rect(), boxes).intersect(&read.bounds);
+                    let view = self.view(*buffer)?;
+                    let mut part = Image::new(region, read.format)?;
+                    for mut part in part.tiles(region.width, region.height) {
+                        Runner::new(&read.chain, view.format(), read.format, at).run(&view, &mut part);
+                    }
+                    Some(part)
+                }
+                Some(Read { buffer: None, bounds, format, .. }) => {
+                    Some(Image::new(Rect::new(bounds.x, bounds.y, 0, 0), *format)?)
+                }
+                _ => None,
+            });
+        }
+        let mut views = Vec::with_capacity(parts.len());
+        for (part, read) in parts.iter().zip(pass.reads) {
+            views.push(match (part, read) {
+                (Some(part), Some(read)) => Some(part.view(read.bounds)),
+                (None, Some(Read { buffer: Some(buffer), .. })) => Some(self.view(*buffer)?),
+                _ => None,
+            });
+        }
+        at.set(self.step.node);
+        pass.area.render(&views, boxes, tile, &self.control.cancel)
+    }
+
+    fn view(&self, buffer: usize) -> Result<View<'_>, OpError> {
+        let Buffer { bounds, .. } = self.plan.buffers[buffer];
+        let image = self.slots[buffer].as_ref();
+        Ok(image.unwrap_or_else(|| panic!("buffer #{buffer} is not there")).view(bounds))
+    }
+}
+
+/// An area pass and what it reads.
+struct AreaWork<'r> {
+    area: &'r dyn Area,
+    rects: &'r [Option<Rect>],
+    origin: Option<Rect>,
+    reads: &'r [Option<Read>],
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("without a text"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,358 @@
+//! The plan: what a graph with its arguments and one input comes to, before any pixel is touched.
+//!
+//! [`Plan::new`] goes over the graph twice. Forwards (`values`) each process becomes passes, with
+//! the box and format of what each makes, and conversions where formats differ. Backwards
+//! (`steps`) the part of each that the output needs is found, neighbouring point passes are joined,
+//! and the steps are put in an order in which each buffer is freed after its last reader.
+
+mod steps;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub(crate) use values::{CUT, RESCALE};
+
+use std::fmt;
+
+use imgflo_ops::{Alpha, Area, Boxes, Depth, Encoding, Format, Rect, Split};
+
+use crate::chain::Stage;
+use crate::{Arguments, Catalogue, ImageGraph};
+
+/// The size and format of the picture that enters a graph, known from its file's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputShape {
+    /// Width, pixels.
+    pub width: u32,
+    /// Height, pixels.
+    pub height: u32,
+    /// The format its pixels will have.
+    pub format: Format,
+}
+
+/// Limits a plan must keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanLimits {
+    /// Most pixels of the result, width × height.
+    pub max_output_pixels: u64,
+    /// Most bytes of pixel buffers held at once.
+    pub max_memory: u64,
+}
+
+/// What of a plan was too large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Pixels of the result, against [`PlanLimits::max_output_pixels`].
+    OutputPixels,
+    /// Bytes of pixel buffers, against [`PlanLimits::max_memory`].
+    Memory,
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Measure::OutputPixels => "output pixels",
+            Measure::Memory => "bytes of pixel buffers",
+        })
+    }
+}
+
+/// Why a graph cannot be planned with these arguments and this input.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// The arguments make no picture.
+    #[error("process '{node}': {message}")]
+    NoPicture {
+        /// The process.
+        node: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// A picture without end is asked for.
+    #[error("process '{node}' has no bounds; add gegl/crop, or give width and height where nothing goes in")]
+    Unbounded {
+        /// The process.
+        node: String,
+    },
+    /// Over a limit.
+    #[error("process '{node}': {value} {what} are more than the limit of {limit}")]
+    TooLarge {
+        /// The process.
+        node: String,
+        /// What was measured.
+        what: Measure,
+        /// How much it was.
+        value: u64,
+        /// How much it may be.
+        limit: u64,
+    },
+    /// The graph takes an input and there is none.
+    #[error("the graph needs an input image")]
+    InputMissing,
+    /// A graph of the noop runtime: its input is its result, there is nothing to run.
+    #[error("a noop graph hands its input on and has no plan")]
+    Noop,
+    /// An operation broke its contract.
+    #[error("process '{node}': internal error: {message}")]
+    Internal {
+        /// The process.
+        node: String,
+        /// What is wrong; for the log.
+        message: String,
+    },
+}
+
+impl PlanError {
+    /// The process it happened in.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            PlanError::NoPicture { node, .. }
+            | PlanError::Unbounded { node }
+            | PlanError::TooLarge { node, .. }
+            | PlanError::Internal { node, .. } => Some(node),
+            PlanError::InputMissing | PlanError::Noop => None,
+        }
+    }
+}
+
+/// A process as messages name it.
+#[derive(Clone, Debug)]
+pub(crate) struct Name {
+    pub process: String,
+    pub component: String,
+}
+
+/// A picture in memory while a plan runs; only the part that someone reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Buffer {
+    /// The part in memory.
+    pub rect: Rect,
+    /// What the whole would cover.
+    pub bounds: Rect,
+    pub format: Format,
+}
+
+impl Buffer {
+    pub fn bytes(&self) -> u64 {
+        self.rect.area().saturating_mul(self.format.bytes_per_pixel() as u64)
+    }
+}
+
+/// How a step reads an input pad.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// The buffer; `None` when no pixel of the input is needed.
+    pub buffer: Option<usize>,
+    /// What the whole input covers.
+    pub bounds: Rect,
+    /// The format after `chain`.
+    pub format: Format,
+    /// Applied to each tile's part on its way in; empty to read the buffer as it is.
+    pub chain: Vec<Stage>,
+}
+
+/// What makes a step's pixels.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// An area pass.
+    Area {
+        area: Box<dyn Area>,
+        boxes: Vec<Option<Rect>>,
+        origin: Option<Rect>,
+        reads: Vec<Option<Read>>,
+        split: Split,
+        /// What comes out of the pass, before the step's chain.
+        format: Format,
+    },
+    /// The pixels of a buffer, in the same place.
+    Map { buffer: usize, in_place: bool },
+}
+
+/// One pass over pixels: an area pass or a read of a buffer, and a chain of point passes and
+/// conversions on each band.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub node: usize,
+    pub work: Work,
+    pub chain: Vec<Stage>,
+    pub output: usize,
+    /// Pixels × weight.
+    pub cost: f64,
+    /// Buffers that nobody reads after this step.
+    pub frees: Vec<usize>,
+}
+
+/// What is to be done for one picture: immutable, shared by threads, made without touching a pixel.
+///
+/// The last step leaves 8-bit pixels, converted while they are still in the cache: all that the
+/// encoders write.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) graph: String,
+    pub(crate) nodes: Vec<Name>,
+    pub(crate) input: Option<InputShape>,
+    /// Where the input goes, when anything of it is needed.
+    pub(crate) input_buffer: Option<usize>,
+    pub(crate) buffers: Vec<Buffer>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) result: usize,
+    pub(crate) cost: f64,
+    pub(crate) peak_memory: u64,
+}
+
+impl Plan {
+    /// Plans `graph` with `arguments` on an input of the shape `input`.
+    ///
+    /// `input` is ignored where the graph takes none. `catalogue` holds the operations behind the
+    /// `width` and `height` that a host adds: `gegl/scale-size-keepaspect` before the graph, or
+    /// `gegl/crop` after a graph without input.
+    ///
+    /// # Errors
+    /// [`PlanError`]; limits are checked here, so nothing large has been allocated by then.
+    pub fn new(
+        graph: &ImageGraph,
+        arguments: &Arguments,
+        input: Option<InputShape>,
+        catalogue: &Catalogue,
+        limits: &PlanLimits,
+    ) -> Result<Plan, PlanError> {
+        let expansion = values::expand(graph, arguments, input, catalogue)?;
+        let bounds = expansion.values[expansion.output].bounds;
+        let node = || expansion.output_node.clone();
+        if bounds.is_infinite() {
+            return Err(PlanError::Unbounded { node: node() });
+        }
+        if bounds.area() > limits.max_output_pixels {
+            return Err(PlanError::TooLarge {
+                node: node(),
+                what: Measure::OutputPixels,
+                value: bounds.area(),
+                limit: limits.max_output_pixels,
+            });
+        }
+        let mut plan = steps::schedule(expansion, limits)?;
+        plan.graph = graph.name().to_owned();
+        Ok(plan)
+    }
+
+    /// The box of the result; its corner is at (0, 0).
+    pub fn output(&self) -> Rect {
+        let rect = self.buffers[self.result].rect;
+        Rect::sized(rect.width, rect.height)
+    }
+
+    /// The format of the result: [`Format::RGB8`] or [`Format::RGBA8`].
+    pub fn output_format(&self) -> Format {
+        self.buffers[self.result].format
+    }
+
+    /// The shape of the input it was made for; `None` where the graph takes none.
+    pub fn input(&self) -> Option<InputShape> {
+        self.input
+    }
+
+    /// Work, in pixels × weight of what is done to each; copying a pixel is 1.
+    pub fn cost(&self) -> f64 {
+        self.cost
+    }
+
+    /// Most bytes of pixel buffers held at once, the input included. The tiles in work, below a
+    /// megabyte a thread, come on top.
+    pub fn peak_memory(&self) -> u64 {
+        self.peak_memory
+    }
+}
+
+pub(crate) fn boxes(inputs: &[Option<Rect>], origin: Option<Rect>) -> Boxes<'_> {
+    Boxes { inputs, origin }
+}
+
+/// The name the documentation uses for a format.
+pub(crate) fn format_name(format: Format) -> &'static str {
+    match (format.depth, format.encoding, format.alpha) {
+        (Depth::U8, _, Alpha::None) => "RGB8",
+        (Depth::U8, _, _) => "RGBA8",
+        (Depth::F32, Encoding::Linear, Alpha::None) => "linear RGB",
+        (Depth::F32, Encoding::Linear, Alpha::Straight) => "linear RGBA",
+        (Depth::F32, Encoding::Linear, Alpha::Premultiplied) => "linear RGBA premultiplied",
+        (Depth::F32, Encoding::Coded, Alpha::None) => "coded RGB",
+        (Depth::F32, Encoding::Coded, Alpha::Straight) => "coded RGBA",
+        (Depth::F32, Encoding::Coded, Alpha::Premultiplied) => "coded RGBA premultiplied",
+    }
+}
+
+fn size(rect: Rect) -> String {
+    if rect.is_infinite() {
+        return "unbounded".into();
+    }
+    format!("{}x{}{:+}{:+}", rect.width, rect.height, rect.x, rect.y)
+}
+
+impl Plan {
+    fn describe_chain(&self, chain: &[Stage], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, stage) in chain.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            match stage {
+                Stage::Convert { to, .. } => write!(f, "to {}", format_name(*to))?,
+                Stage::Point { node, .. } => write!(f, "{}", self.nodes[*node].process)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One line a step: which processes, reading which buffers, making which box in which format.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "plan of {}", self.graph)?;
+        if let Some(input) = self.input {
+            write!(f, "  input {}x{} {}", input.width, input.height, format_name(input.format))?;
+            match self.input_buffer {
+                Some(buffer) => writeln!(f, " = #{buffer}")?,
+                None => writeln!(f, ", not read")?,
+            }
+        }
+        for step in &self.steps {
+            let output = &self.buffers[step.output];
+            write!(f, "  #{} {} {}: ", step.output, size(output.rect), format_name(output.format))?;
+            match &step.work {
+                Work::Area { reads, split, format, .. } => {
+                    let Name { process, component } = &self.nodes[step.node];
+                    write!(f, "{process} ({component}) by {split:?}, in {}", format_name(*format))?;
+                    for read in reads.iter().flatten() {
+                        match read.buffer {
+                            Some(buffer) => write!(f, ", from #{buffer}")?,
+                            None => write!(f, ", from nothing")?,
+                        }
+                        if !read.chain.is_empty() {
+                            write!(f, " [")?;
+                            self.describe_chain(&read.chain, f)?;
+                            write!(f, "]")?;
+                        }
+                    }
+                    if !step.chain.is_empty() {
+                        write!(f, ", then ")?;
+                    }
+                }
+                Work::Map { buffer, in_place } => {
+                    write!(f, "from #{buffer}{}: ", if *in_place { " in place" } else { "" })?;
+                }
+            }
+            self.describe_chain(&step.chain, f)?;
+            for freed in &step.frees {
+                write!(f, "; frees #{freed}")?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(
+            f,
+            "  result #{}: {}x{} {}, cost {:.1} M, peak memory {:.1} MB",
+            self.result,
+            self.output().width,
+            self.output().height,
+            format_name(self.output_format()),
+            self.cost / 1e6,
+            self.peak_memory as f64 / 1e6
+        )
+    }
+}

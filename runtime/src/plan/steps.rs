@@ -1,0 +1,309 @@
+//! Backwards through the values: what of each is needed, which join into one step, in which order
+//! they run and when buffers go.
+
+use imgflo_ops::{Area, Format, Rect, Split};
+
+use super::values::{Definition, Expansion, Id, Value};
+use super::{Buffer, Measure, Plan, PlanError, PlanLimits, Read, Step, Work, boxes};
+use crate::chain::{Stage, layout};
+
+/// How much more work a chain may be when each tile does its own part of it, beside the saving of
+/// a buffer that is written and read again.
+const MOST_OVERLAP: f64 = 1.2;
+
+/// Rows or columns of the tiles that overlap is measured with.
+const TYPICAL_TILE: u32 = 16;
+
+/// Values that run as one: an area pass or the read of another value, and the point passes and
+/// conversions that follow it and whose only reader is the next.
+struct Group {
+    /// The value a chain starts from; `None` for an area pass.
+    source: Option<Id>,
+    /// The area pass, or the first of the chain.
+    head: Id,
+    /// The last: what is left in memory.
+    tail: Id,
+    chain: Vec<Id>,
+    /// True when it is done on the fly, by the tiles of its only reader.
+    inlined: bool,
+}
+
+/// Makes the plan of an expanded graph.
+pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan, PlanError> {
+    let Expansion { nodes, values, input, output, .. } = expansion;
+    let process = |value: &Value| nodes[value.node].process.clone();
+    let (regions, uses) = regions(&values, output, process)?;
+    let computed = |id: Id| regions[id].filter(|region| !region.is_empty());
+    let groups = groups(&values, &uses, &computed);
+
+    // Buffers: the input, and the tail of each group that is not done on the fly.
+    let mut buffers = Vec::new();
+    let mut buffer_of = vec![None; values.len()];
+    let mut make_buffer = |id: Id, rect: Rect| {
+        buffer_of[id] = Some(buffers.len());
+        buffers.push(Buffer { rect, bounds: values[id].bounds, format: values[id].format });
+    };
+    let input_used = input.and_then(|(_, id)| computed(id).map(|rect| (id, rect)));
+    if let Some((id, rect)) = input_used {
+        make_buffer(id, rect);
+    }
+    for group in groups.iter().filter(|group| !group.inlined) {
+        make_buffer(group.tail, computed(group.head).unwrap_or_default());
+    }
+    let input_buffer = input_used.and_then(|(id, _)| buffer_of[id]);
+
+    let facts = values.iter().map(Facts::of).collect::<Vec<_>>();
+    let mut definitions = values.into_iter().map(|value| Some(value.definition)).collect::<Vec<_>>();
+    let mut steps = Vec::new();
+    for group in groups.iter().filter(|group| !group.inlined) {
+        let region = computed(group.head).unwrap_or_default();
+        let head = &facts[group.head];
+        let mut cost = 0.0;
+        let work = match definitions[group.head].take() {
+            Some(Definition::Area { area, inputs, boxes, origin }) => {
+                cost += f64::from(area.weight()) * region.area() as f64;
+                let reads = inputs
+                    .iter()
+                    .map(|input| {
+                        let input = (*input)?;
+                        let Facts { bounds, format, .. } = facts[input];
+                        let mut read = Read { buffer: buffer_of[input], bounds, format, chain: Vec::new() };
+                        if let (None, Some(needed)) = (read.buffer, computed(input))
+                            && let Some(group) = groups.iter().find(|group| group.tail == input)
+                        {
+                            read.buffer = group.source.and_then(|source| buffer_of[source]);
+                            read.chain = stages(group, &mut definitions, &facts);
+                            cost += chain_weight(&read.chain) * needed.area() as f64;
+                        }
+                        Some(read)
+                    })
+                    .collect();
+                let split = area.split();
+                Work::Area { area, boxes, origin, reads, split, format: head.format }
+            }
+            definition => {
+                definitions[group.head] = definition;
+                let source = group.source.and_then(|source| buffer_of[source]);
+                let buffer = source.ok_or_else(|| PlanError::Internal {
+                    node: nodes[head.node].process.clone(),
+                    message: "reads what is not in memory".into(),
+                })?;
+                Work::Map { buffer, in_place: false }
+            }
+        };
+        let chain = stages(group, &mut definitions, &facts);
+        cost += chain_weight(&chain) * region.area() as f64;
+        let output = buffer_of[group.tail].unwrap_or_default();
+        steps.push(Step { node: head.node, work, chain, output, cost, frees: Vec::new() });
+    }
+
+    let result = buffer_of[output].ok_or_else(|| PlanError::Internal {
+        node: nodes[facts[output].node].process.clone(),
+        message: "the output is not in memory".into(),
+    })?;
+    assign_lifetimes(&mut steps, &buffers, input_buffer, result);
+    let held = held(&steps, &buffers, input_buffer);
+    let peak_memory = held.iter().copied().max().unwrap_or(0);
+    if let Some(over) = held.iter().position(|held| *held > limits.max_memory) {
+        let node = over.checked_sub(1).map_or("input", |step| &nodes[steps[step].node].process);
+        return Err(PlanError::TooLarge {
+            node: node.into(),
+            what: Measure::Memory,
+            value: peak_memory,
+            limit: limits.max_memory,
+        });
+    }
+    let cost = steps.iter().map(|step| step.cost).sum();
+    let graph = String::new();
+    let input = input.map(|(shape, _)| shape);
+    Ok(Plan { graph, nodes, input, input_buffer, buffers, steps, result, cost, peak_memory })
+}
+
+/// What is known of a value apart from how it is made.
+#[derive(Clone, Copy)]
+struct Facts {
+    node: usize,
+    bounds: Rect,
+    format: Format,
+}
+
+impl Facts {
+    fn of(value: &Value) -> Self {
+        Facts { node: value.node, bounds: value.bounds, format: value.format }
+    }
+}
+
+fn chain_weight(chain: &[Stage]) -> f64 {
+    chain.iter().map(|stage| f64::from(stage.weight())).sum()
+}
+
+fn stages(group: &Group, definitions: &mut [Option<Definition>], facts: &[Facts]) -> Vec<Stage> {
+    let stage = |id: &Id| match definitions[*id].take()? {
+        Definition::Convert { input } => Some(Stage::Convert { from: facts[input].format, to: facts[*id].format }),
+        Definition::Point { point, .. } => {
+            Some(Stage::Point { point, node: facts[*id].node, bounds: facts[*id].bounds })
+        }
+        Definition::Area { .. } | Definition::Input => None,
+    };
+    group.chain.iter().filter_map(stage).collect()
+}
+
+/// The region of each value that must be computed, and how many pads read it.
+fn regions(
+    values: &[Value],
+    output: Id,
+    process: impl Fn(&Value) -> String,
+) -> Result<(Vec<Option<Rect>>, Vec<u32>), PlanError> {
+    let mut regions: Vec<Option<Rect>> = vec![None; values.len()];
+    let mut uses = vec![0; values.len()];
+    regions[output] = Some(values[output].bounds);
+    uses[output] = 1;
+    for id in (0..=output).rev() {
+        let Some(region) = regions[id].filter(|region| !region.is_empty()) else { continue };
+        let value = &values[id];
+        let mut need = |input: Id, needed: Rect| {
+            let needed = needed.intersect(&values[input].bounds);
+            if !needed.is_empty() {
+                uses[input] += 1;
+                let before = regions[input].unwrap_or_default();
+                regions[input] = Some(before.union(&needed));
+            }
+        };
+        let computed = match &value.definition {
+            Definition::Input => value.bounds,
+            Definition::Convert { input } | Definition::Point { input, .. } => {
+                need(*input, region);
+                region
+            }
+            Definition::Area { area, inputs, boxes: rects, origin } => {
+                if region.is_infinite() {
+                    return Err(PlanError::Unbounded { node: process(value) });
+                }
+                for (pad, input) in inputs.iter().enumerate() {
+                    if let Some(input) = input {
+                        need(*input, area.needed(pad, region, boxes(rects, *origin)));
+                    }
+                }
+                region
+            }
+        };
+        regions[id] = Some(computed);
+    }
+    Ok((regions, uses))
+}
+
+/// Joins values into groups, in the order in which they can run.
+fn groups(values: &[Value], uses: &[u32], computed: &impl Fn(Id) -> Option<Rect>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut group_of: Vec<Option<usize>> = vec![None; values.len()];
+    for (id, value) in values.iter().enumerate() {
+        if computed(id).is_none() {
+            continue;
+        }
+        let (source, chain) = match &value.definition {
+            Definition::Input => continue,
+            Definition::Area { .. } => (None, vec![]),
+            Definition::Convert { input } | Definition::Point { input, .. } => {
+                // After a pass that is not cut, a tile is the whole picture: better a step of its
+                // own, which works in place or is cut, than a second picture in the cache's stead.
+                let whole = matches!(&values[*input].definition,
+                    Definition::Area { area, .. } if area.split() == Split::Whole);
+                if let (Some(group), 1, false) = (group_of[*input], uses[*input], whole) {
+                    groups[group].chain.push(id);
+                    groups[group].tail = id;
+                    group_of[id] = Some(group);
+                    continue;
+                }
+                (Some(*input), vec![id])
+            }
+        };
+        group_of[id] = Some(groups.len());
+        groups.push(Group { source, head: id, tail: id, chain, inlined: false });
+    }
+    for (id, value) in values.iter().enumerate() {
+        let (Some(region), Definition::Area { area, inputs, boxes: rects, origin }) = (computed(id), &value.definition)
+        else {
+            continue;
+        };
+        for (pad, input) in inputs.iter().enumerate() {
+            let Some((input, needed)) = input.and_then(|input| Some((input, computed(input)?))) else { continue };
+            let Some(group) = group_of[input].map(|group| &mut groups[group]) else { continue };
+            if group.source.is_some() && group.tail == input && uses[input] == 1 {
+                let cut = |tile: Rect| {
+                    let part = area.needed(pad, tile, boxes(rects, *origin));
+                    part.intersect(&values[input].bounds).area()
+                };
+                group.inlined = overlap(area.as_ref(), region, needed, cut) <= MOST_OVERLAP;
+            }
+        }
+    }
+    groups
+}
+
+/// Pixels that tiles read, all added up, as a multiple of the pixels that they read together.
+fn overlap(area: &dyn Area, region: Rect, needed: Rect, read: impl Fn(Rect) -> u64) -> f64 {
+    let step = TYPICAL_TILE as usize;
+    let total: u64 = match area.split() {
+        Split::Whole => return f64::INFINITY,
+        Split::Free | Split::Rows => (0..region.height)
+            .step_by(step)
+            .map(|row| read(Rect { y: region.y + row as i32, height: TYPICAL_TILE.min(region.height - row), ..region }))
+            .sum(),
+        Split::Columns => (0..region.width)
+            .step_by(step)
+            .map(|column| {
+                read(Rect { x: region.x + column as i32, width: TYPICAL_TILE.min(region.width - column), ..region })
+            })
+            .sum(),
+    };
+    total as f64 / needed.area().max(1) as f64
+}
+
+/// The buffers a step reads.
+fn reads(step: &Step) -> Vec<usize> {
+    match &step.work {
+        Work::Area { reads, .. } => reads.iter().flatten().filter_map(|read| read.buffer).collect(),
+        Work::Map { buffer, .. } => vec![*buffer],
+    }
+}
+
+/// Frees each buffer after its last reader, or lets the last reader work in it.
+fn assign_lifetimes(steps: &mut [Step], buffers: &[Buffer], input: Option<usize>, result: usize) {
+    let mut seen = vec![false; buffers.len()];
+    seen[result] = true;
+    for step in steps.iter_mut().rev() {
+        let output = buffers[step.output];
+        let mut frees = Vec::new();
+        for buffer in reads(step) {
+            if !seen[buffer] {
+                seen[buffer] = true;
+                frees.push(buffer);
+            }
+        }
+        if let Work::Map { buffer, in_place } = &mut step.work {
+            let source = buffers[*buffer];
+            if frees.contains(buffer) && source.rect == output.rect && layout(source.format) == layout(output.format) {
+                *in_place = true;
+                frees.clear();
+            }
+        }
+        step.frees = frees;
+    }
+    debug_assert!(input.is_none_or(|input| seen[input]), "an input that nobody reads has no buffer");
+}
+
+/// Bytes held before the first step, and while each step runs.
+fn held(steps: &[Step], buffers: &[Buffer], input: Option<usize>) -> Vec<u64> {
+    let mut held = input.map_or(0, |input| buffers[input].bytes());
+    let mut all = vec![held];
+    for step in steps {
+        if !matches!(step.work, Work::Map { in_place: true, .. }) {
+            held = held.saturating_add(buffers[step.output].bytes());
+        }
+        all.push(held);
+        for freed in &step.frees {
+            held = held.saturating_sub(buffers[*freed].bytes());
+        }
+    }
+    all
+}

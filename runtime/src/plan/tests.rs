@@ -1,0 +1,274 @@
+use imgflo_ops::{Image, Pixels};
+
+use super::*;
+use crate::testing::{
+    LIMITS, PLAN_LIMITS, arguments, catalogue, filter, graph, image_graph, picture, plan, plan_with, shape,
+};
+
+fn no_picture(error: &PlanError) -> (&str, &str) {
+    match error {
+        PlanError::NoPicture { node, message } => (node, message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn neighbouring_points_and_conversions_are_one_step_in_place() {
+    let graph = filter(
+        "a",
+        "d",
+        "a(test/add) OUTPUT -> INPUT b(test/light) OUTPUT -> INPUT c(test/add) OUTPUT -> INPUT d(test/add)",
+    );
+    let input = picture(40, 30);
+    let plan = plan(&graph, &input);
+    assert_eq!(plan.steps.len(), 1, "{plan}");
+    assert!(matches!(plan.steps[0].work, Work::Map { in_place: true, .. }), "{plan}");
+    // u8 -> coded -> linear -> coded -> u8, and four points: c and d need nothing between them.
+    assert_eq!(plan.steps[0].chain.len(), 8, "{plan}");
+    assert_eq!(plan.peak_memory(), 40 * 30 * 3, "nothing but the input's own buffer");
+    assert_eq!(plan.output_format(), Format::RGB8);
+    assert_eq!(plan.output(), Rect::sized(40, 30));
+}
+
+#[test]
+fn points_after_an_area_pass_join_it_and_those_before_too() {
+    let graph = filter(
+        "a",
+        "d",
+        "a(test/add) OUTPUT -> INPUT b(test/count) OUTPUT -> INPUT c(test/light) OUTPUT -> INPUT d(test/add)",
+    );
+    let plan = plan(&graph, &picture(40, 30));
+    assert_eq!(plan.steps.len(), 1, "{plan}");
+    let Work::Area { reads, .. } = &plan.steps[0].work else { panic!("{plan}") };
+    assert_eq!(reads[0].as_ref().unwrap().chain.len(), 2, "{plan}");
+    // Input and output, 3 bytes a pixel each: no float buffer at all.
+    assert_eq!(plan.peak_memory(), 2 * 40 * 30 * 3);
+    // One pixel: count 1, add 2 + conversion, light 2 + conversion, add 2 + conversion, to u8.
+    assert_eq!(plan.cost(), f64::from(40 * 30 * (1 + 3 + 3 + 3 + 1)));
+}
+
+#[test]
+fn what_tiles_would_do_many_times_over_is_done_once() {
+    // Each pixel of test/sums across=2 needs the whole picture.
+    let graph = filter("a", "b", "a(test/add) OUTPUT -> INPUT b(test/sums)\n2 -> ACROSS b");
+    let plan = plan(&graph, &picture(40, 30));
+    assert_eq!(plan.steps.len(), 3, "{plan}");
+    assert!(matches!(plan.steps[0].work, Work::Map { in_place: false, .. }), "{plan}");
+    assert!(matches!(plan.steps[2].work, Work::Map { .. }), "a pass that is not cut gets no chain: {plan}");
+}
+
+#[test]
+fn a_picture_read_in_two_formats_is_converted_once_to_each() {
+    let graph = filter(
+        "a",
+        "j2",
+        "a(test/mode) OUTPUT -> INPUT j1(test/join)\n\
+         a OUTPUT -> AUX j1\n\
+         j1 OUTPUT -> INPUT j2(test/join)\n\
+         a OUTPUT -> AUX j2",
+    );
+    let plan = plan(&graph, &picture(40, 30));
+    // One conversion of the input, read three times; then the two joins.
+    assert_eq!(plan.steps.len(), 3, "{plan}");
+    assert_eq!(plan.steps[0].chain.len(), 1, "{plan}");
+}
+
+#[test]
+fn only_what_reaches_the_output_is_in_the_plan() {
+    let graph = filter("a", "b", "a(test/mean) OUTPUT -> INPUT b(test/count)\na OUTPUT -> INPUT dead(test/count)");
+    let plan = plan(&graph, &picture(40, 30));
+    assert!(!plan.to_string().contains("dead"), "{plan}");
+}
+
+#[test]
+fn only_the_region_that_is_needed_is_computed() {
+    let graph = filter(
+        "a",
+        "c",
+        "a(test/mean) OUTPUT -> INPUT b(test/mean) OUTPUT -> INPUT c(gegl/crop)\n\
+         5 -> X c\n6 -> Y c\n10 -> WIDTH c\n8 -> HEIGHT c",
+    );
+    let plan = plan(&graph, &picture(40, 30));
+    let rects = plan.steps.iter().map(|step| plan.buffers[step.output].rect).collect::<Vec<_>>();
+    assert!(rects.contains(&Rect::new(4, 5, 12, 10)), "{plan}");
+    assert!(rects.contains(&Rect::new(5, 6, 10, 8)), "{plan}");
+    assert_eq!(plan.output(), Rect::sized(10, 8));
+}
+
+#[test]
+fn a_window_outside_the_picture_needs_nothing_of_it() {
+    let graph = filter(
+        "a",
+        "c",
+        "a(test/mean) OUTPUT -> INPUT c(gegl/crop)\n\
+         500 -> X c\n6 -> Y c\n10 -> WIDTH c\n8 -> HEIGHT c",
+    );
+    let plan = plan(&graph, &picture(40, 30));
+    assert_eq!(plan.steps.len(), 1, "{plan}");
+    assert_eq!(plan.input_buffer, None, "{plan}");
+}
+
+#[test]
+fn an_unconfigured_crop_is_what_enters_after_rescale() {
+    let graph = filter("a", "c", "a(test/grow) OUTPUT -> INPUT c(gegl/crop)\n7 -> BY a");
+    let input = picture(40, 30);
+    assert_eq!(plan(&graph, &input).output(), Rect::sized(40, 30));
+    let plan = plan_with(&graph, &[("width", "20")], &input).expect("planned");
+    assert_eq!(plan.output(), Rect::sized(20, 15));
+}
+
+#[test]
+fn width_and_height_scale_before_the_graph() {
+    let graph = filter("a", "a", "a(test/grow)\n7 -> BY a");
+    let input = picture(40, 30);
+    let size = |given: &[(&str, &str)]| plan_with(&graph, given, &input).expect("planned").output();
+    assert_eq!(size(&[]), Rect::sized(54, 44));
+    assert_eq!(size(&[("width", "20")]), Rect::sized(34, 29));
+    assert_eq!(size(&[("height", "15")]), Rect::sized(34, 29));
+    assert_eq!(size(&[("width", "20"), ("height", "20")]), Rect::sized(34, 34));
+    assert_eq!(size(&[("width", "0"), ("height", "-1")]), Rect::sized(54, 44));
+}
+
+#[test]
+fn a_graph_without_input_is_cut_by_width_and_height() {
+    let graph = image_graph("OUTPORT=a.OUTPUT:OUTPUT\na(test/fill)");
+    assert!(!graph.takes_input());
+    let plan = |given: &[(&str, &str)]| Plan::new(&graph, &arguments(&graph, given), None, &catalogue(), &PLAN_LIMITS);
+    assert_eq!(plan(&[]).unwrap_err(), PlanError::Unbounded { node: "a".into() });
+    let error = plan(&[("width", "20")]).unwrap_err();
+    assert_eq!(no_picture(&error), ("a", "has no bounds: give both width and height"));
+    let plan = plan(&[("width", "20"), ("height", "10")]).expect("planned");
+    assert_eq!(plan.output(), Rect::sized(20, 10));
+    assert_eq!(plan.input(), None);
+
+    let graph = image_graph(
+        "OUTPORT=b.OUTPUT:OUTPUT\na(test/fill) OUTPUT -> INPUT b(gegl/crop)\n\
+         30 -> WIDTH b\n40 -> HEIGHT b",
+    );
+    let plan = |given: &[(&str, &str)]| {
+        let arguments = arguments(&graph, given);
+        Plan::new(&graph, &arguments, None, &catalogue(), &PLAN_LIMITS).expect("planned").output()
+    };
+    assert_eq!(plan(&[]), Rect::sized(30, 40));
+    assert_eq!(plan(&[("width", "20")]), Rect::sized(20, 40));
+}
+
+#[test]
+fn an_endless_picture_that_is_needed_whole_is_refused() {
+    let graph = image_graph(
+        "OUTPORT=c.OUTPUT:OUTPUT\n\
+         a(test/fill) OUTPUT -> INPUT b(test/sums) OUTPUT -> INPUT c(gegl/crop)\n\
+         2 -> ACROSS b\n9 -> WIDTH c\n9 -> HEIGHT c",
+    );
+    let error = Plan::new(&graph, &Arguments::default(), None, &catalogue(), &PLAN_LIMITS).unwrap_err();
+    assert_eq!(error, PlanError::Unbounded { node: "a".into() });
+}
+
+#[test]
+fn an_empty_picture_is_refused() {
+    let graph = filter("a", "b", "a(gegl/crop) OUTPUT -> INPUT b(test/mean)\n10 -> WIDTH a");
+    let error = plan_with(&graph, &[], &picture(40, 30)).unwrap_err();
+    assert_eq!(no_picture(&error).0, "a");
+    let input = InputShape { width: 0, height: 7, format: Format::RGB8 };
+    let error = Plan::new(&graph, &Arguments::default(), Some(input), &catalogue(), &PLAN_LIMITS).unwrap_err();
+    assert_eq!(error.node(), Some("input"));
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_it_is_allocated() {
+    let input = picture(40, 30);
+    let graph = filter("a", "a", "a(test/grow)\n1000 -> BY a");
+    let error = plan_with(&graph, &[], &input).unwrap_err();
+    let value = 2040 * 2030;
+    let expected = PlanError::TooLarge { node: "a".into(), what: Measure::OutputPixels, value, limit: 1_000_000 };
+    assert_eq!(error, expected);
+    assert_eq!(error.to_string(), "process 'a': 4141200 output pixels are more than the limit of 1000000");
+
+    // In between, too: a picture that is cut small again but was needed whole.
+    let between = filter(
+        "a",
+        "c",
+        "a(test/grow) OUTPUT -> INPUT b(test/sums) OUTPUT -> INPUT c(gegl/crop)\n\
+         1000000 -> BY a\n2 -> ACROSS b",
+    );
+    match plan_with(&between, &[], &input).unwrap_err() {
+        PlanError::TooLarge { node, what: Measure::Memory, value, limit } => {
+            assert_eq!((node.as_str(), limit), ("a", PLAN_LIMITS.max_memory));
+            assert!(value > 16 * 2_000_000 * 2_000_000, "{value}");
+        }
+        other => panic!("{other:?}"),
+    }
+
+    let input = InputShape { width: 60_000, height: 60_000, format: Format::RGBA8 };
+    let graph = filter("a", "b", "a(test/mean) OUTPUT -> INPUT b(gegl/crop)\n9 -> WIDTH b\n9 -> HEIGHT b");
+    let error = Plan::new(&graph, &Arguments::default(), Some(input), &catalogue(), &PLAN_LIMITS).unwrap_err();
+    assert!(matches!(error, PlanError::TooLarge { what: Measure::Memory, .. }), "{error:?}");
+}
+
+#[test]
+fn the_input_must_be_there() {
+    let graph = filter("a", "a", "a(test/add)");
+    let error = Plan::new(&graph, &Arguments::default(), None, &catalogue(), &PLAN_LIMITS).unwrap_err();
+    assert_eq!(error, PlanError::InputMissing);
+    let noop = ImageGraph::new("noop", graph_of_noop(), &catalogue(), &LIMITS).expect("a noop graph");
+    let error = Plan::new(&noop, &Arguments::default(), None, &catalogue(), &PLAN_LIMITS).unwrap_err();
+    assert_eq!(error, PlanError::Noop);
+}
+
+fn graph_of_noop() -> imgflo_fbp::Graph {
+    graph("# @runtime noop\n")
+}
+
+#[test]
+fn a_chain_of_200_processes_is_planned() {
+    let chain = (1..200).map(|i| format!("n{} OUTPUT -> INPUT n{i}(test/add)\n0 -> AMOUNT n{i}\n", i - 1));
+    let lines = format!("n0(test/add)\n{}", chain.collect::<String>());
+    let plan = plan(&filter("n0", "n199", &lines), &picture(8, 8));
+    assert_eq!(plan.steps.len(), 1);
+    assert_eq!(plan.steps[0].chain.len(), 202);
+}
+
+#[test]
+fn parameters_reach_the_operation() {
+    let graph = filter("a", "a", "INPORT=a.BY:FRAME\na(test/grow)");
+    let input = picture(4, 4);
+    assert_eq!(plan_with(&graph, &[("frame", "3")], &input).expect("planned").output(), Rect::sized(10, 10));
+    assert_eq!(plan_with(&graph, &[], &input).expect("planned").output(), Rect::sized(6, 6));
+}
+
+#[test]
+fn transparency_and_depth_survive_to_the_output_format() {
+    let graph = filter("a", "a", "a(test/add)");
+    let rgba = Image::from_rgba8(Rect::sized(2, 2), vec![[1, 2, 3, 4]; 4]);
+    assert_eq!(plan(&graph, &rgba).output_format(), Format::RGBA8);
+    let deep = Image::from_float(Rect::sized(2, 2), Format::GAM_OPAQUE, vec![[0.5; 4]; 4]);
+    let plan = plan(&graph, &deep);
+    assert_eq!(plan.output_format(), Format::RGB8);
+    assert_eq!(plan.peak_memory(), 4 * 16 + 4 * 3);
+    assert!(matches!(deep.pixels(), Pixels::Float(_)));
+}
+
+#[test]
+fn a_graph_that_hands_its_input_on_takes_no_step() {
+    let graph = filter("a", "a", "a(test/mode)");
+    let plan = plan(&graph, &picture(9, 7));
+    assert!(plan.steps.is_empty());
+    assert_eq!((plan.output(), plan.cost()), (Rect::sized(9, 7), 0.0));
+}
+
+#[test]
+fn a_plan_can_be_shared_and_printed() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let graph = filter("a", "b", "a(test/add) OUTPUT -> INPUT b(test/mean)");
+    let input = picture(40, 30);
+    let plan = plan(&graph, &input);
+    shared(&plan);
+    assert_eq!(shape(&input).width, 40);
+    assert_eq!(
+        plan.to_string(),
+        "plan of test\n  \
+           input 40x30 RGB8 = #0\n  \
+           #1 40x30+0+0 RGB8: b (test/mean) by Free, in coded RGB, from #0 [to coded RGB, a], then to RGB8; frees #0\n  \
+           result #1: 40x30 RGB8, cost 0.0 M, peak memory 0.0 MB\n"
+    );
+}
