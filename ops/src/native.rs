@@ -8,11 +8,14 @@ use crate::Operation;
 
 // Lines are kept sorted: one `mod` and one entry below for each operation.
 mod brightness_contrast;
+mod checkerboard;
+mod color;
 mod color_dodge;
 mod compose;
 mod crop;
 mod edge_sobel;
 mod example;
+mod gradient_map;
 mod gray;
 mod multiply;
 mod nop;
@@ -26,10 +29,13 @@ mod testing;
 pub fn all() -> Vec<Arc<dyn Operation>> {
     vec![
         Arc::new(brightness_contrast::BrightnessContrast),
+        Arc::new(checkerboard::Checkerboard),
+        Arc::new(color::Color),
         Arc::new(color_dodge::ColorDodge),
         Arc::new(crop::Crop),
         Arc::new(edge_sobel::EdgeSobel),
         Arc::new(example::Example),
+        Arc::new(gradient_map::GradientMap),
         Arc::new(gray::Gray),
         Arc::new(multiply::Multiply),
         Arc::new(nop::Nop),
