@@ -170,7 +170,7 @@ mod tests {
         })
     }
 
-    fn enriched(inports: Value, connections: Value) -> Value {
+    fn enriched(inports: &Value, connections: &Value) -> Value {
         let json = json!({
             "inports": inports,
             "outports": {"output": {"process": "blur", "port": "output"}},
@@ -186,7 +186,7 @@ mod tests {
     fn ports_get_what_their_component_says() {
         let inports =
             json!({"x": {"process": "blur", "port": "STD-DEV-X"}, "edge": {"process": "blur", "port": "abyss-policy"}});
-        let graph = enriched(inports, json!([]));
+        let graph = enriched(&inports, &json!([]));
         let expected =
             r#"{"type":"number","description":"Blur","default":1.5,"minimum":0,"maximum":1.7976931348623157e+308}"#;
         assert_eq!(graph["inports"]["x"]["metadata"].to_string(), expected);
@@ -199,12 +199,12 @@ mod tests {
     #[test]
     fn the_first_literal_is_the_default() {
         let inports = json!({"x": {"process": "blur", "port": "std-dev-x"}});
-        let iip = |data: Value| json!({"data": data, "tgt": {"process": "blur", "port": "std-dev-x"}});
-        let graph = enriched(inports.clone(), json!([iip(json!(3.5)), iip(json!(4))]));
+        let iip = |data: &Value| json!({"data": data, "tgt": {"process": "blur", "port": "std-dev-x"}});
+        let graph = enriched(&inports, &json!([iip(&json!(3.5)), iip(&json!(4))]));
         let expected =
             r#"{"default":3.5,"type":"number","description":"Blur","minimum":0,"maximum":1.7976931348623157e+308}"#;
         assert_eq!(graph["inports"]["x"]["metadata"].to_string(), expected);
-        let graph = enriched(inports, json!([iip(json!(null)), iip(json!(4))]));
+        let graph = enriched(&inports, &json!([iip(&json!(null)), iip(&json!(4))]));
         assert_eq!(graph["inports"]["x"]["metadata"]["default"], json!(null));
     }
 
@@ -213,7 +213,7 @@ mod tests {
         let metadata = json!({"x": 5, "description": "How soft", "default": 2, "maximum": 10});
         let inports = json!({"x": {"process": "blur", "port": "std-dev-x", "metadata": metadata}});
         let iips = json!([{"data": 9, "tgt": {"process": "blur", "port": "std-dev-x"}}]);
-        let graph = enriched(inports, iips);
+        let graph = enriched(&inports, &iips);
         let expected =
             json!({"x": 5, "description": "How soft", "default": 2, "maximum": 10, "type": "number", "minimum": 0});
         assert_eq!(graph["inports"]["x"]["metadata"], expected);
@@ -226,7 +226,7 @@ mod tests {
             "c": {"process": "blur", "port": "no-such"}, "host": {}
         });
         let iips = json!([{"data": 9, "tgt": {"process": "other", "port": "n"}}]);
-        let graph = enriched(inports, iips);
+        let graph = enriched(&inports, &iips);
         assert_eq!(graph["inports"]["a"]["metadata"], json!({"default": 9}));
         for port in ["b", "c", "host"] {
             assert_eq!(graph["inports"][port].get("metadata"), None, "{port}");

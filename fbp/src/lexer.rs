@@ -145,17 +145,10 @@ impl Expect {
     }
 }
 
-/// A name with where it begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Word<'t> {
-    pub(crate) at: usize,
-    pub(crate) text: &'t str,
-}
-
 /// A port as written: its case is not folded yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PortWord<'t> {
-    pub(crate) word: Word<'t>,
+    pub(crate) name: &'t str,
     pub(crate) index: Option<u32>,
 }
 
@@ -380,18 +373,18 @@ impl<'t> Scanner<'t> {
         Some(self.slice(from))
     }
 
-    pub(crate) fn port_name(&mut self) -> Option<Word<'t>> {
-        let at = self.pos;
+    pub(crate) fn port_name(&mut self) -> Option<&'t str> {
+        let from = self.pos;
         self.name_start()?;
         let port = |b: u8| b.is_ascii_alphanumeric() || b"._".contains(&b);
         self.run(Expect::PortRest, port);
         // A dash belongs to the name only between two of its characters: `OUT->` ends a port.
-        while self.dashes && self.byte() == Some(b'-') && self.rest().bytes().nth(1).is_some_and(port) {
+        while self.dashes && self.byte() == Some(b'-') && self.rest().as_bytes().get(1).copied().is_some_and(port) {
             self.pos += 1;
             self.dash_seen = true;
             self.run(Expect::PortRest, port);
         }
-        Some(Word { at, text: self.slice(at) })
+        Some(self.slice(from))
     }
 
     /// `[digits]`.
@@ -424,8 +417,8 @@ impl<'t> Scanner<'t> {
     }
 
     fn port(&mut self) -> Option<PortWord<'t>> {
-        let word = self.port_name()?;
-        Some(PortWord { word, index: self.port_index() })
+        let name = self.port_name()?;
+        Some(PortWord { name, index: self.port_index() })
     }
 
     /// A port and the spaces after it.
@@ -533,7 +526,7 @@ mod tests {
 
     #[test]
     fn a_dash_in_a_port_needs_leave_and_two_neighbours() {
-        let read = |text, dashes| Scanner::new(text, dashes).port_name().unwrap().text;
+        let read = |text, dashes| Scanner::new(text, dashes).port_name().unwrap();
         assert_eq!(read("std-dev-x ", true), "std-dev-x");
         assert_eq!(read("std-dev-x ", false), "std");
         assert_eq!(read("OUT->b", true), "OUT");

@@ -5,7 +5,7 @@
 //! use imgflo_fbp::{parse, to_fbp, Graph, ParseOptions};
 //!
 //! let text = "\
-//! # @runtime imgflo
+//! ## @runtime imgflo
 //! INPORT=cut.INPUT:INPUT
 //! OUTPORT=end.OUTPUT:OUTPUT
 //!
@@ -39,6 +39,8 @@ pub mod write;
 
 mod canonical;
 mod error;
+#[cfg(test)]
+mod hostile;
 mod lexer;
 mod literal;
 mod number;

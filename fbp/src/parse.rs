@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::graph::{Connection, End, Export, Graph, Origin, Process};
-use crate::lexer::{ComponentWord, Expect, NodeWord, PortWord, Scanner, Word};
+use crate::lexer::{ComponentWord, Expect, NodeWord, PortWord, Scanner};
 use crate::number;
 use crate::validate::{Fault, Place};
 
@@ -221,21 +221,21 @@ impl<'t> Parser<'t> {
         self.scanner.literal(Expect::Colon)?;
         let public = self.scanner.port_name()?;
         self.terminator();
-        let export = Export { process: self.declare(&node), port: self.folded(port.text), metadata: Map::new() };
-        Some((node.at, self.folded(public.text), export))
+        let export = Export { process: self.declare(&node), port: self.folded(port), metadata: Map::new() };
+        Some((node.at, self.folded(public), export))
     }
 
     fn default_in(&mut self) -> Option<()> {
-        self.default_inport = self.default_port(Expect::DefaultInport)?.text;
+        self.default_inport = self.default_port(Expect::DefaultInport)?;
         Some(())
     }
 
     fn default_out(&mut self) -> Option<()> {
-        self.default_outport = self.default_port(Expect::DefaultOutport)?.text;
+        self.default_outport = self.default_port(Expect::DefaultOutport)?;
         Some(())
     }
 
-    fn default_port(&mut self, keyword: Expect) -> Option<Word<'t>> {
+    fn default_port(&mut self, keyword: Expect) -> Option<&'t str> {
         self.scanner.spaces();
         self.scanner.literal(keyword)?;
         let name = self.scanner.port_name()?;
@@ -376,7 +376,7 @@ impl<'t> Parser<'t> {
     }
 
     fn end(&self, process: String, port: Option<PortWord<'_>>, default: &str) -> End {
-        let name = port.map_or(default, |port| port.word.text);
+        let name = port.map_or(default, |port| port.name);
         End { process, port: self.folded(name), index: port.and_then(|port| port.index) }
     }
 
@@ -446,4 +446,145 @@ fn leading_number(text: &str) -> Value {
         end += if power > 0 { 1 + power } else { 0 };
     }
     text[..end].parse().ok().and_then(number::from_f64).map_or(Value::Null, Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Graph {
+        parse(text, &ParseOptions::default()).unwrap_or_else(|error| panic!("{text:?}: {error}"))
+    }
+
+    fn fault(text: &str) -> String {
+        parse(text, &ParseOptions::default()).expect_err(text).to_string()
+    }
+
+    /// Connections as `a.out[0]>b.in`, with JSON for IIPs.
+    fn wires(text: &str) -> Vec<String> {
+        let end = |end: &End| {
+            let index = end.index.map(|index| format!("[{index}]")).unwrap_or_default();
+            format!("{}.{}{index}", end.process, end.port)
+        };
+        let wire = |connection: Connection| match &connection.src {
+            Origin::Process(src) => format!("{}>{}", end(src), end(&connection.tgt)),
+            Origin::Data(data) => format!("{data}>{}", end(&connection.tgt)),
+        };
+        read(text).connections.into_iter().map(wire).collect()
+    }
+
+    #[test]
+    fn chains_make_edges_in_order() {
+        assert_eq!(wires("a(A) OUT -> IN b(B) O[1] -> I[02] c(C)"), ["a.out>b.in", "b.o[1]>c.i[2]"]);
+        assert_eq!(wires("a(A)->b(B),b ->c(C)"), ["a.out>b.in", "b.out>c.in"]);
+        assert_eq!(wires("300 -> WIDTH a(X)\n'300' -> H a OUT"), ["300>a.width", "\"300\">a.h"]);
+        assert_eq!(
+            wires("(g/x) -> (g/x) -> (imgflo/a-b-c)"),
+            ["_g_x_1.out>_g_x_2.in", "_g_x_2.out>_imgflo_a-b-c_1.in"]
+        );
+        assert_eq!(wires("a(A) b(B)\nDEFAULT_OUTPORT=Z\nDEFAULT_INPORT=Y\na -> b"), ["a.z>b.y"]);
+    }
+
+    #[test]
+    fn a_bare_node_inside_a_chain_needs_both_ports() {
+        assert_eq!(wires("a(A) -> b -> c(C) b(B)"), ["b.out>c.in"]);
+        assert_eq!(wires("a(A) -> IN b OUT -> c(C) b(B)"), ["a.out>b.in", "b.out>c.in"]);
+        assert_eq!(wires("1 -> 2 -> IN a(A)"), ["2>a.in"]);
+    }
+
+    #[test]
+    fn declarations() {
+        let graph = read("a(A:x=1,y=2e1,l=q,word)\na(:x=z)\nb(B:main) a()");
+        assert_eq!(graph.processes["a"].component, "A");
+        assert_eq!(Value::Object(graph.processes["a"].metadata.clone()), json!({"x": null}));
+        assert_eq!(Value::Object(graph.processes["b"].metadata.clone()), json!({"routes": "main"}));
+        let graph = read("b(B:x=1,y=2e1,l=q,word)");
+        let expected = json!({"x": 1, "y": 20, "l": "q", "routes": "word"});
+        assert_eq!(Value::Object(graph.processes["b"].metadata.clone()), expected);
+    }
+
+    #[test]
+    fn exports_and_annotations() {
+        let graph = read("# @runtime imgflo\n# @name A b.c \nINPORT=a(A).In.x:Pub.y\nOUTPORT=a.OUT:OUT # @k v\n");
+        assert_eq!(graph.inports["pub.y"], Export { process: "a".into(), port: "in.x".into(), ..Export::default() });
+        assert_eq!(graph.outports["out"].port, "out");
+        assert_eq!(Value::Object(graph.properties), json!({"environment": {"type": "imgflo"}, "name": "A b.c "}));
+        assert!(read("# @runtime x").properties.is_empty());
+    }
+
+    #[test]
+    fn case_is_kept_on_request() {
+        let options = ParseOptions { case_sensitive: true, ..ParseOptions::default() };
+        let graph = parse("INPORT=a.In:Pub\na(A) -> B[0] a", &options).unwrap();
+        assert!(graph.case_sensitive);
+        assert_eq!((&*graph.inports["Pub"].port, &*graph.connections[0].tgt.port), ("In", "B"));
+        assert_eq!(
+            graph.connections[0].src,
+            Origin::Process(End { process: "a".into(), port: "OUT".into(), index: None })
+        );
+    }
+
+    #[test]
+    fn dashes_in_ports_are_read_where_nothing_else_makes_sense() {
+        assert_eq!(wires("1.5 -> STD-DEV-X blur(gegl/gaussian-blur)"), ["1.5>blur.std-dev-x"]);
+        assert_eq!(wires("a(A) out-x->in-y b(B)"), ["a.out-x>b.in-y"]);
+        assert_eq!(read("INPORT=a.in-x:pub-x\na(A)").inports["pub-x"].port, "in-x");
+        // The original reads this one, and so it stays: `in-y` is a node here.
+        assert_eq!(wires("a(A) -> in-y b(B)\nin-y(C)"), ["a.out>in-y.in"]);
+        let strict = ParseOptions { extensions: false, ..ParseOptions::default() };
+        assert!(parse("1.5 -> STD-DEV-X blur(B)", &strict).is_err());
+        assert!(parse("INPORT=a.in-x:p\na(A)", &strict).is_err());
+    }
+
+    #[test]
+    fn an_old_runtime_comment_counts_unless_there_is_a_new_one() {
+        assert_eq!(read("# !runtime msgflo\n").runtime(), Some("msgflo"));
+        assert_eq!(read("# @runtime a\n# !runtime b\n").runtime(), Some("a"));
+        assert_eq!(read("# !runtime b\n# @runtime a\n").runtime(), Some("a"));
+        assert_eq!(read("# !runtime b").runtime(), None);
+        assert_eq!(read("# !other b\n").runtime(), None);
+        let strict = ParseOptions { extensions: false, ..ParseOptions::default() };
+        assert!(parse("# !runtime msgflo\n", &strict).unwrap().properties.is_empty());
+    }
+
+    #[test]
+    fn content_errors_have_the_originals_words_and_a_place() {
+        for (text, expected) in [
+            ("b(B)\n  a()", "line 2, column 3: Node \"a\" does not have a component defined"),
+            ("INPORT=zz.in:IN", "line 1, column 8: Inport \"in\" is connected to an undefined target node \"zz\""),
+            (" OUTPORT=zz.in:IN", "line 1, column 10: Outport \"in\" is connected to an undefined source node \"zz\""),
+            ("'x' -> IN n", "line 1, column 11: IIP containing \"x\" is connected to an undefined target node \"n\""),
+            (
+                "a(A)\r\na -> IN b",
+                "line 2, column 9: Edge from \"a\" port \"out\" is connected to an undefined target node \"b\"",
+            ),
+            (
+                "a -> IN b(B)",
+                "line 1, column 1: Edge to \"b\" port \"in\" is connected to an undefined source node \"a\"",
+            ),
+        ] {
+            assert_eq!(fault(text), expected, "{text:?}");
+        }
+        let loose = ParseOptions { validate: false, ..ParseOptions::default() };
+        assert_eq!(parse("a -> b", &loose).unwrap().connections.len(), 1);
+    }
+
+    #[test]
+    fn syntax_errors_are_placed() {
+        assert_eq!(fault("a(A"), "line 1, column 4: Expected \")\", \":\" or [a-zA-Z/\\-0-9_] but end of input found.");
+        let error = parse("a(A) OUT\t-> IN b(B)", &ParseOptions::default()).unwrap_err();
+        assert_eq!((error.line(), error.column(), error.found()), (Some(1), Some(10), Some('-')));
+        // The reading that came farther explains the error.
+        let error = parse("1 -> STD-DEV blur(B\n", &ParseOptions::default()).unwrap_err();
+        assert_eq!((error.column(), error.found()), (Some(20), Some('\n')));
+        assert!(fault("1 -> STD-DEV blur").contains("undefined target node \"blur\""));
+    }
+
+    #[test]
+    fn limits_are_named_with_the_place() {
+        assert!(fault("\n 1e999 -> IN a(A)").starts_with("line 2, column 2: the number is out of range"));
+        assert!(fault("a(A) -> IN[4294967296] a").starts_with("line 1, column 11: the array index is too large"));
+    }
 }

@@ -190,8 +190,8 @@ mod tests {
 
     use super::*;
 
-    fn faults(json: serde_json::Value) -> Vec<(FaultKind, String)> {
-        let graph = Graph::from_json(&json).unwrap();
+    fn faults(json: &serde_json::Value) -> Vec<(FaultKind, String)> {
+        let graph = Graph::from_json(json).unwrap();
         graph.validate().into_iter().map(|fault| (fault.kind, fault.to_string())).collect()
     }
 
@@ -205,7 +205,7 @@ mod tests {
                             {"data": 1, "tgt": {"process": "a", "port": "n"}},
                             {"data": 1, "tgt": {"process": "a", "port": "n"}}]
         });
-        assert_eq!(faults(json), []);
+        assert_eq!(faults(&json), []);
     }
 
     #[test]
@@ -247,6 +247,6 @@ mod tests {
             (EmptyName, "connections[3].src: A connection comes from a port with an empty name"),
             (DuplicateEdge, r#"connections[5].src: Edge from "a" port "x" to "a" port "y" is there twice"#),
         ];
-        assert_eq!(faults(json), expected.map(|(kind, text)| (kind, text.to_owned())));
+        assert_eq!(faults(&json), expected.map(|(kind, text)| (kind, text.to_owned())));
     }
 }

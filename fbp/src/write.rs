@@ -148,10 +148,10 @@ fn literal(data: &Value) -> String {
 fn unwritable(graph: &Graph) -> Vec<Unwritable> {
     let mut check = Check { faults: Vec::new() };
     if graph.case_sensitive {
-        check.fault("caseSensitive", "the form cannot say that ports are case sensitive");
+        check.fault(&"caseSensitive", "the form cannot say that ports are case sensitive");
     }
     if !graph.groups.is_empty() {
-        check.fault("groups", "the form has no groups");
+        check.fault(&"groups", "the form has no groups");
     }
     for fault in graph.validate().iter().filter(|fault| fault.kind.breaks_text()) {
         check.fault(&fault.place, &fault.message);
@@ -169,7 +169,7 @@ fn unwritable(graph: &Graph) -> Vec<Unwritable> {
         }
         check.port(&Place::Target(index), ".port", &connection.tgt.port);
         if !connection.metadata.is_empty() {
-            check.fault(format_args!("connections[{index}].metadata"), "the form has no metadata of connections");
+            check.fault(&format_args!("connections[{index}].metadata"), "the form has no metadata of connections");
         }
     }
     check.faults
@@ -180,7 +180,7 @@ struct Check {
 }
 
 impl Check {
-    fn fault(&mut self, place: impl ToString, reason: &str) {
+    fn fault(&mut self, place: &dyn ToString, reason: &str) {
         self.faults.push(Unwritable { place: place.to_string(), reason: reason.to_owned() });
     }
 
@@ -223,7 +223,7 @@ impl Check {
             self.port(&place, "", public);
             self.port(&place, ".port", &export.port);
             if !export.metadata.is_empty() {
-                self.fault(format_args!("{place}.metadata"), "the form has no metadata of exported ports");
+                self.fault(&format_args!("{place}.metadata"), "the form has no metadata of exported ports");
             }
         }
     }
@@ -231,7 +231,7 @@ impl Check {
     fn port(&mut self, place: &Place, step: &str, name: &str) {
         if !starts_name(name) || !written_with(name, "._") || name == "__proto__" {
             let reason = format!("the form cannot write the port {name:?}: it must be of letters, digits, '.' and '_'");
-            self.fault(format_args!("{place}{step}"), &reason);
+            self.fault(&format_args!("{place}{step}"), &reason);
         }
     }
 
@@ -244,7 +244,7 @@ impl Check {
             self.fault(&place, "the original parser does not take this name");
         }
         if !process.component.is_empty() && !written_with(&process.component, "/-_") {
-            self.fault(format_args!("{place}.component"), "the name must be of letters, digits, '/', '-' and '_'");
+            self.fault(&format_args!("{place}.component"), "the name must be of letters, digits, '/', '-' and '_'");
         }
         for (key, value) in &process.metadata {
             let place = format!("{place}.metadata{}", Key(key));
@@ -314,4 +314,167 @@ fn inherited(name: &str) -> bool {
         "valueOf",
     ];
     NAMES.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{ParseOptions, parse};
+
+    /// Writes, reads back and compares, orders included.
+    fn written(json: &Value) -> String {
+        let graph = Graph::from_json(json).unwrap();
+        let text = to_fbp(&graph).unwrap();
+        let options = ParseOptions { extensions: false, ..ParseOptions::default() };
+        let back = parse(&text, &options).unwrap_or_else(|error| panic!("{text}\n{error}"));
+        assert_eq!(back, graph, "{text}");
+        assert_eq!(back.to_json().to_string(), graph.to_json().to_string());
+        assert_eq!(back.canonical(), graph.canonical());
+        text
+    }
+
+    #[test]
+    fn a_graph_reads_well() {
+        let end = |process: &str, port: &str| json!({"process": process, "port": port});
+        let json = json!({
+            "properties": {"name": "tiny", "environment": {"type": "imgflo"}, "a-b": "1.0 x "},
+            "inports": {"input": end("cut", "input")},
+            "outports": {"output": end("end", "output")},
+            "processes": {"lone": {"component": "x/Y"},
+                          "cut": {"component": "gegl/crop", "metadata": {"x": 10, "label": "", "routes": "a/b"}},
+                          "end": {"component": "gegl/nop"}, "last": {"component": "L"}},
+            "connections": [
+                {"data": 64, "tgt": end("end", "width")},
+                {"src": {"process": "end", "port": "o.x", "index": 3}, "tgt": {"process": "cut", "port": "in", "index": 0}},
+                {"data": "it's", "tgt": end("cut", "s")},
+            ]
+        });
+        let expected = "\
+# @name tiny
+# @runtime imgflo
+# @a-b 1.0 x\u{20}
+INPORT=cut.INPUT:INPUT
+OUTPORT=end.OUTPUT:OUTPUT
+
+lone(x/Y)
+cut(gegl/crop:x=10,label=,routes=a/b)
+64 -> WIDTH end(gegl/nop)
+end O.X[3] -> IN[0] cut
+'it\\'s' -> S cut
+last(L)
+";
+        let graph = Graph::from_json(&json).unwrap();
+        assert_eq!(to_fbp(&graph).unwrap(), expected);
+        let back = parse(expected, &ParseOptions::default()).unwrap();
+        assert_eq!(back, graph);
+        assert!(back.processes.keys().eq(graph.processes.keys()));
+    }
+
+    #[test]
+    fn every_literal_survives() {
+        for data in [
+            json!(null),
+            json!(true),
+            json!(false),
+            json!(0),
+            json!(-1.5),
+            json!(1e300),
+            json!(1e-7),
+            json!(u64::MAX),
+            json!(""),
+            json!("'"),
+            json!("\\"),
+            json!("a\\"),
+            json!("\\'"),
+            json!("a\nb\r\n\t\u{1}\u{7f}"),
+            json!("# -> ,"),
+            json!("\u{2028}\u{1f600}\"\u{e9}"),
+            json!([]),
+            json!({}),
+            json!([null, {"a'b": [true, "\u{0}"]}]),
+        ] {
+            written(&json!({"processes": {"a": {"component": "A"}},
+                "connections": [{"data": data, "tgt": {"process": "a", "port": "in"}}]}));
+        }
+    }
+
+    #[test]
+    fn the_empty_graph_is_the_empty_text() {
+        assert_eq!(written(&json!({})), "");
+    }
+
+    #[test]
+    fn what_the_form_cannot_hold_is_listed_with_its_place() {
+        let places = |json: &Value| -> Vec<String> {
+            match to_fbp(&Graph::from_json(json).unwrap()) {
+                Err(Error::Unwritable(parts)) => parts.into_iter().map(|part| part.place).collect(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let json = json!({
+            "caseSensitive": true,
+            "groups": [{"name": "g", "nodes": []}],
+            "properties": {"environment": {"type": "x", "content": "y"}, "runtime": "x", "a b": "c", "n": 1, "e": "",
+                           "c": "a,b", "s": " a", "__proto__": "x"},
+            "inports": {"a-b": {"process": "a", "port": "in"}, "i": {"process": "a", "port": "0", "metadata": {"x": 1}},
+                        "host": {}},
+            "outports": {"o": {"process": "gone", "port": "out"}},
+            "processes": {
+                "a": {"component": "A", "metadata": {"x": 1.5, "y": -1, "label": "a b", "width": 72, "k k": "v"}},
+                "a/b": {"component": "A b"}, "toString": {"component": "A"}, "0": {"component": ""}},
+            "connections": [
+                {"src": {"process": "a", "port": "std-dev"}, "tgt": {"process": "a", "port": ""}},
+                {"data": [{"__proto__": 1}], "tgt": {"process": "a", "port": "in"}, "metadata": {"route": 1}}]
+        });
+        let expected = [
+            "caseSensitive",
+            "groups",
+            "processes.0",
+            "outports.o",
+            "properties.environment",
+            "properties.runtime",
+            "properties[\"a b\"]",
+            "properties.n",
+            "properties.e",
+            "properties.c",
+            "properties.s",
+            "properties.__proto__",
+            "inports.a-b",
+            "inports.i.port",
+            "inports.i.metadata",
+            "inports.host",
+            "inports.host.port",
+            "processes.a.metadata.x",
+            "processes.a.metadata.y",
+            "processes.a.metadata.label",
+            "processes.a.metadata.width",
+            "processes.a.metadata[\"k k\"]",
+            "processes[\"a/b\"]",
+            "processes[\"a/b\"].component",
+            "processes.toString",
+            "processes.0",
+            "connections[0].src.port",
+            "connections[0].tgt.port",
+            "connections[1].data",
+            "connections[1].metadata",
+        ];
+        assert_eq!(places(&json), expected);
+    }
+
+    #[test]
+    fn a_graph_without_its_drawing_can_be_written() {
+        let json = json!({
+            "groups": [{"name": "g", "nodes": ["a"]}],
+            "inports": {"i": {"process": "a", "port": "in", "metadata": {"x": 1, "y": -2}}},
+            "processes": {"a": {"component": "A", "metadata": {"x": -1.5, "label": "An A"}}},
+            "connections": [{"data": 1, "tgt": {"process": "a", "port": "in"}, "metadata": {"route": 1}}]
+        });
+        let graph = Graph::from_json(&json).unwrap();
+        assert!(to_fbp(&graph).is_err());
+        let bare = graph.without_drawing();
+        assert_eq!(to_fbp(&bare).unwrap(), "INPORT=a.IN:I\n\n1 -> IN a(A)\n");
+        assert_eq!(bare.canonical(), graph.canonical());
+    }
 }
