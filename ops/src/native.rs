@@ -20,6 +20,9 @@ mod gray;
 mod multiply;
 mod nop;
 mod opacity;
+mod sampler;
+mod scale_axis;
+mod scale_size_keepaspect;
 mod screen;
 mod src_over;
 #[cfg(test)]
@@ -40,6 +43,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(multiply::Multiply),
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
+        Arc::new(scale_size_keepaspect::ScaleSizeKeepaspect),
         Arc::new(screen::Screen),
         Arc::new(src_over::SrcOver),
     ]
