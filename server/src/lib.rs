@@ -1,1 +1,77 @@
-//! server.
+//! The HTTP front end: images by URL, the lists of what there is, and the page to try it out.
+//!
+//! [`Front::start`] ties it to graphs, a store and a transport; [`router`] makes the routes;
+//! [`serve`] runs them on a listener. Knows no pixel: workers answer over the transport.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `GET /graph/...` | 301 to the result, once it is there |
+//! | `POST /graph/...` | 301 if it is there, else 202 and where it will be |
+//! | `GET /cache/<key>` | a result |
+//! | `GET /graphs`, `/version`, `/files` | JSON |
+//! | `GET /files/<path>` | a picture that comes with the deployment |
+//! | `GET /healthz`, `/readyz` | how the process is |
+//! | `GET /`, `/debug/...` | the page |
+#![forbid(unsafe_code)]
+
+mod around;
+mod auth;
+mod files;
+mod flight;
+mod front;
+mod graph;
+mod health;
+mod listing;
+mod page;
+mod queue;
+mod resolve;
+mod respond;
+mod serve;
+mod sniff;
+mod stored;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{MethodRouter, get};
+use http::Uri;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use auth::Application;
+pub use front::{Front, FrontParts, StartError, VersionInfo};
+pub use queue::QueueError;
+pub use serve::{ServeOptions, serve, serve_with};
+
+/// Most bytes of a request's body. No route reads one.
+const MAX_BODY: usize = 1024;
+
+/// All routes.
+pub fn router(front: Arc<Front>) -> Router {
+    let reading = |route: MethodRouter<Arc<Front>>| route.fallback(|| async { respond::no_method("GET, HEAD") });
+    let graph = get(graph::get).post(graph::post).fallback(|| async { respond::no_method("GET, HEAD, POST") });
+    Router::new()
+        .route("/", reading(get(page::index)))
+        .route("/debug", reading(get(page::index)))
+        .route("/debug/", reading(get(page::index)))
+        .route("/debug/{*rest}", reading(get(page::index)))
+        .route("/page/style.css", reading(get(page::style)))
+        .route("/page/app.js", reading(get(page::script)))
+        .route("/page/icon.svg", reading(get(page::icon)))
+        .route("/favicon.ico", reading(get(page::icon)))
+        .route("/graph/{*request}", graph)
+        .route("/cache/{*key}", reading(get(stored::get)))
+        .route("/graphs", reading(get(listing::graphs)))
+        .route("/version", reading(get(listing::version)))
+        .route("/files", reading(get(listing::files)))
+        .route("/files/", reading(get(listing::files)))
+        .route("/files/{*path}", reading(get(files::get)))
+        .route("/healthz", reading(get(health::healthz)))
+        .route("/readyz", reading(get(health::readyz)))
+        .fallback(|uri: Uri| async move { respond::no_route(uri.path()) })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(CatchPanicLayer::custom(respond::panicked))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&front), around::around))
+        .with_state(front)
+}

@@ -1,0 +1,95 @@
+//! What happens around every request: its id, the length of its address, a time limit, headers that
+//! all responses have, and the log.
+
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, Method};
+use imgflo_job::{Category, JobError};
+use tokio::time::Instant;
+
+use crate::front::SharedFront;
+use crate::respond::{self, Cause};
+
+/// Ties a response to the lines of the log. A client or a proxy may bring its own.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id that is taken over, bytes.
+const MAX_REQUEST_ID: usize = 64;
+/// Time that a handler has beyond the wait for a result. Handlers have limits of their own; this one
+/// is there so that no request hangs, whatever happens.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// The outermost layer.
+pub(crate) async fn around(State(front): State<SharedFront>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = request_id(&request);
+    let method = request.method().clone();
+    // The route, not the address: that may hold a token.
+    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let cross_origin = is_public(request.method(), request.uri().path());
+    let mut response = match too_long(&front, &request) {
+        Some(error) => respond::problem(&error),
+        None => {
+            let limit = front.limits().urgent_deadline + SLACK;
+            match tokio::time::timeout(limit, next.run(request)).await {
+                Ok(response) => response,
+                Err(_) => respond::problem(&JobError::new(Category::DeadlineExceeded, "a handler took too long")),
+            }
+        }
+    };
+    log(&response, &id, &method, &route, began.elapsed());
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if cross_origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("location, etag, x-request-id"));
+    }
+    headers.insert(REQUEST_ID, id);
+    response
+}
+
+fn request_id(request: &Request) -> HeaderValue {
+    let usable = |id: &HeaderValue| {
+        let id = id.as_bytes();
+        (1..=MAX_REQUEST_ID).contains(&id.len())
+            && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
+    match request.headers().get(REQUEST_ID).filter(|id| usable(id)) {
+        Some(id) => id.clone(),
+        None => HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-")),
+    }
+}
+
+/// An address that is too long is a request that cannot be read: no parameter is to blame.
+fn too_long(front: &SharedFront, request: &Request) -> Option<JobError> {
+    let bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len()) as u64;
+    let limit = front.limits().max_url_bytes;
+    (bytes > limit).then(|| JobError {
+        category: Category::Malformed,
+        ..JobError::over("URL bytes", bytes, limit, "IMGFLO_MAX_URL_BYTES")
+    })
+}
+
+/// What pages of other origins may read: it holds no secret, and depends on no cookie.
+fn is_public(method: &Method, path: &str) -> bool {
+    let open = ["/graph/", "/cache/", "/files/"].iter().any(|prefix| path.starts_with(prefix))
+        || ["/graphs", "/files", "/version"].contains(&path);
+    open && [Method::GET, Method::HEAD, Method::POST].contains(method)
+}
+
+fn log(response: &Response, id: &HeaderValue, method: &Method, route: &str, took: Duration) {
+    let status = response.status().as_u16();
+    let id = id.to_str().unwrap_or("-");
+    let took_ms = took.as_millis();
+    let cause = response.extensions().get::<Cause>().map_or("", |cause| cause.0.as_str());
+    if response.status().is_server_error() {
+        tracing::warn!(request_id = id, %method, route, status, took_ms, cause, "request failed");
+    } else if response.status().is_client_error() {
+        tracing::info!(request_id = id, %method, route, status, took_ms, cause, "request refused");
+    } else {
+        tracing::debug!(request_id = id, %method, route, status, took_ms, "request answered");
+    }
+}

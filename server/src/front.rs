@@ -1,0 +1,228 @@
+//! What all requests share.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use http::HeaderMap;
+use http::header::HOST;
+use imgflo_cache::Store;
+use imgflo_job::input::OwnOrigins;
+use imgflo_job::request::Request;
+use imgflo_job::{JobData, JobError, Limits};
+use imgflo_msgflo::Transport;
+use imgflo_runtime::Library;
+use serde::Serialize;
+use url::Url;
+
+use crate::auth::{Access, Application};
+use crate::flight::Flights;
+use crate::listing::Listing;
+use crate::queue::{Queue, QueueError};
+use crate::resolve::Resolver;
+
+/// The front end as handlers get it.
+pub(crate) type SharedFront = Arc<Front>;
+
+/// What a front end is made of.
+pub struct FrontParts {
+    /// The graphs.
+    pub library: Arc<Library>,
+    /// Where results are.
+    pub store: Arc<dyn Store>,
+    /// The way to the workers.
+    pub transport: Arc<dyn Transport>,
+    /// What strangers may ask for.
+    pub limits: Limits,
+    /// Folder served under `/files/`.
+    pub files: PathBuf,
+    /// Who may ask; nobody named: everybody.
+    pub applications: Vec<Application>,
+    /// The address that clients see, if it is not the one we listen on. Redirects name it.
+    pub public_url: Option<Url>,
+    /// The address we listen on.
+    pub bind: SocketAddr,
+    /// What `/version` tells.
+    pub version: VersionInfo,
+}
+
+/// What `/version` tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VersionInfo {
+    /// Version of the front end.
+    pub server: String,
+    /// Version of what evaluates graphs.
+    pub runtime: String,
+}
+
+/// Why a front end could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The queues could not be set up.
+    #[error("the queues could not be set up: {0}")]
+    Queue(#[from] QueueError),
+}
+
+/// What follows from the graphs; replaced as a whole when they change.
+struct Served {
+    library: Arc<Library>,
+    listing: Arc<Listing>,
+}
+
+/// The front end: everything but the connections.
+pub struct Front {
+    served: RwLock<Served>,
+    store: Arc<dyn Store>,
+    limits: Limits,
+    files: PathBuf,
+    access: Access,
+    public_url: Option<Url>,
+    /// Addresses of ours that do not depend on the request.
+    own: Vec<Url>,
+    version: VersionInfo,
+    queue: Queue,
+}
+
+impl Front {
+    /// Sets up the queues and starts to listen for results.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(parts: FrontParts) -> Result<Arc<Self>, StartError> {
+        let access = Access::new(parts.applications);
+        let listing = Arc::new(Listing::new(&parts.library, access.is_closed()));
+        let queue = Queue::start(parts.transport, &parts.limits).await?;
+        let own = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
+        Ok(Arc::new(Front {
+            served: RwLock::new(Served { library: parts.library, listing }),
+            store: parts.store,
+            limits: parts.limits,
+            files: parts.files,
+            access,
+            public_url: parts.public_url.map(with_slash),
+            own,
+            version: parts.version,
+            queue,
+        }))
+    }
+
+    /// Serves other graphs from now on. Jobs under way keep the graphs they were made from.
+    pub fn replace_library(&self, library: Arc<Library>) {
+        let listing = Arc::new(Listing::new(&library, self.access.is_closed()));
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Served { library, listing };
+    }
+
+    /// The graphs of the moment.
+    pub(crate) fn library(&self) -> Arc<Library> {
+        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner).library)
+    }
+
+    /// Their list.
+    pub(crate) fn listing(&self) -> Arc<Listing> {
+        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner).listing)
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn files(&self) -> &Path {
+        &self.files
+    }
+
+    pub(crate) fn version(&self) -> &VersionInfo {
+        &self.version
+    }
+
+    pub(crate) fn public_url(&self) -> Option<&Url> {
+        self.public_url.as_ref()
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    pub(crate) fn flights(&self) -> &Arc<Flights> {
+        self.queue.flights()
+    }
+
+    /// Where a result is, or will be: absolute when our public address is known.
+    pub(crate) fn address_of(&self, key: &str) -> String {
+        match &self.public_url {
+            Some(base) => format!("{base}cache/{key}"),
+            None => format!("/cache/{key}"),
+        }
+    }
+
+    /// The job for a request; `path` as sent, with `/graph/`.
+    pub(crate) fn resolve(&self, request: &Request, path: &str, headers: &HeaderMap) -> Result<JobData, JobError> {
+        let library = self.library();
+        let own = OwnOrigins::new(self.own.iter().cloned().chain(asked_addresses(headers)));
+        Resolver { library: &library, access: &self.access, limits: &self.limits, own }.resolve(request, path)
+    }
+}
+
+fn with_slash(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}
+
+/// The addresses at which a local client reaches what listens on `bind`.
+fn local_addresses(bind: SocketAddr) -> Vec<Url> {
+    let mut hosts = vec![SocketAddr::new(bind.ip(), bind.port()).to_string()];
+    if bind.ip().is_loopback() || bind.ip().is_unspecified() {
+        hosts.push(format!("localhost:{}", bind.port()));
+        hosts.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), bind.port()).to_string());
+        hosts.push(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), bind.port()).to_string());
+    }
+    hosts.iter().filter_map(|host| Url::parse(&format!("http://{host}/")).ok()).collect()
+}
+
+/// The address that this client used, in both schemes: a proxy in front of us may speak TLS. A
+/// client that lies in `Host` only gets our own pictures instead of those of the host it names.
+fn asked_addresses(headers: &HeaderMap) -> Vec<Url> {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return Vec::new() };
+    if host.is_empty() || host.contains(['/', '\\', '@', '?', '#']) {
+        return Vec::new();
+    }
+    ["http", "https"].iter().filter_map(|scheme| Url::parse(&format!("{scheme}://{host}/")).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn own_addresses() {
+        let own = |bind: &str, host: &'static str, url: &str| {
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+            let addresses = local_addresses(bind.parse().unwrap()).into_iter().chain(asked_addresses(&headers));
+            OwnOrigins::new(addresses).contains(&Url::parse(url).unwrap())
+        };
+        assert!(own("127.0.0.1:8080", "img.example", "http://localhost:8080/files/a"));
+        assert!(own("0.0.0.0:8080", "img.example", "http://[::1]:8080/files/a"));
+        assert!(own("127.0.0.1:8080", "img.example", "https://img.example/files/a"));
+        assert!(own("127.0.0.1:8080", "img.example:81", "http://img.example:81/files/a"));
+        assert!(!own("10.0.0.1:8080", "img.example", "http://localhost:8080/files/a"));
+        assert!(!own("127.0.0.1:8080", "img.example", "http://localhost:8081/files/a"));
+        assert!(!own("127.0.0.1:8080", "a@img.example/x", "http://img.example/files/a"));
+        assert!(!own("127.0.0.1:8080", "", "http://other/files/a"));
+    }
+
+    #[test]
+    fn a_public_address_ends_in_a_slash() {
+        assert_eq!(with_slash(Url::parse("https://a.example/img?x#y").unwrap()).as_str(), "https://a.example/img/");
+        assert_eq!(with_slash(Url::parse("https://a.example").unwrap()).as_str(), "https://a.example/");
+    }
+}

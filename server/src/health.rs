@@ -1,0 +1,60 @@
+//! `/healthz` and `/readyz`: for whoever watches over this process.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use serde_json::json;
+
+use crate::front::SharedFront;
+use crate::respond;
+use crate::stored::STORE_TIMEOUT;
+
+/// A key of the right form that no request has, to ask the store about.
+const NO_KEY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// `GET /healthz`: the process answers. Depends on nothing.
+pub(crate) async fn healthz() -> Response {
+    ([(CACHE_CONTROL, "no-store"), (CONTENT_TYPE, "text/plain")], "ok\n").into_response()
+}
+
+/// `GET /readyz`: whether requests can be served, with the reasons if not. Graphs that could not be
+/// read are listed, but are no reason: the others are served.
+pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
+    let mut reasons = Vec::new();
+    match tokio::time::timeout(STORE_TIMEOUT, front.store().contains(NO_KEY)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready: the store");
+            reasons.push("the store of results fails");
+        }
+        Err(_) => reasons.push("the store of results does not answer"),
+    }
+    if !front.queue().is_connected() {
+        reasons.push("no results come: the connection to the queue is closed");
+    }
+    let traffic = front.flights().traffic();
+    if traffic.unanswered_for.is_some_and(|time| time > front.limits().urgent_deadline) {
+        reasons.push("no worker answers: an urgent job is past its deadline, and no result has come since it began");
+    }
+    let listing = front.listing();
+    if listing.len() == 0 {
+        reasons.push("there are no graphs");
+    }
+    let report = json!({
+        "ready": reasons.is_empty(),
+        "reasons": reasons,
+        "graphs": listing.len(),
+        "faults": listing.faults(),
+        "jobs": { "urgent": traffic.urgent, "background": traffic.background },
+    });
+    if !reasons.is_empty() {
+        return respond::not_ready(&report);
+    }
+    let headers = [
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    ];
+    (headers, Body::from(report.to_string())).into_response()
+}

@@ -1,0 +1,585 @@
+// The page where graphs are tried out. Everything on it comes from /graphs, /files and /version; the
+// state is in the address (#graph.format?parameters), so that a link reproduces it.
+'use strict';
+
+const $ = (id) => document.getElementById(id);
+const make = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
+
+const KEY_ITEM = 'imgflo-server-api-key';
+const SECRET_ITEM = 'imgflo-server-api-secret';
+const FIRST_GRAPHS = ['gradientmap', 'desaturate'];
+const THUMB_WIDTH = 150;
+const WAIT_MS = 250;
+
+let graphs = {};
+let formats = [];
+let signing = false;
+let samples = [];
+/** What is asked for. Parameters hold changed values only, as text. */
+const state = { graph: '', format: '', input: '', parameters: {} };
+/** What the stage shows. */
+const shown = { after: '', before: false };
+
+// ---------------------------------------------------------------- addresses
+
+/** Query as the client libraries build it: sorted by name, each value escaped. */
+function queryOf(parameters) {
+  const names = Object.keys(parameters).filter((name) => parameters[name] !== '').sort();
+  return names.length === 0 ? '' : '?' + names.map((name) => `${encodeURIComponent(name)}=${encodeURIComponent(parameters[name])}`).join('&');
+}
+
+async function tokenOf(secret, text) {
+  if (!crypto.subtle) throw new Error('Signing in the browser needs https or localhost.');
+  const encoder = new TextEncoder();
+  const key = await crypto.subtle.importKey('raw', encoder.encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
+  const digest = new Uint8Array(await crypto.subtle.sign('HMAC', key, encoder.encode(text)));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Path of a picture; with key and token where the server wants them. */
+async function pathOf(graph, format, parameters) {
+  const graphspec = format ? `${graph}.${format}` : graph;
+  const query = queryOf(parameters);
+  const key = $('key').value.trim();
+  const secret = $('secret').value;
+  if (!signing || key === '') return `/graph/${graphspec}${query}`;
+  const prefix = `/graph/${encodeURIComponent(key)}`;
+  if (secret === '') return `${prefix}/${graphspec}${query}`;
+  return `${prefix}/${await tokenOf(secret, graphspec + query)}/${graphspec}${query}`;
+}
+
+const inportsOf = (graph) => graphs[graph]?.inports ?? {};
+const takesInput = (graph) => 'input' in inportsOf(graph);
+
+function requestParameters() {
+  const parameters = { ...state.parameters };
+  if (takesInput(state.graph) && state.input !== '') parameters.input = state.input;
+  return parameters;
+}
+
+/** Where the browser finds the input itself. */
+function inputAddress() {
+  if (/^[a-z][a-z0-9+.-]*:/i.test(state.input)) return state.input;
+  return state.input === '' ? '' : `/${state.input.replace(/^\/+/, '')}`;
+}
+
+function writeAddress() {
+  const graphspec = state.format ? `${state.graph}.${state.format}` : state.graph;
+  const place = `/#${graphspec}${queryOf(requestParameters())}`;
+  history.replaceState(null, '', place);
+}
+
+/** Reads #graph.format?query, or the original's /debug/graph/KEY/TOKEN/graph.format/?query. */
+function readAddress() {
+  let graphspec = '';
+  let query = '';
+  if (location.hash.length > 1) {
+    const text = location.hash.slice(1);
+    const at = text.indexOf('?');
+    graphspec = at < 0 ? text : text.slice(0, at);
+    query = at < 0 ? '' : text.slice(at);
+  } else if (location.pathname.startsWith('/debug')) {
+    graphspec = location.pathname.split('/').slice(3).filter((part) => part !== '').pop() ?? '';
+    query = location.search;
+  }
+  if (graphspec === '') return false;
+  try {
+    graphspec = decodeURIComponent(graphspec);
+  } catch {
+    // Taken as it is; the server will say what it thinks of it.
+  }
+  const dot = graphspec.lastIndexOf('.');
+  state.graph = dot > 0 ? graphspec.slice(0, dot) : graphspec;
+  state.format = dot > 0 ? graphspec.slice(dot + 1).replace(/^jpeg$/, 'jpg') : '';
+  state.parameters = {};
+  state.input = '';
+  for (const [name, value] of new URLSearchParams(query)) {
+    if (name === 'input') state.input = value;
+    else if (name !== 'debug' && name !== '_nocache') state.parameters[name] = value;
+  }
+  return true;
+}
+
+// ---------------------------------------------------------------- fields
+
+const finite = (number) => typeof number === 'number' && Math.abs(number) < 1e9;
+
+/** A step of 1, 2 or 5 times a power of ten, about 1/200 of the range. */
+function stepOf(span) {
+  const rough = span / 200;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
+}
+
+/** Where a slider goes. Wide and open ranges get a part that is useful around the default. */
+function sliderRange(info) {
+  const preset = finite(info.default) ? info.default : 0;
+  let low = finite(info.minimum) ? info.minimum : Math.min(preset * 2, -100);
+  let high = finite(info.maximum) ? info.maximum : Math.max(preset * 2, low + 200);
+  if (preset > 0 && high > preset * 100) high = preset * 20;
+  if (preset === 0 && low === -high && high > 1000) [low, high] = [-1000, 1000];
+  return [low, high];
+}
+
+/** One field: a control, and how its value is read and set as text. */
+function control(name, info, changed) {
+  const id = `p-${name}`;
+  const element = (tag, properties) => make(tag, { oninput: changed, ...properties });
+  switch (info.type) {
+    case 'int':
+    case 'number': {
+      const number = element('input', { id, type: 'number', step: info.type === 'int' ? '1' : 'any' });
+      if (finite(info.minimum)) number.min = info.minimum;
+      if (finite(info.maximum)) number.max = info.maximum;
+      const [low, high] = sliderRange(info);
+      const slider = element('input', { type: 'range', min: low, max: high, tabIndex: -1 });
+      slider.step = info.type === 'int' ? Math.max(1, Math.round(stepOf(high - low))) : stepOf(high - low);
+      slider.setAttribute('aria-hidden', 'true');
+      slider.addEventListener('input', () => { number.value = String(Number(Number(slider.value).toPrecision(6))); }, { capture: true });
+      number.addEventListener('input', () => { slider.value = number.value; });
+      return { id, parts: [slider, number], read: () => number.value.trim(), write: (text) => { number.value = text; slider.value = text; } };
+    }
+    case 'boolean': {
+      const box = element('input', { id, type: 'checkbox' });
+      return { id, parts: [box], read: () => String(box.checked), write: (text) => { box.checked = text === 'true' || text === '1'; } };
+    }
+    case 'color': {
+      const colour = element('input', { id, type: 'color' });
+      const alpha = element('input', { type: 'range', min: 0, max: 255, step: 1 });
+      alpha.setAttribute('aria-label', `${name}: opacity`);
+      const percent = make('output');
+      const show = () => { percent.value = `${Math.round(alpha.value / 2.55)} %`; };
+      alpha.addEventListener('input', show);
+      const write = (text) => {
+        const [rgb, opacity] = splitColour(text);
+        colour.value = rgb;
+        alpha.value = opacity;
+        show();
+      };
+      const read = () => colour.value + Number(alpha.value).toString(16).padStart(2, '0');
+      return { id, parts: [colour, make('span', { className: 'side' }, 'opacity'), alpha, percent], read, write };
+    }
+    default: {
+      if (Array.isArray(info.values) && info.values.length > 0) {
+        const select = element('select', { id });
+        select.append(...info.values.map((value) => make('option', { value: String(value) }, String(value))));
+        const write = (text) => {
+          // A value that a link brought and the graph does not know is kept, for the server to judge.
+          if (![...select.options].some((option) => option.value === text)) select.append(make('option', { value: text }, text));
+          select.value = text;
+        };
+        return { id, parts: [select], read: () => select.value, write };
+      }
+      const text = element('input', { id, type: 'text', spellcheck: false });
+      return { id, parts: [text], read: () => text.value, write: (value) => { text.value = value; } };
+    }
+  }
+}
+
+/** '#rgb', '#rrggbb' or '#rrggbbaa' as '#rrggbb' and opacity 0 to 255. */
+function splitColour(text) {
+  let digits = /^#[0-9a-f]+$/i.test(text) ? text.slice(1).toLowerCase() : '000000';
+  if (digits.length <= 4) digits = [...digits].map((digit) => digit + digit).join('');
+  return [`#${digits.slice(0, 6).padEnd(6, '0')}`, digits.length >= 8 ? parseInt(digits.slice(6, 8), 16) : 255];
+}
+
+/** True when two texts mean the same value of a port. */
+function same(info, a, b) {
+  if (info.type === 'int' || info.type === 'number') return a === b || (a !== '' && b !== '' && Number(a) === Number(b));
+  if (info.type === 'color') return splitColour(a).join() === splitColour(b).join();
+  return a === b;
+}
+
+function presetOf(info) {
+  if (info.default !== undefined && info.default !== null) return String(info.default);
+  if (info.type === 'boolean') return 'false';
+  if (info.type === 'color') return '#000000ff';
+  return Array.isArray(info.values) && info.values.length > 0 ? String(info.values[0]) : '';
+}
+
+function rangeText(info) {
+  const low = finite(info.minimum) ? info.minimum : null;
+  const high = finite(info.maximum) ? info.maximum : null;
+  if (low !== null && high !== null) return `${low} to ${high}`;
+  if (low !== null) return `from ${low}`;
+  return high !== null ? `up to ${high}` : '';
+}
+
+/** The field of a port, tied to the state. */
+function field(name, info) {
+  const preset = presetOf(info);
+  const holder = make('div', { className: 'field' });
+  holder.dataset.name = name;
+  const update = () => {
+    const value = made.read();
+    const changed = !same(info, value, preset);
+    if (changed && value !== '') state.parameters[name] = value;
+    else delete state.parameters[name];
+    holder.classList.toggle('changed', changed);
+  };
+  const made = control(name, info, () => { update(); ask(); });
+  const undo = make('button', { type: 'button', className: 'undo', title: `Back to ${preset || 'nothing'}` }, 'reset');
+  undo.setAttribute('aria-label', `Reset ${name}`);
+  undo.onclick = () => { made.write(preset); update(); ask(); };
+  const label = make('label', { htmlFor: made.id }, name);
+  const hint = make('p', { className: 'hint', id: `${made.id}-hint` }, [info.description, rangeText(info)].filter(Boolean).join(' · '));
+  const fault = make('p', { className: 'fault', id: `${made.id}-fault`, hidden: true });
+  made.parts.find((part) => part.id === made.id).setAttribute('aria-describedby', `${hint.id} ${fault.id}`);
+  holder.append(make('div', { className: 'top' }, label, undo), make('div', { className: 'controls' }, ...made.parts), hint, fault);
+  made.write(state.parameters[name] ?? preset);
+  update();
+  return holder;
+}
+
+/** Width and height: a plain number, empty for the input's own. */
+function sizeField(name, info) {
+  const id = `p-${name}`;
+  const holder = make('div', { className: 'field narrow' });
+  holder.dataset.name = name;
+  const number = make('input', { id, type: 'number', step: '1', placeholder: 'auto', value: state.parameters[name] ?? '', title: info.description ?? '' });
+  if (finite(info.minimum)) number.min = info.minimum;
+  if (finite(info.maximum)) number.max = info.maximum;
+  const fault = make('p', { className: 'fault', id: `${id}-fault`, hidden: true });
+  number.setAttribute('aria-describedby', fault.id);
+  number.oninput = () => {
+    const value = number.value.trim();
+    if (value === '') delete state.parameters[name];
+    else state.parameters[name] = value;
+    ask();
+  };
+  holder.append(make('label', { htmlFor: id }, name === 'width' ? 'Width' : 'Height'), number, fault);
+  return holder;
+}
+
+function buildForm() {
+  const definition = graphs[state.graph];
+  $('graph-name').textContent = state.graph;
+  $('graph-about').textContent = definition?.properties?.description ?? '';
+  $('input-group').hidden = definition !== undefined && !takesInput(state.graph);
+  $('input').value = state.input;
+  markSample();
+
+  const plain = definition?.properties?.environment?.type === 'noop';
+  const choices = [['', plain ? 'as the input' : 'default'], ...formats.map((format) => [format, format])];
+  if (state.format !== '' && !formats.includes(state.format)) choices.push([state.format, state.format]);
+  $('format').replaceChildren(...choices.map(([value, text]) => make('option', { value }, text)));
+  $('format').value = state.format;
+
+  const inports = inportsOf(state.graph);
+  const metadata = (name) => inports[name]?.metadata ?? {};
+  const size = $('size');
+  for (const old of [...size.children].slice(1)) old.remove();
+  const sizes = ['width', 'height'].filter((name) => name in inports);
+  size.prepend(...sizes.map((name) => sizeField(name, metadata(name))));
+  // The format comes last in the row, but is the one element that stays.
+  size.append($('format').closest('.field'));
+
+  const names = Object.keys(inports).filter((name) => !['input', 'width', 'height'].includes(name) && metadata(name).type !== 'buffer');
+  $('fields').replaceChildren(...names.map((name) => field(name, metadata(name))));
+  $('fields-group').hidden = names.length === 0;
+}
+
+function markSample() {
+  for (const button of $('samples').children) button.setAttribute('aria-pressed', String(button.dataset.url === state.input.replace(/^\/+/, '')));
+}
+
+// ---------------------------------------------------------------- asking
+
+let timer = 0;
+let running = null;
+
+/** Asks for the picture after a moment without changes. */
+function ask(wait = WAIT_MS) {
+  markSample();
+  writeAddress();
+  $('reset').disabled = Object.keys(state.parameters).length === 0 && state.format === '';
+  clearTimeout(timer);
+  timer = setTimeout(run, wait);
+}
+
+async function run() {
+  // Leaving also tells the server that nobody waits for the last one any more.
+  running?.abort();
+  const mine = new AbortController();
+  running = mine;
+  clearFaults();
+  $('stage').setAttribute('aria-busy', 'true');
+  const began = performance.now();
+  try {
+    const path = await pathOf(state.graph, state.format, requestParameters());
+    const address = new URL(path, location.href).href;
+    $('url').value = address;
+    $('open').href = address;
+    const response = await fetch(path, { signal: mine.signal });
+    if (!response.ok) {
+      await showProblem(response);
+      return;
+    }
+    const blob = await response.blob();
+    await showPicture(blob, performance.now() - began);
+  } catch (error) {
+    if (error.name === 'AbortError') return;
+    failed('No answer', error instanceof TypeError ? 'The server could not be reached.' : error.message);
+  } finally {
+    if (running === mine) $('stage').setAttribute('aria-busy', 'false');
+  }
+}
+
+const bytesText = (bytes) => (bytes < 1000 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(2)} MB`);
+
+async function showPicture(blob, took) {
+  const url = URL.createObjectURL(blob);
+  const probe = new Image();
+  probe.src = url;
+  await probe.decode().catch(() => {});
+  if (shown.after !== '') URL.revokeObjectURL(shown.after);
+  shown.after = url;
+  $('stage').classList.remove('failed');
+  const type = blob.type.replace('image/', '').toUpperCase() || 'unknown type';
+  const time = took < 1000 ? `${Math.round(took)} ms` : `${(took / 1000).toFixed(2)} s`;
+  $('facts').textContent = `${probe.naturalWidth} × ${probe.naturalHeight} pixels · ${bytesText(blob.size)} · ${type} · ${time}`;
+  showStage();
+}
+
+function showStage() {
+  const picture = $('picture');
+  const source = shown.before ? inputAddress() : shown.after;
+  $('show-before').setAttribute('aria-pressed', String(shown.before));
+  $('show-after').setAttribute('aria-pressed', String(!shown.before));
+  picture.hidden = source === '';
+  if (source === '') return;
+  picture.alt = shown.before ? 'The input' : `The input through ${state.graph}`;
+  if (picture.getAttribute('src') !== source) picture.src = source;
+}
+
+// ---------------------------------------------------------------- failures
+
+function clearFaults() {
+  $('problem').hidden = true;
+  for (const fault of document.querySelectorAll('.fault')) fault.hidden = true;
+  for (const control of document.querySelectorAll('[aria-invalid]')) control.removeAttribute('aria-invalid');
+}
+
+function failed(title, detail, more = '') {
+  $('stage').classList.add('failed');
+  $('facts').textContent = '';
+  $('problem-title').textContent = title;
+  $('problem-detail').textContent = detail;
+  $('problem-more').textContent = more;
+  $('problem').hidden = false;
+}
+
+async function showProblem(response) {
+  const problem = await response.json().catch(() => ({}));
+  const unplaced = [];
+  for (const { parameter, message } of problem.faults ?? []) {
+    const holder = [...document.querySelectorAll('.field')].find((field) => field.dataset.name === parameter);
+    const place = holder?.querySelector('.fault');
+    if (!place || holder.closest('[hidden]')) {
+      unplaced.push(`${parameter}: ${message}`);
+      continue;
+    }
+    place.textContent = message;
+    place.hidden = false;
+    holder.querySelector('input:not([type=range]), select')?.setAttribute('aria-invalid', 'true');
+  }
+  const placed = (problem.faults ?? []).length > 0 && unplaced.length === 0;
+  const detail = placed ? 'The fields concerned say what is wrong.' : unplaced.join('; ') || problem.detail || response.statusText;
+  const more = [];
+  if (problem.node) more.push(`In the process “${problem.node}”.`);
+  if (problem.overrun) more.push(`Limit: ${problem.overrun.limit} (setting ${problem.overrun.setting}).`);
+  const id = response.headers.get('x-request-id');
+  if (response.status >= 500 && id) more.push(`Request id: ${id}`);
+  failed(`${problem.title ?? 'Failed'} (${response.status})`, detail, more.join(' '));
+}
+
+// ---------------------------------------------------------------- graphs, samples, signing
+
+function choose(graph) {
+  if (graph !== state.graph) {
+    // Size and format stay; the other parameters are those of one graph.
+    const { width, height } = state.parameters;
+    const inports = inportsOf(graph);
+    state.parameters = {};
+    if (width !== undefined && 'width' in inports) state.parameters.width = width;
+    if (height !== undefined && 'height' in inports) state.parameters.height = height;
+    state.graph = graph;
+  }
+  markGraph();
+  buildForm();
+  ask(0);
+}
+
+function markGraph() {
+  for (const button of $('graphs').querySelectorAll('button')) {
+    const current = button.dataset.graph === state.graph;
+    button.setAttribute('aria-current', String(current));
+    if (current) button.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }
+}
+
+function buildGraphs() {
+  const rows = Object.keys(graphs).map((name) => {
+    const thumb = make('span', { className: 'thumb' });
+    const button = make('button', { type: 'button', title: graphs[name].properties?.description ?? '' }, thumb, make('span', { className: 'name' }, name));
+    button.dataset.graph = name;
+    button.onclick = () => choose(name);
+    return make('li', {}, button);
+  });
+  $('graphs').replaceChildren(...rows);
+  $('graphs').onkeydown = (event) => {
+    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+    const buttons = [...$('graphs').querySelectorAll('button')];
+    const next = buttons[buttons.indexOf(document.activeElement) + (step ?? 0)];
+    if (step === undefined || !next) return;
+    event.preventDefault();
+    next.focus();
+  };
+}
+
+/** Small pictures of what each graph does, made by the server like any other. */
+async function buildThumbs() {
+  const sample = samples[0]?.url ?? state.input;
+  for (const button of $('graphs').querySelectorAll('button')) {
+    const name = button.dataset.graph;
+    const parameters = {};
+    if (takesInput(name)) parameters.input = sample;
+    if ('width' in inportsOf(name)) parameters.width = String(THUMB_WIDTH);
+    const plain = graphs[name].properties?.environment?.type === 'noop';
+    try {
+      const picture = make('img', { alt: '', loading: 'lazy', decoding: 'async', width: 64, height: 46 });
+      picture.onerror = () => picture.remove();
+      picture.src = await pathOf(name, plain ? '' : 'jpg', parameters);
+      button.querySelector('.thumb').replaceChildren(picture);
+    } catch {
+      return;
+    }
+  }
+}
+
+/** A picture of the server in the size it is shown at. */
+async function sampleThumb(url) {
+  const scaled = 'passthrough' in graphs;
+  return scaled ? pathOf('passthrough', 'jpg', { input: url, width: String(THUMB_WIDTH) }) : `/${url}`;
+}
+
+async function buildSamples() {
+  const buttons = [];
+  for (const file of samples) {
+    const button = make('button', { type: 'button', title: `${file.name}, ${bytesText(file.bytes)}` });
+    button.dataset.url = file.url;
+    const picture = make('img', { alt: file.name, loading: 'lazy', decoding: 'async' });
+    picture.onerror = () => { picture.onerror = null; picture.src = `/${file.url}`; };
+    picture.src = await sampleThumb(file.url).catch(() => `/${file.url}`);
+    button.append(picture);
+    button.onclick = () => { state.input = file.url; $('input').value = file.url; ask(0); showStage(); };
+    buttons.push(button);
+  }
+  $('samples').replaceChildren(...buttons);
+  $('samples').hidden = buttons.length === 0;
+  markSample();
+}
+
+function remember(item, value) {
+  try {
+    if (value === '') localStorage.removeItem(item);
+    else localStorage.setItem(item, value);
+  } catch {
+    // Private windows may have no storage; then the fields hold for this visit only.
+  }
+}
+
+function startSigning() {
+  $('signing').hidden = !signing;
+  if (!signing) return;
+  try {
+    $('key').value = localStorage.getItem(KEY_ITEM) ?? '';
+    $('secret').value = localStorage.getItem(SECRET_ITEM) ?? '';
+  } catch {
+    // As above.
+  }
+  let settled = 0;
+  const changed = () => {
+    remember(KEY_ITEM, $('key').value.trim());
+    remember(SECRET_ITEM, $('secret').value);
+    ask();
+    clearTimeout(settled);
+    settled = setTimeout(() => { buildSamples(); buildThumbs(); }, 800);
+  };
+  $('key').oninput = changed;
+  $('secret').oninput = changed;
+  $('signing').onsubmit = (event) => event.preventDefault();
+  $('clear-signing').onclick = () => { $('key').value = ''; $('secret').value = ''; changed(); };
+}
+
+async function load(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
+  return response.json();
+}
+
+function complain(text) {
+  $('notice').textContent = text;
+  $('notice').hidden = false;
+}
+
+async function copyAddress() {
+  const button = $('copy');
+  try {
+    await navigator.clipboard.writeText($('url').value);
+  } catch {
+    // Without https there is no clipboard access, but the old way still works.
+    $('url').select();
+    document.execCommand('copy');
+  }
+  button.textContent = 'Copied';
+  setTimeout(() => { button.textContent = 'Copy'; }, 1500);
+}
+
+function listen() {
+  $('parameters').onsubmit = (event) => { event.preventDefault(); ask(0); };
+  $('input').oninput = () => { state.input = $('input').value.trim(); ask(600); };
+  $('input').onchange = () => ask(0);
+  $('format').onchange = () => { state.format = $('format').value; ask(0); };
+  $('reset').onclick = () => { state.parameters = {}; state.format = ''; buildForm(); ask(0); };
+  $('show-before').onclick = () => { shown.before = true; showStage(); };
+  $('show-after').onclick = () => { shown.before = false; showStage(); };
+  $('copy').onclick = copyAddress;
+  $('url').onfocus = () => $('url').select();
+  window.onhashchange = () => { if (readAddress()) { markGraph(); buildForm(); ask(0); } };
+}
+
+async function start() {
+  listen();
+  try {
+    const [listing, files, version] = await Promise.all([load('/graphs'), load('/files'), load('/version')]);
+    graphs = listing.graphs;
+    formats = listing.formats ?? [];
+    signing = listing.signing === 'required';
+    samples = files.files;
+    $('version').textContent = `version ${version.server}`;
+    const faults = listing.faults ?? [];
+    if (faults.length > 0) complain(`Left out: ${faults.map((fault) => `${fault.file} (${fault.message})`).join('; ')}`);
+  } catch (error) {
+    complain(`The list of graphs could not be loaded: ${error.message}`);
+    return;
+  }
+  startSigning();
+  buildGraphs();
+  if (!readAddress()) {
+    state.graph = FIRST_GRAPHS.find((name) => name in graphs) ?? Object.keys(graphs)[0] ?? '';
+    state.input = samples[0]?.url ?? '';
+  }
+  if (state.graph === '') return;
+  buildForm();
+  markGraph();
+  ask(0);
+  buildSamples();
+  buildThumbs();
+}
+
+start();

@@ -1,0 +1,192 @@
+//! From a request to the job that answers it.
+
+use imgflo_job::input::{self, Input, OwnOrigins};
+use imgflo_job::key::cache_key;
+use imgflo_job::request::{self, Request};
+use imgflo_job::{Category, Files, InputFile, JobData, JobError, Limits, Source};
+use imgflo_runtime::{ImageGraph, Library, RuntimeKind};
+use serde_json::{Value, json};
+
+use crate::auth::Access;
+
+/// Types that results can be made in.
+pub(crate) const OUTPUT_TYPES: [&str; 3] = ["jpg", "png", "webp"];
+/// Type of a result that none is asked for.
+const DEFAULT_TYPE: &str = "jpg";
+/// Types that a graph which hands its input on may be asked for: those of inputs.
+const PASSED_TYPES: [&str; 4] = ["jpg", "png", "webp", "gif"];
+/// How many graphs are named to who asks for one that does not exist.
+const NEAREST: usize = 3;
+/// How near (Jaro-Winkler similarity, 0 to 1) a name must be to be worth naming.
+const NEAR: f64 = 0.6;
+/// What is shown of a nested request's address in an error text, characters.
+const SHOWN: usize = 100;
+
+/// What requests are read against.
+pub(crate) struct Resolver<'a> {
+    pub(crate) library: &'a Library,
+    pub(crate) access: &'a Access,
+    pub(crate) limits: &'a Limits,
+    /// Where this deployment itself is reached.
+    pub(crate) own: OwnOrigins,
+}
+
+impl Resolver<'_> {
+    /// The job for a request. `path`: as sent, with `/graph/`.
+    ///
+    /// An input that is one of our own `/graph` addresses is resolved too: it is checked like a
+    /// request of its own, its job goes inside this one, and its cache key into ours.
+    ///
+    /// # Errors
+    /// Everything that can be known without the input's bytes.
+    pub(crate) fn resolve(&self, request: &Request, path: &str) -> Result<JobData, JobError> {
+        self.level(request, path, 0)
+    }
+
+    fn level(&self, request: &Request, path: &str, depth: u64) -> Result<JobData, JobError> {
+        self.access.check(request)?;
+        let graph = self.library.get(&request.graph).ok_or_else(|| self.no_graph(&request.graph))?;
+        let outtype = output_type(&graph, request.format.as_deref())?;
+        let arguments = self.arguments(&graph, request)?;
+        let source = match &request.input {
+            Some(input) if graph.takes_input() => {
+                Some(self.source(input, depth).map_err(|error| at_input(error, depth))?)
+            }
+            // Clients of the original always send an input; a generator has no use for it.
+            _ => None,
+        };
+        let identity = source.as_ref().map(Source::identity).unwrap_or_default();
+        let cachekey = cache_key(graph.content(), &arguments, &identity, outtype.as_deref());
+        let input = request.input.as_deref().filter(|_| source.is_some());
+        Ok(JobData {
+            graphspec: request.graphspec.clone(),
+            graph: request.graph.clone(),
+            files: Files { input: input.map(InputFile::new) },
+            iips: request.parameters.clone(),
+            outtype,
+            apikey: request.key.clone(),
+            token: request.token.clone(),
+            cachekey,
+            query: request.query.clone(),
+            request: path.to_owned(),
+            no_cache: request.no_cache,
+            debug_url: None,
+            runtime: runtime_name(graph.runtime()).to_owned(),
+            source,
+            definition: graph.source().to_json(),
+        })
+    }
+
+    fn no_graph(&self, asked: &str) -> JobError {
+        let mut near: Vec<(f64, &str)> = self
+            .library
+            .iter()
+            .map(|graph| (strsim::jaro_winkler(&asked.to_lowercase(), graph.name()), graph.name()))
+            .filter(|(similarity, _)| *similarity >= NEAR)
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let nearest: Vec<&str> = near.into_iter().take(NEAREST).map(|(_, name)| name).collect();
+        let hint = match nearest[..] {
+            [] => "all graphs are listed at /graphs".to_owned(),
+            _ => format!("did you mean {}? All graphs are listed at /graphs", nearest.join(", ")),
+        };
+        JobError::new(Category::NotFound, format!("there is no graph '{asked}'; {hint}")).with("nearest", nearest)
+    }
+
+    /// The canonical text of the arguments.
+    fn arguments(&self, graph: &ImageGraph, request: &Request) -> Result<String, JobError> {
+        let mut faults = Vec::new();
+        if graph.takes_input() && request.input.as_deref().is_none_or(|input| input.trim().is_empty()) {
+            faults.push(json!({
+                "parameter": "input",
+                "message": format!(
+                    "is missing: the picture to work on, an http or https address or a path of this server, as in \
+                     /graph/{}?input=https%3A%2F%2Fexample.org%2Fphoto.jpg",
+                    request.graphspec
+                ),
+            }));
+        }
+        let canonical = match graph.arguments(&request.parameters) {
+            Ok(arguments) => arguments.canonical(),
+            Err(wrong) => {
+                faults.extend(
+                    wrong.iter().map(|fault| json!({ "parameter": fault.parameter, "message": fault.message })),
+                );
+                String::new()
+            }
+        };
+        if faults.is_empty() { Ok(canonical) } else { Err(bad_parameters(graph, faults)) }
+    }
+
+    fn source(&self, value: &str, depth: u64) -> Result<Source, JobError> {
+        match input::read(value, &self.own, self.limits)? {
+            Input::Source(source) => Ok(source),
+            Input::Graph { path, query } => {
+                let level = depth + 1;
+                if level > self.limits.max_nested {
+                    let limit = self.limits.max_nested;
+                    return Err(JobError::over("levels of nested /graph addresses", level, limit, "IMGFLO_MAX_NESTED"));
+                }
+                let full = format!("/graph/{path}");
+                let nested = request::parse(&path, query.as_deref(), self.limits)
+                    .and_then(|request| self.level(&request, &full, level))
+                    .map_err(|error| inside(error, &full))?;
+                Ok(Source::Graph { job: Box::new(nested) })
+            }
+        }
+    }
+}
+
+/// Says which of several nested requests failed.
+fn inside(mut error: JobError, path: &str) -> JobError {
+    let shown: String = path.chars().take(SHOWN).collect();
+    error.message = format!("in the input {shown}: {}", error.message);
+    error
+}
+
+/// Ties a failure to the field `input` of a form.
+fn at_input(error: JobError, depth: u64) -> JobError {
+    if depth > 0 {
+        return error;
+    }
+    let fault = json!([{ "parameter": "input", "message": error.message }]);
+    let mut error = error;
+    error.details.insert("faults".into(), fault);
+    error
+}
+
+fn runtime_name(runtime: RuntimeKind) -> &'static str {
+    match runtime {
+        RuntimeKind::Imgflo => "imgflo",
+        RuntimeKind::Noop => "noop",
+    }
+}
+
+fn output_type(graph: &ImageGraph, asked: Option<&str>) -> Result<Option<String>, JobError> {
+    let (supported, default): (&[&str], _) = match graph.runtime() {
+        RuntimeKind::Imgflo => (&OUTPUT_TYPES, Some(DEFAULT_TYPE)),
+        RuntimeKind::Noop => (&PASSED_TYPES, None),
+    };
+    match asked.or(default) {
+        None => Ok(None),
+        Some(asked) if supported.contains(&asked) => Ok(Some(asked.to_owned())),
+        Some(asked) => Err(JobError::new(
+            Category::UnsupportedType,
+            format!("'{}' cannot be made as '{asked}'; it can be made as {}", graph.name(), supported.join(", ")),
+        )
+        .with("supported", supported)),
+    }
+}
+
+fn bad_parameters(graph: &ImageGraph, faults: Vec<Value>) -> JobError {
+    let texts: Vec<String> = faults
+        .iter()
+        .map(|fault| {
+            let text = |name: &str| fault[name].as_str().unwrap_or_default();
+            format!("{}: {}", text("parameter"), text("message"))
+        })
+        .collect();
+    JobError::new(Category::InvalidParameter, format!("graph '{}': {}", graph.name(), texts.join("; ")))
+        .with("faults", faults)
+        .with("parameters", json!(graph.parameters()))
+}

@@ -1,0 +1,8 @@
+//! The front end over real connections, with the real broker; jobs are answered by a peer that
+//! speaks the workers' side of the protocol.
+
+mod connections;
+mod images;
+mod places;
+mod rig;
+mod waiting;
