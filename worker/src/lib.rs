@@ -1,1 +1,28 @@
-//! worker.
+//! A job from queue to stored result: fetch the input, render, store, report.
+//!
+//! A [`Worker`] takes jobs with several slots. One job passes through these, each a file:
+//!
+//! | | |
+//! |---|---|
+//! | [`worker`] | takes a job from its lane, watches for cancellation, acknowledges it when all is done |
+//! | `process` | one job: looks into the store, gets the input, renders, stores, tells how it went |
+//! | `source` | the bytes of an input: fetched, inline, a file of ours, a stored result |
+//! | [`fetch`] | an http or https URL, bounded and guarded |
+//! | `graphs` | the graph of a job, built once |
+//! | `render` | bytes of an input and a graph to bytes of a picture, within limits |
+//! | [`memory`] | which jobs may hold memory together |
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod fetch;
+mod graphs;
+pub mod memory;
+mod process;
+mod render;
+mod source;
+pub mod worker;
+
+pub use error::Error;
+pub use fetch::FetchSettings;
+pub use worker::{Role, Worker, WorkerParts};

@@ -1,0 +1,229 @@
+//! One job, from its message to its result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt};
+use imgflo_cache::{CacheError, Store};
+use imgflo_job::{Category, Job, JobData, JobError, JobResult, Limits, Source, Urgency, message};
+use imgflo_runtime::RuntimeKind;
+use imgflo_runtime::ops::codec::FileFormat;
+use imgflo_runtime::ops::{Cancel, OpError};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+use crate::fetch::{Fetched, recognise};
+use crate::graphs::Graphs;
+use crate::render::{Order, Picture, Renderer, stopped};
+use crate::source::{Sources, wanted};
+
+/// Waits between attempts to store a result.
+const STORE_AGAIN: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1600)];
+
+/// How a job is stopped.
+#[derive(Clone, Debug)]
+pub(crate) struct JobControl {
+    /// Set when nobody waits any more.
+    pub token: CancellationToken,
+    /// When it must be over.
+    pub deadline: Instant,
+    /// True when it came too late to be started.
+    pub late: bool,
+}
+
+impl JobControl {
+    /// For a job that a worker has just taken. One whose own deadline has passed is not begun. One that has begun may
+    /// work on past it, as long as a background job may: its client is told to ask again, and shall find the result.
+    pub(crate) fn of(job: &Job, limits: &Limits) -> Self {
+        let late = job.urgency == Urgency::Urgent && job.deadline_at.is_some_and(|deadline| deadline <= message::now());
+        JobControl { token: CancellationToken::new(), deadline: Instant::now() + limits.background_deadline, late }
+    }
+}
+
+/// Makes results of jobs.
+pub(crate) struct Processor {
+    pub sources: Sources,
+    pub graphs: Graphs,
+    pub renderer: Arc<Renderer>,
+    pub store: Arc<dyn Store>,
+    pub limits: Limits,
+}
+
+/// Tells the blocking threads of a job to stop when the job itself is dropped.
+struct StopOnDrop(Cancel);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// What one level of a job needs to know.
+#[derive(Clone, Copy)]
+struct Level<'a> {
+    urgency: Urgency,
+    cancel: &'a Cancel,
+    /// 0 for the job itself, one more for each `/graph` URL inside an input.
+    depth: u64,
+}
+
+impl Processor {
+    /// Does a job, and notes in `result` when what happened. The result is stored when this returns `Ok`.
+    pub(crate) async fn run(&self, result: &mut JobResult, control: &JobControl) -> Result<(), Error> {
+        result.started_at = Some(message::now());
+        let stop = StopOnDrop(Cancel::with_deadline(control.deadline.into_std()));
+        let data = result.job.data.clone();
+        let level = Level { urgency: result.job.urgency, cancel: &stop.0, depth: 0 };
+        let done = tokio::select! {
+            biased;
+            () = async {}, if control.late => Err(stopped(OpError::DeadlineExceeded)),
+            () = control.token.cancelled() => Err(stopped(OpError::Cancelled)),
+            () = tokio::time::sleep_until(control.deadline) => Err(stopped(OpError::DeadlineExceeded)),
+            done = self.serve(&data, level, result) => done,
+        };
+        if done.is_ok() {
+            result.results.url = Some(format!("./{}", data.cachekey));
+        }
+        result.completed_at = Some(message::now());
+        done
+    }
+
+    /// Makes sure that the result of the job itself is stored.
+    async fn serve(&self, data: &JobData, level: Level<'_>, notes: &mut JobResult) -> Result<(), Error> {
+        // A store that cannot be read may still be written to.
+        if !data.no_cache && self.store.contains(&data.cachekey).await.unwrap_or(false) {
+            return Ok(());
+        }
+        let bytes = self.make(data, level, Some(&mut *notes)).await?;
+        self.keep(data, bytes).await?;
+        notes.uploaded_at = Some(message::now());
+        Ok(())
+    }
+
+    /// The bytes of the result of a graph inside an input: stored, or made now, here.
+    fn nested<'a>(&'a self, data: &'a JobData, level: Level<'a>) -> BoxFuture<'a, Result<Fetched, Error>> {
+        async move {
+            if level.depth > self.limits.max_nested {
+                let what = "graphs inside the input of graphs";
+                return Err(JobError::over(what, level.depth, self.limits.max_nested, "IMGFLO_MAX_NESTED").into());
+            }
+            if !data.no_cache
+                && let Ok(Some(blob)) = self.store.get(&data.cachekey).await
+            {
+                return Ok(Fetched { bytes: blob.bytes, media_type: None });
+            }
+            let bytes = self.make(data, level, None).await?;
+            if let Err(error) = self.keep(data, bytes.clone()).await {
+                // The job goes on without; its own result will meet the same trouble and report it.
+                tracing::debug!(key = data.cachekey, %error, "the result of a nested graph was not stored");
+            }
+            Ok(Fetched { bytes, media_type: None })
+        }
+        .boxed()
+    }
+
+    /// Gets the input and renders.
+    async fn make(&self, data: &JobData, level: Level<'_>, mut notes: Option<&mut JobResult>) -> Result<Bytes, Error> {
+        let graph = self.graphs.of(data)?;
+        let noop = graph.runtime() == RuntimeKind::Noop;
+        let format = if noop { None } else { Some(output_format(data)?) };
+        let input = match &data.source {
+            Some(source) => Some(self.input(source, level, noop).await?),
+            None if graph.takes_input() || noop => {
+                let message = "the graph needs an input image; name it with input=";
+                return Err(JobError::new(Category::InvalidParameter, message).into());
+            }
+            None => None,
+        };
+        if let (Some(notes), Some(input)) = (notes.as_deref_mut(), &input) {
+            notes.downloaded_at = Some(message::now());
+            notes.input_bytes = Some(input.bytes.len() as u64);
+            note_type(notes, input);
+        }
+        let Some(format) = format else {
+            let bytes = input.map(|input| input.bytes).unwrap_or_default();
+            if let Some(notes) = notes {
+                notes.processed_at = Some(message::now());
+                notes.output_bytes = Some(bytes.len() as u64);
+            }
+            return Ok(bytes);
+        };
+        let input = input.map(|input| input.bytes);
+        let parameters = data.iips.clone();
+        let order = Order { graph, parameters, input, format, urgency: level.urgency };
+        let Picture { bytes, input_size, output_size } = self.renderer.render(order, level.cancel).await?;
+        if let Some(notes) = notes {
+            let now = Some(message::now());
+            (notes.processed_at, notes.stated_at) = (now, now);
+            (notes.input_width, notes.input_height) = input_size.unzip();
+            (notes.output_width, notes.output_height) = (Some(output_size.0), Some(output_size.1));
+            notes.output_bytes = Some(bytes.len() as u64);
+        }
+        Ok(bytes)
+    }
+
+    async fn input(&self, source: &Source, level: Level<'_>, any_type: bool) -> Result<Fetched, Error> {
+        let wanted = wanted(&self.limits, level.urgency, any_type);
+        let input = match source {
+            Source::Url { url } => self.sources.url(url, wanted).await?,
+            Source::Data { url } => self.sources.data(url)?,
+            Source::File { path } => self.sources.file(path, wanted).await?,
+            Source::Stored { key } => self.sources.stored(key).await?,
+            Source::Graph { job } => self.nested(job, Level { depth: level.depth + 1, ..level }).await?,
+        };
+        if !any_type {
+            recognise::supported(&input.bytes, input.media_type.as_deref())?;
+        }
+        Ok(input)
+    }
+
+    /// Stores a result; tries again while the store has trouble.
+    async fn keep(&self, data: &JobData, bytes: Bytes) -> Result<(), Error> {
+        let mut waits = STORE_AGAIN.into_iter();
+        loop {
+            let error = match self.store.put(&data.cachekey, bytes.clone(), data.no_cache).await {
+                Ok(()) => return Ok(()),
+                Err(CacheError::TooLarge { bytes, limit }) => {
+                    return Err(JobError::over("bytes of the result", bytes, limit, "IMGFLO_CACHE_BYTES").into());
+                }
+                Err(error) => error,
+            };
+            match waits.next() {
+                Some(wait) if !matches!(error, CacheError::BadKey(_)) => {
+                    tracing::debug!(key = data.cachekey, %error, "storing again soon");
+                    tokio::time::sleep(wait).await;
+                }
+                _ => return Err(Error::Store(error)),
+            }
+        }
+    }
+}
+
+/// The format to write, `jpg` unless the job says otherwise.
+fn output_format(data: &JobData) -> Result<FileFormat, JobError> {
+    let asked = data.outtype.as_deref().unwrap_or("jpg");
+    FileFormat::from_extension(asked).filter(|format| format.can_encode()).ok_or_else(|| {
+        let supported: Vec<&str> =
+            FileFormat::ALL.into_iter().filter(|format| format.can_encode()).map(FileFormat::extension).collect();
+        let asked: String = asked.chars().take(20).collect();
+        let message = format!("images are not written as '{asked}'; supported: {}", supported.join(", "));
+        JobError::new(Category::UnsupportedType, message).with("supported", supported)
+    })
+}
+
+/// Notes what the input turned out to be.
+fn note_type(notes: &mut JobResult, input: &Fetched) {
+    let Some(file) = &mut notes.job.data.files.input else { return };
+    file.media_type = match FileFormat::sniff(&input.bytes) {
+        Some(format) => Some(format.media_type().to_owned()),
+        None => input.media_type.clone(),
+    };
+    if file.extension.is_empty()
+        && let Some(extension) = recognise::extension(&input.bytes, input.media_type.as_deref())
+    {
+        file.extension = format!(".{extension}");
+    }
+}

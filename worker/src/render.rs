@@ -1,0 +1,288 @@
+//! The bytes of an input and a graph to the bytes of a picture: header, limits, plan, memory, and only then pixels.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use imgflo_job::{Category, JobError, Limits, Urgency};
+use imgflo_runtime::ops::codec::{self, CodecError, DecodeLimits, EncodeOptions, FileFormat, Header};
+use imgflo_runtime::ops::{Cancel, OpError};
+use imgflo_runtime::{
+    Arguments, Catalogue, Control, Engine, ImageGraph, InputShape, Measure, Plan, PlanError, PlanLimits, RenderError,
+    RenderErrorKind,
+};
+
+use crate::Error;
+use crate::memory::Budget;
+
+/// Memory of a job besides its pixels and files: tiles of the engine's threads, tables of the codecs.
+const FIXED_BYTES: u64 = 8 << 20;
+
+/// Renders.
+pub(crate) struct Renderer {
+    pub engine: Arc<dyn Engine>,
+    pub catalogue: Arc<Catalogue>,
+    pub limits: Limits,
+    /// Quality of lossy results, 1..=100.
+    pub quality: u8,
+    pub memory: Arc<Budget>,
+}
+
+/// What to render.
+pub(crate) struct Order {
+    pub graph: Arc<ImageGraph>,
+    pub parameters: BTreeMap<String, String>,
+    /// The input file.
+    pub input: Option<Bytes>,
+    pub format: FileFormat,
+    pub urgency: Urgency,
+}
+
+/// A finished picture.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub bytes: Bytes,
+    pub input_size: Option<(u32, u32)>,
+    pub output_size: (u32, u32),
+}
+
+/// All that is known before pixels are touched.
+struct Prepared {
+    plan: Plan,
+    header: Option<Header>,
+    /// Bytes that the whole will take at its peak.
+    memory: u64,
+}
+
+impl Renderer {
+    /// Renders on blocking threads; `cancel` stops it there, too, when this future is dropped.
+    pub(crate) async fn render(self: &Arc<Self>, order: Order, cancel: &Cancel) -> Result<Picture, Error> {
+        let order = Arc::new(order);
+        let prepared = {
+            let (this, order) = (Arc::clone(self), Arc::clone(&order));
+            blocking(move || this.prepare(&order)).await?
+        };
+        let over = |limit, setting| JobError::over("bytes of memory for this job", prepared.memory, limit, setting);
+        if prepared.memory > self.limits.max_job_memory {
+            return Err(over(self.limits.max_job_memory, "IMGFLO_MAX_JOB_MEMORY").into());
+        }
+        let admission = self
+            .memory
+            .admit(prepared.memory, order.urgency)
+            .await
+            .map_err(|error| over(error.budget, "IMGFLO_MEMORY_BYTES"))?;
+        let (this, cancel) = (Arc::clone(self), cancel.clone());
+        blocking(move || {
+            // The memory is in use for as long as this thread works, also when nobody waits for it any more.
+            let _admission = admission;
+            this.pixels(&order, &prepared, &cancel)
+        })
+        .await
+    }
+
+    fn prepare(&self, order: &Order) -> Result<Prepared, Error> {
+        let arguments = arguments(&order.graph, &order.parameters)?;
+        let header = match &order.input {
+            Some(bytes) if order.graph.takes_input() => Some(self.header(bytes)?),
+            _ => None,
+        };
+        let shape = header.map(|header| InputShape {
+            width: header.width,
+            height: header.height,
+            format: header.pixel_format(),
+        });
+        let limits =
+            PlanLimits { max_output_pixels: self.limits.max_output_pixels, max_memory: self.limits.max_job_memory };
+        let plan = Plan::new(&order.graph, &arguments, shape, &self.catalogue, &limits).map_err(unplanned)?;
+        let file = order.input.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let memory = memory(header.as_ref(), file, &plan);
+        Ok(Prepared { plan, header, memory })
+    }
+
+    /// The header of an input within limits.
+    fn header(&self, bytes: &[u8]) -> Result<Header, Error> {
+        let header = codec::read_header(bytes).map_err(|error| self.unreadable(error))?;
+        let side = u64::from(header.width.max(header.height));
+        if side > self.limits.max_input_side {
+            return Err(over_side(&header, self.limits.max_input_side).into());
+        }
+        let pixels = u64::from(header.width) * u64::from(header.height);
+        if pixels > self.limits.max_input_pixels {
+            return Err(over_pixels(&header, self.limits.max_input_pixels).into());
+        }
+        Ok(header)
+    }
+
+    fn pixels(&self, order: &Order, prepared: &Prepared, cancel: &Cancel) -> Result<Picture, Error> {
+        cancel.check().map_err(stopped)?;
+        let image = match (&order.input, prepared.header) {
+            (Some(bytes), Some(_)) => {
+                let limits = DecodeLimits {
+                    pixels: self.limits.max_input_pixels,
+                    side: u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX),
+                };
+                Some(codec::decode(bytes, limits, cancel).map_err(|error| self.unreadable(error))?)
+            }
+            _ => None,
+        };
+        let control = Control { cancel: cancel.clone(), progress: None };
+        let image = self.engine.render(&prepared.plan, image, &control).map_err(unrendered)?;
+        let options = EncodeOptions { format: order.format, quality: self.quality };
+        let bytes = codec::encode(&image, options, cancel).map_err(unwritten)?;
+        let rect = image.rect();
+        Ok(Picture {
+            bytes: bytes.into(),
+            input_size: prepared.header.map(|header| (header.width, header.height)),
+            output_size: (rect.width, rect.height),
+        })
+    }
+
+    fn unreadable(&self, error: CodecError) -> Error {
+        let job = match error {
+            CodecError::Unrecognised => return crate::fetch::recognise::unsupported(&[], None).into(),
+            CodecError::Broken { format, reason } => JobError::new(
+                Category::BrokenInput,
+                format!("the input is a broken {} file: {reason}", format.extension()),
+            ),
+            CodecError::Unsupported { format, reason } => JobError::new(
+                Category::UnsupportedType,
+                format!("the input is a {} file of an unsupported kind: {reason}", format.extension()),
+            ),
+            CodecError::TooManyPixels { width, height, limit } => {
+                let pixels = u64::from(width) * u64::from(height);
+                JobError::over("input pixels", pixels, limit, "IMGFLO_MAX_INPUT_PIXELS")
+            }
+            CodecError::SideTooLong { width, height, limit } => JobError::over(
+                "longest side of the input",
+                width.max(height).into(),
+                limit.into(),
+                "IMGFLO_MAX_INPUT_SIDE",
+            ),
+            CodecError::Operation(error) => return stopped(error),
+        };
+        job.into()
+    }
+}
+
+/// Parameters as the graph takes them; all faults at once.
+fn arguments(graph: &ImageGraph, parameters: &BTreeMap<String, String>) -> Result<Arguments, JobError> {
+    graph.arguments(parameters).map_err(|faults| {
+        let message = faults.iter().map(|fault| format!("{}: {}", fault.parameter, fault.message)).collect::<Vec<_>>();
+        JobError::new(Category::InvalidParameter, message.join("; "))
+    })
+}
+
+/// Bytes that a job takes at its peak. Decoding holds the file, the pixels and what the decoder itself needs; rendering
+/// holds the file and the plan's buffers; encoding holds the result and, at worst, as much again as the new file.
+fn memory(header: Option<&Header>, file: u64, plan: &Plan) -> u64 {
+    let decoding = header.map_or(0, |header| {
+        let own = match header.format {
+            // Coefficients of a progressive file: two bytes for each of three components.
+            FileFormat::Jpeg => 6,
+            FileFormat::Png => {
+                if header.bits == 16 {
+                    8
+                } else {
+                    4
+                }
+            }
+            FileFormat::Webp => 4,
+            // Indices, and the canvas they are drawn on.
+            FileFormat::Gif => 5,
+        };
+        let pixels = u64::from(header.width) * u64::from(header.height);
+        pixels * (header.pixel_format().bytes_per_pixel() as u64 + own)
+    });
+    let output = plan.output().area() * plan.output_format().bytes_per_pixel() as u64;
+    file.saturating_add(decoding.max(plan.peak_memory()).max(output * 2)).saturating_add(FIXED_BYTES)
+}
+
+fn over_pixels(header: &Header, limit: u64) -> JobError {
+    let (width, height) = (header.width, header.height);
+    let pixels = u64::from(width) * u64::from(height);
+    let what = format!("input pixels ({width} x {height})");
+    JobError::over(&what, pixels, limit, "IMGFLO_MAX_INPUT_PIXELS")
+}
+
+fn over_side(header: &Header, limit: u64) -> JobError {
+    let (width, height) = (header.width, header.height);
+    let what = format!("longest side of the input ({width} x {height})");
+    JobError::over(&what, width.max(height).into(), limit, "IMGFLO_MAX_INPUT_SIDE")
+}
+
+fn unplanned(error: PlanError) -> Error {
+    let node = error.node().map(str::to_owned);
+    let job = match error {
+        PlanError::TooLarge { what: Measure::OutputPixels, value, limit, .. } => {
+            JobError::over("output pixels", value, limit, "IMGFLO_MAX_OUTPUT_PIXELS")
+        }
+        PlanError::TooLarge { what: Measure::Memory, value, limit, .. } => {
+            JobError::over("bytes of memory for this job", value, limit, "IMGFLO_MAX_JOB_MEMORY")
+        }
+        PlanError::NoPicture { message, .. } => JobError::new(Category::InvalidParameter, message),
+        PlanError::Unbounded { .. } => JobError::new(
+            Category::InvalidParameter,
+            "the picture has no bounds: give width and height, or crop it in the graph",
+        ),
+        PlanError::InputMissing => JobError::new(Category::InvalidParameter, "the graph needs an input image"),
+        PlanError::Noop | PlanError::Internal { .. } => return Error::Internal(format!("plan: {error}")),
+    };
+    match node {
+        Some(node) => job.at(node).into(),
+        None => job.into(),
+    }
+}
+
+fn unrendered(error: RenderError) -> Error {
+    let job = match error.kind {
+        RenderErrorKind::Invalid(message) => JobError::new(Category::InvalidParameter, message),
+        RenderErrorKind::OutOfMemory { bytes } => return stopped(OpError::OutOfMemory { bytes }),
+        RenderErrorKind::Cancelled => return stopped(OpError::Cancelled),
+        RenderErrorKind::DeadlineExceeded => return stopped(OpError::DeadlineExceeded),
+        RenderErrorKind::Input { .. } | RenderErrorKind::Internal(_) => {
+            return Error::Internal(format!("render: {error}"));
+        }
+    };
+    match error.node {
+        Some(node) => job.at(node).into(),
+        None => job.into(),
+    }
+}
+
+fn unwritten(error: CodecError) -> Error {
+    match error {
+        CodecError::Unsupported { format, reason } => {
+            let message = format!("the result cannot be written as {}: {reason}", format.extension());
+            JobError::new(Category::InvalidParameter, message).into()
+        }
+        CodecError::Operation(error) => stopped(error),
+        error => Error::Internal(format!("encode: {error}")),
+    }
+}
+
+/// What stops work in the middle.
+pub(crate) fn stopped(error: OpError) -> Error {
+    match error {
+        OpError::Cancelled => JobError::new(Category::Cancelled, "nobody waits for this image any more").into(),
+        OpError::DeadlineExceeded => {
+            JobError::new(Category::DeadlineExceeded, "the image was not ready in time; ask for it with POST").into()
+        }
+        OpError::OutOfMemory { bytes } => {
+            tracing::error!(bytes, "out of memory");
+            JobError::new(Category::Overloaded, "there is not enough memory for this image at the moment").into()
+        }
+        OpError::Invalid(message) => JobError::new(Category::InvalidParameter, message).into(),
+        OpError::MissingInput(_) => Error::Internal(error.to_string()),
+    }
+}
+
+/// Runs `work` on a blocking thread; a panic there is an error here.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.unwrap_or_else(|error| {
+        Err(Error::Internal(match error.try_into_panic() {
+            Ok(panic) => format!("panic: {}", crate::error::panic_text(&*panic)),
+            Err(error) => error.to_string(),
+        }))
+    })
+}

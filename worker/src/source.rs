@@ -1,0 +1,136 @@
+//! The bytes of an input, wherever it comes from. Inputs that are graphs are made by [`crate::process`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use data_url::{DataUrl, DataUrlError};
+use imgflo_cache::{CacheError, Store};
+use imgflo_job::{Category, JobError, Limits, Urgency};
+
+use crate::Error;
+use crate::fetch::{Fetched, Fetcher, Wanted};
+
+/// Where inputs come from.
+pub(crate) struct Sources {
+    pub fetcher: Fetcher,
+    pub store: Arc<dyn Store>,
+    /// Folder served under `/files/`.
+    pub files: PathBuf,
+    pub max_data_url_bytes: u64,
+}
+
+/// What a job may fetch.
+pub(crate) fn wanted(limits: &Limits, urgency: Urgency, any_type: bool) -> Wanted {
+    match urgency {
+        Urgency::Urgent => Wanted { max_bytes: limits.max_input_bytes, setting: "IMGFLO_MAX_INPUT_BYTES", any_type },
+        Urgency::Background => Wanted {
+            max_bytes: limits.max_background_input_bytes,
+            setting: "IMGFLO_MAX_BACKGROUND_INPUT_BYTES",
+            any_type,
+        },
+    }
+}
+
+impl Sources {
+    /// Fetches an http or https URL.
+    pub(crate) async fn url(&self, url: &str, wanted: Wanted) -> Result<Fetched, Error> {
+        Ok(self.fetcher.fetch(url, wanted).await?)
+    }
+
+    /// Reads a `data:` URL (RFC 2397).
+    pub(crate) fn data(&self, url: &str) -> Result<Fetched, Error> {
+        let size = url.len() as u64;
+        if size > self.max_data_url_bytes {
+            let what = "bytes of the data: URL";
+            return Err(JobError::over(what, size, self.max_data_url_bytes, "IMGFLO_MAX_DATA_URL_BYTES").into());
+        }
+        let malformed = |what: &str| JobError::new(Category::Malformed, format!("input: the data: URL {what}"));
+        let parsed = DataUrl::process(url).map_err(|error| match error {
+            DataUrlError::NotADataUrl => malformed("does not start with data:"),
+            DataUrlError::NoComma => malformed("has no comma before its data"),
+        })?;
+        let (bytes, _fragment) = parsed.decode_to_vec().map_err(|_| malformed("is not valid base64"))?;
+        filled(bytes.into(), Some(parsed.mime_type().to_string()), "the data: URL")
+    }
+
+    /// Reads a file below the folder of files.
+    pub(crate) async fn file(&self, path: &str, wanted: Wanted) -> Result<Fetched, Error> {
+        let (root, owned) = (self.files.clone(), path.to_owned());
+        let read = tokio::task::spawn_blocking(move || read_below(&root, &owned, wanted.max_bytes)).await;
+        let bytes = match read.map_err(|error| Error::Internal(error.to_string()))? {
+            Ok(FileRead::Whole(bytes)) => bytes,
+            Ok(FileRead::TooLarge(size)) => {
+                return Err(JobError::over("input bytes", size, wanted.max_bytes, wanted.setting).into());
+            }
+            Ok(FileRead::None) => {
+                let message = format!("input: there is no file '{path}' under /files/");
+                return Err(JobError::new(Category::NotFound, message).into());
+            }
+            Err(error) => return Err(Error::Internal(format!("file '{path}': {error}"))),
+        };
+        filled(bytes.into(), None, "the file")
+    }
+
+    /// A stored result.
+    pub(crate) async fn stored(&self, key: &str) -> Result<Fetched, Error> {
+        match self.store.get(key).await {
+            Ok(Some(blob)) => filled(blob.bytes, None, "the stored result"),
+            Ok(None) | Err(CacheError::BadKey(_)) => {
+                let key: String = key.chars().take(100).collect();
+                let message = format!("input: there is no stored result '{key}'; ask for it by its /graph URL");
+                Err(JobError::new(Category::NotFound, message).into())
+            }
+            Err(error) => Err(Error::Store(error)),
+        }
+    }
+}
+
+fn filled(bytes: Bytes, media_type: Option<String>, what: &str) -> Result<Fetched, Error> {
+    if bytes.is_empty() {
+        return Err(JobError::new(Category::BrokenInput, format!("input: {what} is empty")).into());
+    }
+    Ok(Fetched { bytes, media_type })
+}
+
+enum FileRead {
+    Whole(Vec<u8>),
+    TooLarge(u64),
+    /// Not there, no file, or outside the folder: the client need not know which.
+    None,
+}
+
+/// Reads `path` below `root`; neither `..` nor a symbolic link leads out of it.
+fn read_below(root: &Path, path: &str, max_bytes: u64) -> io::Result<FileRead> {
+    use io::{ErrorKind, Read};
+    if path.contains('\0') {
+        return Ok(FileRead::None);
+    }
+    let root = root.canonicalize()?;
+    let full = match root.join(path).canonicalize() {
+        Ok(full) => full,
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename) =>
+        {
+            return Ok(FileRead::None);
+        }
+        Err(error) => return Err(error),
+    };
+    // Opening anything but a file (a pipe, a device) could block for ever.
+    if !full.starts_with(&root) || !full.metadata()?.is_file() {
+        return Ok(FileRead::None);
+    }
+    let file = std::fs::File::open(&full)?;
+    let size = file.metadata()?.len();
+    if size > max_bytes {
+        return Ok(FileRead::TooLarge(size));
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    // It may be growing.
+    file.take(max_bytes).read_to_end(&mut bytes)?;
+    Ok(FileRead::Whole(bytes))
+}
+
+#[cfg(test)]
+mod tests;

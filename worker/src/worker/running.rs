@@ -1,0 +1,143 @@
+//! Jobs at work and jobs that nobody waits for.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use imgflo_job::message::Cancel;
+use imgflo_msgflo::{Consumer, Outcome};
+use lru::LruCache;
+use tokio_util::sync::CancellationToken;
+
+use crate::process::JobControl;
+
+/// How many cancelled jobs are remembered that this worker has not seen; another worker may have had them.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+/// Who is at work, and whose work is not wanted.
+#[derive(Debug)]
+pub(super) struct Running(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    at_work: HashMap<String, CancellationToken>,
+    cancelled: LruCache<String, ()>,
+}
+
+impl Default for Running {
+    fn default() -> Self {
+        Running(Mutex::new(State { at_work: HashMap::new(), cancelled: LruCache::new(REMEMBERED) }))
+    }
+}
+
+/// A job at work, until dropped.
+#[must_use]
+pub(super) struct AtWork<'a> {
+    running: &'a Running,
+    id: &'a str,
+}
+
+impl Running {
+    /// Registers a job that starts. Only a job that `may_be_cancelled` can be stopped, then or later.
+    pub(super) fn start<'a>(&'a self, id: &'a str, control: &JobControl, may_be_cancelled: bool) -> AtWork<'a> {
+        let token = control.token.clone();
+        let mut state = self.state();
+        let cancelled = state.cancelled.pop(id).is_some();
+        if may_be_cancelled {
+            if cancelled {
+                token.cancel();
+            }
+            state.at_work.insert(id.to_owned(), token);
+        }
+        AtWork { running: self, id }
+    }
+
+    /// Stops the job, or remembers not to start it.
+    pub(super) fn cancel(&self, id: &str) {
+        let mut state = self.state();
+        match state.at_work.get(id) {
+            Some(token) => token.cancel(),
+            None => {
+                state.cancelled.put(id.to_owned(), ());
+            }
+        }
+    }
+
+    /// Takes cancellations from a queue until it closes.
+    pub(super) async fn listen(&self, cancellations: Consumer) {
+        while let Some(delivery) = cancellations.next().await {
+            match serde_json::from_slice::<Cancel>(&delivery.message) {
+                Ok(Cancel { id }) => {
+                    self.cancel(&id);
+                    delivery.settle(Outcome::Done);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a message that is no cancellation");
+                    delivery.settle(Outcome::Rejected(format!("no cancellation: {error}")));
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.running.state().at_work.remove(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control() -> JobControl {
+        JobControl { token: CancellationToken::new(), deadline: tokio::time::Instant::now(), late: false }
+    }
+
+    /// True when a job that starts now is cancelled.
+    fn starts_cancelled(running: &Running, id: &str) -> bool {
+        let control = control();
+        drop(running.start(id, &control, true));
+        control.token.is_cancelled()
+    }
+
+    #[test]
+    fn a_job_is_cancelled_before_or_while_it_runs_but_once() {
+        let running = Running::default();
+        let control = control();
+        let at_work = running.start("a", &control, true);
+        assert!(!control.token.is_cancelled());
+        running.cancel("a");
+        assert!(control.token.is_cancelled());
+        drop(at_work);
+        assert!(!starts_cancelled(&running, "a"));
+        running.cancel("b");
+        assert!(starts_cancelled(&running, "b"));
+        assert!(!starts_cancelled(&running, "b"));
+    }
+
+    #[test]
+    fn background_jobs_are_not_cancelled() {
+        let running = Running::default();
+        let control = control();
+        running.cancel("a");
+        let _at_work = running.start("a", &control, false);
+        running.cancel("a");
+        assert!(!control.token.is_cancelled());
+    }
+
+    #[test]
+    fn memory_of_cancelled_jobs_is_bounded() {
+        let running = Running::default();
+        for id in 0..10_000 {
+            running.cancel(&id.to_string());
+        }
+        assert_eq!(running.state().cancelled.len(), REMEMBERED.get());
+        assert!(!starts_cancelled(&running, "0"));
+        assert!(starts_cancelled(&running, "9999"));
+    }
+}
