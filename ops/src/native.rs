@@ -18,6 +18,7 @@ mod example;
 mod gradient_map;
 mod gray;
 mod multiply;
+mod noise_cie_lch;
 mod nop;
 mod opacity;
 mod sampler;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(gradient_map::GradientMap),
         Arc::new(gray::Gray),
         Arc::new(multiply::Multiply),
+        Arc::new(noise_cie_lch::NoiseCieLch),
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
         Arc::new(scale_size_keepaspect::ScaleSizeKeepaspect),

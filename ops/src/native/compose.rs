@@ -29,7 +29,8 @@ pub(super) trait Mix: Debug + Send + Sync {
     /// Where only `input` is; `connected` says that there is an `aux` elsewhere.
     fn input_alone(&self, row: &mut [[f32; 4]], connected: bool, format: Format);
 
-    /// Where only `aux` is: `row` holds zeros and becomes the output.
+    /// Where only `aux` is: `row` holds what is outside of a picture ([`outside`]) and
+    /// becomes the output.
     fn aux_alone(&self, row: &mut [[f32; 4]], aux: &[[f32; 4]]);
 
     /// As [`Area::weight`].
@@ -81,16 +82,17 @@ impl<M: Mix> Area for Compositor<M> {
     ) -> Result<(), OpError> {
         let (rect, format) = (output.rect(), output.format());
         let connected = inputs[1].is_some();
+        let outside = outside(format);
         for y in rows(rect) {
             cancel.check()?;
             let row = output.row_mut(y);
             let input = match Span::find(inputs[0], rect, y) {
                 Some((span, view)) => {
-                    span.copy(view.row(y), row, [0.0; 4]);
+                    span.copy(view.row(y), row, outside);
                     span.range()
                 }
                 None => {
-                    row.fill([0.0; 4]);
+                    row.fill(outside);
                     0..0
                 }
             };
@@ -113,6 +115,11 @@ impl<M: Mix> Area for Compositor<M> {
         }
         Ok(())
     }
+}
+
+/// What a float picture is outside its box: transparent, or black where it has no alpha.
+pub(super) fn outside(format: Format) -> [f32; 4] {
+    if format.has_alpha() { [0.0; 4] } else { [0.0, 0.0, 0.0, 1.0] }
 }
 
 /// The rows of a box.

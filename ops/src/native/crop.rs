@@ -6,7 +6,7 @@
 //! chain of inputs starts from (GEGL 0.4, `crop.c`). GEGL takes an empty or reversed box and
 //! fails later; here it is refused.
 
-use super::compose::{Span, rows};
+use super::compose::{Span, outside, rows};
 use crate::{
     Alpha, Area, Boxes, Cancel, Depth, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass, Properties,
     Property, Rect, Tile, View,
@@ -111,7 +111,7 @@ impl Area for Cut {
     ) -> Result<(), OpError> {
         let input = inputs[0].ok_or(OpError::MissingInput("input"))?;
         let (tile, format) = (output.rect(), output.format());
-        let outside = if format.alpha == Alpha::None { [0.0, 0.0, 0.0, 1.0] } else { [0.0; 4] };
+        let outside = outside(format);
         for y in rows(tile) {
             cancel.check()?;
             let span = Span::find(Some(input), tile, y);

@@ -1,8 +1,9 @@
 //! `gegl/multiply`: multiplies light by a number or by another picture.
 //!
 //! Straight linear R, G, B of `input` times those of `aux`, or times `value` where `aux` is not
-//! connected; alpha is that of `input`. Outside its box `aux` is black (GEGL 0.4, `math.rb`). This
-//! is not SVG's multiply, which blends by alpha; GEGL 0.4 has no `svg:multiply`.
+//! connected; alpha is that of `input`. Outside its box `aux` is black, and `input` black too, or
+//! transparent where it has alpha (GEGL 0.4, `math.rb`). This is not SVG's multiply, which blends
+//! by alpha; GEGL 0.4 has no `svg:multiply`.
 
 use super::compose::{Compositor, Mix};
 use crate::{Boxes, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property};
@@ -45,11 +46,7 @@ struct Product {
 
 impl Mix for Product {
     fn formats(&self, inputs: &[Option<Format>]) -> Formats {
-        let format = match inputs {
-            // The box stays that of `input`, so what is opaque stays so.
-            [Some(input), None] => Format::LIN.opaque_like(*input),
-            _ => Format::LIN,
-        };
+        let format = Format::LIN.opaque_like(inputs[0].unwrap_or(Format::LIN));
         Formats { inputs: [format, Format::LIN], output: format }
     }
 
@@ -114,6 +111,16 @@ mod tests {
         assert_pixel(&out, 1, 0, [0.2, 0.4, 0.8, 1.0], 1e-6);
         assert_pixel(&out, 2, 0, [0.0; 4], 0.0);
         assert_pixel(&out, 1, 1, [0.0; 4], 0.0);
+    }
+
+    #[test]
+    fn opaque_stays_opaque_and_black_outside() {
+        let image = Image::from_rgb8(Rect::sized(1, 1), vec![[255, 0, 128]]);
+        let aux = Image::from_float(Rect::new(0, -1, 1, 2), Format::LIN, vec![[0.5; 4]; 2]);
+        let out = check(&Multiply, &[], &[Some(&image), Some(&aux)]);
+        assert_eq!((out.rect(), out.format()), (Rect::new(0, -1, 1, 2), Format::LIN_OPAQUE));
+        assert_pixel(&out, 0, -1, [0.0, 0.0, 0.0, 1.0], 0.0);
+        assert_pixel(&out, 0, 0, [0.5, 0.0, 0.107_930_5, 1.0], 1e-6);
     }
 
     #[test]
