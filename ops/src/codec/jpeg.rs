@@ -136,7 +136,12 @@ fn profile(file: &Decompressor<'_>) -> Option<Profile> {
     Profile::parse(&bytes)
 }
 
-/// Baseline, 4:2:0, with Huffman tables made for the picture.
+/// Up to this many pixels, Huffman tables are made for the picture: files get 6 to 12 % smaller.
+/// It takes four times as long and 6 bytes a pixel more, as all coefficients have to be kept, which
+/// is why larger pictures do with the standard tables.
+const OPTIMISED_PIXELS: u64 = 1 << 20;
+
+/// Baseline, 4:2:0.
 pub(super) fn encode(image: &Image, quality: u8, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
     // mozjpeg reports faults by unwinding, without running the panic hook.
     let written = catch_unwind(AssertUnwindSafe(|| write(image, quality, cancel)));
@@ -149,7 +154,7 @@ fn write(image: &Image, quality: u8, cancel: &Cancel) -> Result<Vec<u8>, CodecEr
     let mut encoder = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
     encoder.set_size(rect.width as usize, rect.height as usize);
     encoder.set_fastest_defaults();
-    encoder.set_optimize_coding(true);
+    encoder.set_optimize_coding(rect.area() <= OPTIMISED_PIXELS);
     encoder.set_quality(f32::from(quality));
     encoder.set_chroma_sampling_pixel_sizes((2, 2), (2, 2));
     let mut started = encoder.start_compress(Vec::new()).map_err(failed)?;

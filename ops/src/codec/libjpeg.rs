@@ -293,3 +293,33 @@ pub(super) fn simd() -> bool {
     // SAFETY: takes no argument, reads the processor's features.
     unsafe { jsimd_can_rgb_ycc() != 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRESSIVE: &[u8] = include_bytes!("../../tests/corpus/progressive.jpg");
+
+    #[test]
+    fn a_long_call_is_stopped_from_inside() {
+        let cancel = Cancel::new();
+        let mut file = Decompressor::open(PROGRESSIVE, &cancel).unwrap();
+        cancel.cancel();
+        let stop = file.start(J_COLOR_SPACE::JCS_RGB);
+        assert!(matches!(stop, Err(Stop::Operation(OpError::Cancelled))), "{stop:?}");
+    }
+
+    #[test]
+    fn faults_are_in_the_words_of_libjpeg() {
+        let cut = Decompressor::open(&PROGRESSIVE[..40], &Cancel::new()).err();
+        let Some(Stop::File { reason, unsupported: false }) = cut else { panic!("{cut:?}") };
+        assert_eq!(reason, "Premature end of JPEG file");
+    }
+
+    #[test]
+    fn markers_come_in_order_and_by_kind() {
+        let file = Decompressor::open(include_bytes!("../../tests/corpus/cmyk-profile.jpg"), &Cancel::new()).unwrap();
+        assert!(file.markers(ADOBE).all(|block| block.starts_with(b"Adobe")));
+        assert_eq!((file.markers(ADOBE).count(), file.markers(ICC).count(), file.markers(EXIF).count()), (1, 1, 0));
+    }
+}

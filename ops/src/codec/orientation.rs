@@ -182,14 +182,16 @@ impl<T: bytemuck::Zeroable + Copy> Upright<T> {
     }
 }
 
-/// A zeroed buffer of `len` elements, or the allocator's refusal as an error.
-pub(super) fn zeroed<T: bytemuck::Zeroable + Clone>(len: usize) -> Result<Vec<T>, OpError> {
-    let mut buffer = Vec::new();
-    buffer
-        .try_reserve_exact(len)
-        .map_err(|_| OpError::OutOfMemory { bytes: (len as u64).saturating_mul(size_of::<T>() as u64) })?;
-    buffer.resize(len, T::zeroed());
-    Ok(buffer)
+/// A zeroed buffer of `len` elements, or the allocator's refusal as an error. The pages come zeroed
+/// from the system, which costs nothing before they are written.
+pub(super) fn zeroed<T: bytemuck::Zeroable>(len: usize) -> Result<Vec<T>, OpError> {
+    let bytes = len.saturating_mul(size_of::<T>());
+    // Beyond this the allocator is asked for what it cannot even be asked for.
+    if isize::try_from(bytes).is_err() {
+        return Err(OpError::OutOfMemory { bytes: bytes as u64 });
+    }
+    let buffer = bytemuck::allocation::try_zeroed_slice_box(len);
+    buffer.map(Vec::from).map_err(|()| OpError::OutOfMemory { bytes: bytes as u64 })
 }
 
 #[cfg(test)]
