@@ -222,12 +222,18 @@ fn content(graph: &Graph, nodes: &[Node], takes_input: bool, catalogue: &Catalog
 /// graph; in a graph without input they lead to no process of its own.
 fn add_host_ports(definition: &mut Graph, ports: &[Port], takes_input: bool) {
     for (name, inner) in [("height", "y"), ("width", "x")] {
-        let parameter = ports.iter().map(|port| &port.parameter).find(|parameter| parameter.name == name);
-        let mut metadata = Map::new();
-        if let Some(Ok(Json::Object(described))) = parameter.map(serde_json::to_value) {
-            let known = ["type", "description", "minimum", "maximum"];
-            metadata.extend(described.into_iter().filter(|(key, _)| known.contains(&key.as_str())));
-        }
+        let Some(Parameter { type_name, description, .. }) =
+            ports.iter().map(|port| &port.parameter).find(|parameter| parameter.name == name)
+        else {
+            continue;
+        };
+        let metadata = [
+            ("type", Json::from(type_name.as_str())),
+            ("description", Json::from(description.as_str())),
+            ("minimum", Json::from(0)),
+            ("maximum", Json::from(parameters::LARGEST_SIDE)),
+        ];
+        let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>();
         let (process, port) = if takes_input { ("rescale", inner) } else { ("", "") };
         definition.inports.insert(name.into(), Export { process: process.into(), port: port.into(), metadata });
     }
@@ -485,8 +491,12 @@ impl<'g> Checker<'g> {
             let Some(next) = { stays }.next() else { return };
             at = next;
         }
-        let cycle = &path[seen[at].unwrap_or(0)..];
-        let names = cycle.iter().rev().map(|index| self.nodes[*index].name.as_str()).collect::<Vec<_>>();
+        // Told in the direction of the edges, from the first in the graph's order.
+        let mut cycle = path[seen[at].unwrap_or(0)..].to_vec();
+        cycle.reverse();
+        let first = cycle.iter().enumerate().min_by_key(|(_, node)| **node).map_or(0, |(place, _)| place);
+        cycle.rotate_left(first);
+        let names = cycle.iter().map(|index| self.nodes[*index].name.as_str()).collect::<Vec<_>>();
         let first = names[0].to_owned();
         let shown = names.iter().take(10).copied().chain((names.len() > 10).then_some("..")).chain([first.as_str()]);
         let message = format!("a cycle: {}", shown.collect::<Vec<_>>().join(" -> "));
@@ -520,3 +530,6 @@ fn literal(kind: &Kind, data: &Json) -> Result<Value, ValueFault> {
         (parsed, _) => parsed,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,3 +168,6 @@ fn read(path: &Path, limits: &LibraryLimits) -> Result<String, String> {
         format!("line {line}: not UTF-8 text")
     })
 }
+
+#[cfg(test)]
+mod tests;

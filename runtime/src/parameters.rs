@@ -310,3 +310,6 @@ fn unknown(name: &str, ports: &[Port]) -> String {
     }
     format!("there is no such parameter{meant} (there are: {})", names().collect::<Vec<_>>().join(", "))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use super::*;
+use crate::testing::{LIMITS, catalogue};
+
+const GOOD: &str = "INPORT=a.INPUT:INPUT\nOUTPORT=a.OUTPUT:OUTPUT\na(test/add)\n";
+
+fn load_files(files: &[(&str, &[u8])]) -> Library {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).expect("written");
+    }
+    Library::load(dir.path(), Arc::new(catalogue()), &LIMITS).expect("readable")
+}
+
+fn names(library: &Library) -> Vec<&str> {
+    library.iter().map(|graph| graph.name()).collect()
+}
+
+#[track_caller]
+fn assert_fault(library: &Library, file: &str, text: &str) {
+    let fault = library.faults().iter().find(|fault| fault.path.ends_with(file));
+    let fault = fault.unwrap_or_else(|| panic!("no fault of {file}: {:#?}", library.faults()));
+    assert!(fault.message.contains(text), "{fault}");
+    assert!(fault.to_string().contains(file));
+}
+
+#[test]
+fn graphs_of_both_forms_are_served_and_others_left_out() {
+    let json = crate::testing::graph(GOOD).to_json().to_string();
+    let library = load_files(&[
+        ("plus.fbp", GOOD.as_bytes()),
+        ("more-2_x.json", json.as_bytes()),
+        ("roles.fbp", b"# @runtime msgflo\na(imgflo-server/HttpApi) JOB -> JOB b(imgflo-server/Worker)\n"),
+        ("noflo.json", br#"{"properties": {"environment": {"type": "noflo-browser"}}}"#),
+        ("noop.fbp", b"# @runtime noop\n"),
+        ("README.md", b"not a graph"),
+        ("old.json.info", b"not a graph either"),
+    ]);
+    assert_eq!(library.faults(), []);
+    assert_eq!(names(&library), ["more-2_x", "noop", "plus"]);
+    assert_eq!(library.get("plus").expect("served").content(), library.get("more-2_x").expect("served").content());
+    assert!(library.get("roles").is_none() && library.get("../plus").is_none());
+    assert!(library.catalogue().component("test/add").is_some());
+}
+
+#[test]
+fn malformed_files_are_named_and_the_others_served() {
+    let huge = vec![b'#'; LIMITS.max_bytes as usize + 1];
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir(dir.path().join("folder.json")).expect("created");
+    let files: &[(&str, &[u8])] = &[
+        ("good.fbp", GOOD.as_bytes()),
+        ("syntax.fbp", b"a(test/add) OUTPUT -> )"),
+        ("syntax.json.json", b"{}"),
+        ("text.json", b"{\n  oops"),
+        ("list.json", b"[1]"),
+        ("bytes.fbp", b"# fine\n# \xff\xfe\n"),
+        ("huge.fbp", &huge),
+        ("empty.json", b"{}"),
+        ("unknown.fbp", b"INPORT=a.INPUT:INPUT\nOUTPORT=a.OUTPUT:OUTPUT\na(test/ad)\n"),
+    ];
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).expect("written");
+    }
+    let library = Library::load(dir.path(), Arc::new(catalogue()), &LIMITS).expect("readable");
+    assert_eq!(names(&library), ["good"]);
+    assert_fault(&library, "syntax.fbp", "line 1, column 23: Expected");
+    assert_fault(&library, "syntax.json.json", "the name of a graph file");
+    assert_fault(&library, "text.json", "line 2");
+    assert_fault(&library, "list.json", "");
+    assert_fault(&library, "bytes.fbp", "line 2: not UTF-8");
+    assert_fault(&library, "huge.fbp", "larger than the limit of 100000 bytes");
+    assert_fault(&library, "folder.json", "is no file");
+    assert_fault(&library, "empty.json", "outports.output");
+    assert_fault(&library, "unknown.fbp", "did you mean 'test/add'?");
+    assert_eq!(library.faults().len(), 9, "{:#?}", library.faults());
+}
+
+#[test]
+fn two_files_of_one_name_are_a_fault() {
+    let json = crate::testing::graph(GOOD).to_json().to_string();
+    let library =
+        load_files(&[("plus.fbp", GOOD.as_bytes()), ("plus.json", json.as_bytes()), ("other.fbp", GOOD.as_bytes())]);
+    assert_eq!(names(&library), ["other"]);
+    assert_fault(&library, "plus.json", "plus.fbp; neither is served");
+}
+
+#[test]
+fn a_missing_folder_is_an_error() {
+    let dir = tempfile::tempdir().expect("a folder");
+    assert!(Library::load(&dir.path().join("no"), Arc::new(catalogue()), &LIMITS).is_err());
+}
