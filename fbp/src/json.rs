@@ -40,7 +40,8 @@ impl Graph {
     ///
     /// [`Error::Json`] with the path to the first thing that is not as it must be.
     pub fn from_json(value: &Value) -> Result<Self, Error> {
-        if !number::depth_within(value, MAX_DEPTH + 4) {
+        // The graph, its connections and the connection stand around a literal.
+        if !number::depth_within(value, MAX_DEPTH + 3) {
             return Err(Path::Root.wrong(format!("is nested too deeply: literals at most {MAX_DEPTH} levels")));
         }
         Reader { graph: Self::default() }.read(value)
@@ -439,7 +440,7 @@ mod tests {
             ))
         };
         assert!(graph(MAX_DEPTH).is_ok());
-        assert!(graph(110).unwrap_err().to_string().contains("at most 100 levels"));
+        assert!(graph(MAX_DEPTH + 1).unwrap_err().to_string().contains("at most 100 levels"));
         assert!(graph(200_000).unwrap_err().to_string().contains("recursion limit"));
     }
 }

@@ -82,6 +82,17 @@ impl Writer<'_> {
     }
 
     fn connection(&mut self, src: &Origin, tgt: &End) {
+        // What the graph's order puts before the processes of this line is declared on lines before it.
+        let target_index = self.graph.processes.get_index_of(&tgt.process).unwrap_or_default();
+        let mut inline = 0;
+        if let Origin::Process(end) = src {
+            let index = self.graph.processes.get_index_of(&end.process).unwrap_or_default();
+            self.declare_below(index);
+            inline = usize::from(index >= self.declared);
+        }
+        if target_index > self.declared + inline {
+            self.declare_below(target_index);
+        }
         let source = match src {
             Origin::Data(data) => literal(data),
             Origin::Process(end) => format!("{} {}", self.mention(&end.process), port(end)),
@@ -90,16 +101,15 @@ impl Writer<'_> {
         self.line(format_args!("{source} -> {target}"));
     }
 
-    /// A process's name, with its component if this is the first time. Processes before it in the
-    /// graph's order are declared on lines of their own first.
+    /// A process's name, with its component if this is the first time.
     fn mention(&mut self, name: &str) -> String {
-        let Some((index, _, process)) = self.graph.processes.get_full(name) else { return name.to_owned() };
-        self.declare_below(index);
-        if index < self.declared {
-            return name.to_owned();
+        match self.graph.processes.get_full(name) {
+            Some((index, _, process)) if index >= self.declared => {
+                self.declared = index + 1;
+                declaration(name, process)
+            }
+            _ => name.to_owned(),
         }
-        self.declared = index + 1;
-        declaration(name, process)
     }
 
     fn declare_below(&mut self, end: usize) {
@@ -127,7 +137,12 @@ fn declaration(name: &str, process: &Process) -> String {
     let meta: Vec<String> = process
         .metadata
         .iter()
-        .map(|(key, value)| value.as_str().map_or_else(|| format!("{key}={value}"), |text| format!("{key}={text}")))
+        .map(|(key, value)| match value {
+            Value::String(text) => format!("{key}={text}"),
+            // What the parsers make of a position that is no number.
+            Value::Null => format!("{key}="),
+            other => format!("{key}={other}"),
+        })
         .collect();
     let colon = if meta.is_empty() { "" } else { ":" };
     format!("{name}({}{colon}{})", process.component, meta.join(","))
@@ -248,11 +263,12 @@ impl Check {
         }
         for (key, value) in &process.metadata {
             let place = format!("{place}.metadata{}", Key(key));
-            if !written_with(key, "/_") || key == "__proto__" {
+            if !(key.is_empty() || written_with(key, "/_")) || key == "__proto__" {
                 self.fault(&place, "a name must be of letters, digits, '/' and '_'");
             }
             match (key.as_str(), value) {
                 ("x" | "y", Value::Number(number)) if position(number).is_some() => {}
+                ("x" | "y", Value::Null) => {}
                 ("x" | "y", _) => self.fault(&place, "a position must be a whole number from 0 to 2^53"),
                 (_, Value::String(text)) if text.is_empty() || written_with(text, "/_") => {}
                 _ => self.fault(&place, "a value must be a string of letters, digits, '/' and '_'"),
@@ -398,6 +414,24 @@ last(L)
             written(&json!({"processes": {"a": {"component": "A"}},
                 "connections": [{"data": data, "tgt": {"process": "a", "port": "in"}}]}));
         }
+    }
+
+    #[test]
+    fn processes_keep_their_order() {
+        let edge =
+            |src: &str, tgt: &str| json!({"src": {"process": src, "port": "o"}, "tgt": {"process": tgt, "port": "i"}});
+        let processes = json!({"a": {"component": "A"}, "b": {"component": "B"}, "c": {"component": "C"}});
+        let text = |connections: Value| {
+            let graph = Graph::from_json(&json!({"processes": processes, "connections": connections})).unwrap();
+            let text = to_fbp(&graph).unwrap();
+            let back = parse(&text, &ParseOptions::default()).unwrap();
+            assert!(back.processes.keys().eq(graph.processes.keys()), "{text}");
+            text
+        };
+        assert_eq!(text(json!([edge("a", "b"), edge("b", "c")])), "a(A) O -> I b(B)\nb O -> I c(C)\n");
+        assert_eq!(text(json!([edge("a", "c")])), "a(A)\nb(B)\na O -> I c(C)\n");
+        assert_eq!(text(json!([edge("b", "a")])), "a(A)\nb(B) O -> I a\nc(C)\n");
+        assert_eq!(text(json!([edge("b", "b"), edge("c", "c")])), "a(A)\nb(B) O -> I b\nc(C) O -> I c\n");
     }
 
     #[test]
