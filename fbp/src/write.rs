@@ -11,7 +11,7 @@ use crate::graph::{End, Export, Graph, Origin, Process};
 use crate::number;
 use crate::validate::{Key, Place};
 
-/// The graph as a `.fbp` text. [`parse`](crate::parse) makes the same graph of it, orders
+/// The graph as a `.fbp` text. [`parse`](crate::parse()) makes the same graph of it, orders
 /// included, and so does the original parser.
 ///
 /// # Errors
