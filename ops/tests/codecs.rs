@@ -260,6 +260,18 @@ fn damaged_files_do_no_harm() {
 }
 
 #[test]
+fn png_checksums_are_checked() {
+    let bytes = file("rgb-8.png");
+    for kind in [b"IHDR", b"IDAT", b"IEND"] {
+        let at = bytes.windows(4).position(|bytes| bytes == kind).unwrap();
+        let length = u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap()) as usize;
+        let mut damaged = bytes.clone();
+        damaged[at + 4 + length] ^= 1;
+        assert!(matches!(decode(&damaged), Err(CodecError::Broken { .. })), "{}", kind.escape_ascii());
+    }
+}
+
+#[test]
 fn limits_hold_to_the_pixel() {
     for name in ["baseline.jpg", "orientation-6.jpg", "rgb-8.png", "interlaced-rgba-16.png", "lossy.webp", "plain.gif"]
     {
