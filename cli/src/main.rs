@@ -1,1 +1,77 @@
-fn main() {}
+//! The `imgflo` program: sub-commands and wiring, no logic.
+
+#![forbid(unsafe_code)]
+
+mod completions;
+mod graph;
+mod limits;
+mod ops;
+mod render;
+mod serve;
+mod settings;
+mod url;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::Command;
+
+/// What a sub-command ends with when it fails: lines for people, on standard error.
+type Failure = Vec<String>;
+
+/// The whole command line.
+fn command() -> Command {
+    Command::new("imgflo")
+        .about("An image-processing server whose filters are graphs")
+        .long_about(
+            "An image-processing server whose filters are graphs that people draw, tune live and publish as a URL.\n\n\
+             `imgflo serve` needs no configuration: it serves the shipped graphs and samples on http://127.0.0.1:8080/.",
+        )
+        .version(version::short())
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve::command())
+        .subcommand(render::command())
+        .subcommand(graph::command())
+        .subcommand(ops::command())
+        .subcommand(url::command())
+        .subcommand(Command::new("settings").about("Prints the table of all settings of `imgflo serve`"))
+        .subcommand(completions::command())
+        .subcommand(version::command())
+}
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
+    let result = match name {
+        "serve" => serve::run(matches),
+        "render" => render::run(matches),
+        "graph" => graph::run(matches),
+        "ops" => ops::run(matches),
+        "url" => url::run(matches),
+        "settings" => {
+            print!("{}", settings::table());
+            Ok(())
+        }
+        "completions" => completions::run(matches, command()),
+        "version" => version::run(matches),
+        _ => unreachable!("clap knows no other sub-command"),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(lines) => {
+            for line in lines {
+                eprintln!("imgflo: {line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

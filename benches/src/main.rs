@@ -1,0 +1,30 @@
+//! Comparisons with peers, in the same run: CPU and peak memory, per operation and per request.
+//!
+//! `scripts/bench` builds this with optimisation, installs the peers and writes the table. Every
+//! measurement is a process of its own; runs of ours and of the peer alternate.
+
+#![forbid(unsafe_code)]
+
+mod operations;
+mod picture;
+mod process;
+mod requests;
+
+use std::error::Error;
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let arguments: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    match arguments[..] {
+        // A measurement: what a child process does.
+        ["operation", name, picture, runs] => operations::measure(name, Path::new(picture), runs.parse()?),
+        [] => {
+            let folder = tempfile::tempdir()?;
+            println!("{}", operations::table(folder.path())?);
+            println!("{}", requests::table(folder.path())?);
+            Ok(())
+        }
+        _ => Err("usage: imgflo-bench".into()),
+    }
+}

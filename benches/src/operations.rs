@@ -1,0 +1,135 @@
+//! Each operation alone: 1300 × 768 RGBA in memory to pixels in memory, one thread.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use cpu_time::ProcessTime;
+use imgflo_fbp::ParseOptions;
+use imgflo_ops::codec::{self, DecodeLimits, FileFormat};
+use imgflo_ops::{Cancel, Registry};
+use imgflo_runtime::{
+    Catalogue, Control, Engine, ImageGraph, InputShape, LibraryLimits, NativeEngine, Plan, PlanLimits,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{picture, process};
+
+const RUNS: u32 = 5;
+
+/// Properties that make an operation do its usual work, where the defaults do nothing or little.
+const PROPERTIES: &[(&str, &[(&str, &str)])] = &[
+    ("gegl/crop", &[("x", "100"), ("y", "100"), ("width", "1000"), ("height", "600")]),
+    ("gegl/scale-size-keepaspect", &[("x", "400")]),
+    ("gegl/rotate-on-center", &[("degrees", "30")]),
+    ("gegl/gaussian-blur", &[("std-dev-x", "25"), ("std-dev-y", "25")]),
+    ("gegl/brightness-contrast", &[("contrast", "1.2"), ("brightness", "0.04")]),
+    ("gegl/opacity", &[("value", "0.5")]),
+    ("gegl/motion-blur-linear", &[("length", "100"), ("angle", "30")]),
+    ("imgflo/retro-curve", &[("preset", "\"indie\"")]),
+];
+
+/// Operations that sharp has, too (see `peers/operations.mjs`).
+const SHARP: &[&str] = &[
+    "gegl/scale-size-keepaspect",
+    "gegl/rotate-on-center",
+    "gegl/gaussian-blur",
+    "gegl/gray",
+    "gegl/brightness-contrast",
+    "gegl/crop",
+    "gegl/edge-sobel",
+];
+
+#[derive(Serialize, Deserialize)]
+struct Measurement {
+    cpu_ms: Vec<f64>,
+    peak_bytes: u64,
+}
+
+/// What the child process does: runs the operation and prints a [`Measurement`].
+pub fn measure(name: &str, picture: &Path, runs: u32) -> Result<(), Box<dyn Error>> {
+    let catalogue = Arc::new(Catalogue::native());
+    let registry = Registry::native();
+    let info = registry.get(name).ok_or("no such operation")?.info();
+    let properties = PROPERTIES.iter().find(|(n, _)| *n == name).map_or(&[][..], |(_, p)| p);
+    let mut text = String::new();
+    for pad in info.inputs {
+        let port = pad.name.to_uppercase();
+        if pad.name == "input" {
+            text += "INPORT=split.INPUT:INPUT\nsplit(gegl/nop) OUTPUT -> INPUT testee\n";
+        } else {
+            let _ = writeln!(text, "split OUTPUT -> {port} testee");
+        }
+    }
+    for (port, value) in properties {
+        let _ = writeln!(text, "{value} -> {} testee", port.to_uppercase());
+    }
+    // A source has no bounds: it fills a picture of the same size.
+    text += if info.inputs.is_empty() {
+        "1300 -> WIDTH cut(gegl/crop)\n768 -> HEIGHT cut\ntestee OUTPUT -> INPUT cut\nOUTPORT=cut.OUTPUT:OUTPUT\n"
+    } else {
+        "OUTPORT=testee.OUTPUT:OUTPUT\n"
+    };
+    let _ = writeln!(text, "testee({name})");
+    let graph = imgflo_fbp::parse(&text, &ParseOptions::default())?;
+    let faults = |faults: Vec<imgflo_runtime::GraphFault>| format!("{faults:?}");
+    let graph = ImageGraph::new("bench", graph, &catalogue, &LibraryLimits::default()).map_err(faults)?;
+    let arguments = graph.arguments(&BTreeMap::new()).map_err(|faults| format!("{faults:?}"))?;
+    let limits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
+    let image = codec::decode(&std::fs::read(picture)?, limits, &Cancel::new())?;
+    let input = graph.takes_input().then_some(image);
+    let limits = PlanLimits { max_output_pixels: 1 << 27, max_memory: 1 << 33 };
+    let plan = Plan::new(&graph, &arguments, input.as_ref().map(InputShape::of), &catalogue, &limits)?;
+    let engine = NativeEngine::new(1);
+    let control = Control { cancel: Cancel::new(), progress: None };
+    let mut cpu_ms = Vec::new();
+    for run in 0..=runs {
+        let input = input.clone();
+        let start = ProcessTime::now();
+        engine.render(&plan, input, &control)?;
+        // The first run warms caches and tables up.
+        if run > 0 {
+            cpu_ms.push(start.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    let peak_bytes = process::peak_memory(std::process::id())?;
+    println!("{}", serde_json::to_string(&Measurement { cpu_ms, peak_bytes })?);
+    Ok(())
+}
+
+fn run(command: &mut Command) -> Result<Measurement, Box<dyn Error>> {
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The table of all operations.
+pub fn table(folder: &Path) -> Result<String, Box<dyn Error>> {
+    let picture = folder.join("operation.png");
+    picture::write(&picture, FileFormat::Png, 1300, 768, true)?;
+    let runs = RUNS.to_string();
+    let ours = std::env::current_exe()?;
+    let peer = process::repository().join("benches/peers/operations.mjs");
+    let mut text = format!(
+        "### One operation, 1300 x 768 RGBA, memory to memory, one thread\n\nMedian CPU of {RUNS} runs after one to warm up, peak resident memory of the process.\n\n\
+         | operation | CPU ms | peak MB | sharp CPU ms | sharp peak MB | CPU ratio |\n|---|---|---|---|---|---|\n"
+    );
+    for info in Registry::native().infos() {
+        let measured = run(Command::new(&ours).args(["operation", info.name]).arg(&picture).arg(&runs))?;
+        let (cpu, peak) = (process::median(measured.cpu_ms), measured.peak_bytes as f64 / 1e6);
+        if SHARP.contains(&info.name) {
+            let sharp = run(Command::new("node").arg(&peer).arg(info.name).arg(&picture).arg(&runs))?;
+            let (their_cpu, their_peak) = (process::median(sharp.cpu_ms), sharp.peak_bytes as f64 / 1e6);
+            let ratio = cpu / their_cpu;
+            writeln!(text, "| {} | {cpu:.1} | {peak:.0} | {their_cpu:.1} | {their_peak:.0} | {ratio:.2} |", info.name)?;
+        } else {
+            writeln!(text, "| {} | {cpu:.1} | {peak:.0} | - | - | - |", info.name)?;
+        }
+    }
+    Ok(text)
+}

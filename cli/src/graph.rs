@@ -1,0 +1,135 @@
+//! `imgflo graph`: graph files looked at, checked and converted.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use imgflo_fbp::{Graph, ParseOptions};
+use imgflo_job::Limits;
+use imgflo_runtime::{Catalogue, ImageGraph};
+
+use crate::{Failure, limits};
+
+pub fn command() -> Command {
+    let file = || {
+        Arg::new("file")
+            .required(true)
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("A graph, .json or .fbp; - reads standard input")
+    };
+    Command::new("graph")
+        .about("Looks at, checks and converts graph files")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("info")
+                .about("Prints a graph as JSON, its exported ports with type, description, default and range")
+                .arg(file()),
+        )
+        .subcommand(
+            Command::new("check")
+                .about("Says everything that is wrong with graphs; exits with 1 if there is anything")
+                .arg(file().num_args(1..)),
+        )
+        .subcommand(
+            Command::new("convert")
+                .about("Converts between JSON and .fbp, by the extension of OUTPUT")
+                .arg(file())
+                .arg(
+                    Arg::new("output")
+                        .required(true)
+                        .value_name("OUTPUT")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("A .json or .fbp file; .json or .fbp alone prints to standard output"),
+                ),
+        )
+}
+
+pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
+    let catalogue = Catalogue::native();
+    match name {
+        "info" => {
+            let mut graph = read(matches.get_one::<PathBuf>("file").expect("the file is required"))?;
+            imgflo_fbp::info::enrich(&mut graph, |component| catalogue.component(component));
+            println!("{}", pretty(&graph));
+            Ok(())
+        }
+        "check" => {
+            let files = matches.get_many::<PathBuf>("file").expect("the file is required");
+            let faults: Failure = files.flat_map(|file| check(file, &catalogue).err().unwrap_or_default()).collect();
+            if faults.is_empty() { Ok(()) } else { Err(faults) }
+        }
+        _ => convert(matches),
+    }
+}
+
+fn check(file: &Path, catalogue: &Catalogue) -> Result<(), Failure> {
+    let graph = read(file)?;
+    let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph");
+    ImageGraph::new(name, graph, catalogue, &limits::library(&Limits::default()))
+        .map_err(|faults| faults.iter().map(|fault| format!("{}: {fault}", file.display())).collect::<Failure>())?;
+    println!("{}: ok", file.display());
+    Ok(())
+}
+
+fn convert(matches: &ArgMatches) -> Result<(), Failure> {
+    let graph = read(matches.get_one::<PathBuf>("file").expect("the file is required"))?;
+    let output = matches.get_one::<PathBuf>("output").expect("the output is required");
+    let to_fbp = match output.to_str().unwrap_or_default() {
+        name if name.ends_with(".fbp") => true,
+        name if name.ends_with(".json") => false,
+        _ => return Err(vec![format!("{}: the extension must be .json or .fbp", output.display())]),
+    };
+    let text = if to_fbp {
+        imgflo_fbp::to_fbp(&graph).map_err(|error| vec![error.to_string()])?
+    } else {
+        pretty(&graph) + "\n"
+    };
+    if output.file_stem().is_some_and(|stem| stem == ".json" || stem == ".fbp") {
+        print!("{text}");
+        return Ok(());
+    }
+    std::fs::write(output, text).map_err(|error| vec![format!("{}: {error}", output.display())])
+}
+
+/// A graph of `imgflo render`: a file, or a name in the folder of graphs.
+pub fn load(matches: &ArgMatches, catalogue: &Catalogue) -> Result<ImageGraph, Failure> {
+    let given = matches.get_one::<String>("graph").expect("the graph is required");
+    let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
+    let in_folder = ["json", "fbp"].map(|extension| folder.join(format!("{given}.{extension}")));
+    let file = if Path::new(given).is_file() {
+        PathBuf::from(given)
+    } else {
+        in_folder
+            .into_iter()
+            .find(|file| file.is_file())
+            .ok_or_else(|| vec![format!("no graph file '{given}', and none of that name in {}", folder.display())])?
+    };
+    let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph").to_owned();
+    let graph = read(&file)?;
+    ImageGraph::new(&name, graph, catalogue, &limits::library(&Limits::default()))
+        .map_err(|faults| faults.iter().map(|fault| format!("{}: {fault}", file.display())).collect())
+}
+
+/// Reads a graph; a text that begins with `{` is JSON, any other is the .fbp language.
+fn read(file: &Path) -> Result<Graph, Failure> {
+    let fail = |error: &dyn std::fmt::Display| vec![format!("{}: {error}", file.display())];
+    let mut text = String::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).map_err(|e| fail(&e))?;
+    } else {
+        text = std::fs::read_to_string(file).map_err(|e| fail(&e))?;
+    }
+    let graph = if text.trim_start().starts_with('{') {
+        Graph::from_json_str(&text)
+    } else {
+        imgflo_fbp::parse(&text, &ParseOptions::default())
+    };
+    graph.map_err(|e| fail(&e))
+}
+
+fn pretty(graph: &Graph) -> String {
+    serde_json::to_string_pretty(&graph.to_json()).expect("JSON values can be written")
+}

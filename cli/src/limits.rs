@@ -1,0 +1,20 @@
+//! The limits of a deployment, as each crate asks for them.
+
+use imgflo_job::Limits;
+use imgflo_ops::codec::DecodeLimits;
+use imgflo_runtime::{LibraryLimits, PlanLimits};
+
+/// What a graph file must keep.
+pub fn library(limits: &Limits) -> LibraryLimits {
+    LibraryLimits { max_nodes: limits.max_graph_nodes, max_bytes: limits.max_graph_bytes }
+}
+
+/// What an input must keep.
+pub fn decode(limits: &Limits) -> DecodeLimits {
+    DecodeLimits { pixels: limits.max_input_pixels, side: u32::try_from(limits.max_input_side).unwrap_or(u32::MAX) }
+}
+
+/// What a plan must keep.
+pub fn plan(limits: &Limits) -> PlanLimits {
+    PlanLimits { max_output_pixels: limits.max_output_pixels, max_memory: limits.max_job_memory }
+}

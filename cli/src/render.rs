@@ -1,0 +1,154 @@
+//! `imgflo render`: a picture through a graph, on this machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use imgflo_ops::Cancel;
+use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
+use imgflo_runtime::{Catalogue, Control, Engine, ImageGraph, InputShape, NativeEngine, Plan};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::graph::load;
+use crate::{Failure, limits};
+
+pub fn command() -> Command {
+    let path = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf)).help(help)
+    };
+    Command::new("render")
+        .about("Renders a picture through a graph, on this machine")
+        .after_help(
+            "Example: imgflo render gaussianblur --input photo.jpg --output soft.png -p std-dev-x=8 -p width=600",
+        )
+        .arg(Arg::new("graph").required(true).value_name("GRAPH").help("A graph file, or the name of one in --graphs"))
+        .arg(path("input", "The input picture; not for graphs that generate one").short('i'))
+        .arg(
+            path("output", "Where the result goes; its extension is the format: jpg, png, webp")
+                .short('o')
+                .required(true),
+        )
+        .arg(parameter_arg())
+        .arg(graphs_arg())
+        .arg(
+            Arg::new("quality")
+                .long("quality")
+                .value_name("1-100")
+                .default_value("85")
+                .value_parser(value_parser!(u8).range(1..=100))
+                .help("Quality of JPEG and WebP"),
+        )
+        .arg(Arg::new("explain").long("explain").action(ArgAction::SetTrue).help("Prints the plan before rendering"))
+}
+
+/// `-p name=value`, any number of times.
+pub fn parameter_arg() -> Arg {
+    Arg::new("parameter")
+        .short('p')
+        .long("parameter")
+        .value_name("NAME=VALUE")
+        .action(ArgAction::Append)
+        .allow_hyphen_values(true)
+        .help("A parameter of the graph; may be given many times")
+}
+
+/// `--graphs DIR`.
+pub fn graphs_arg() -> Arg {
+    Arg::new("graphs")
+        .long("graphs")
+        .env("IMGFLO_GRAPHS")
+        .default_value("graphs")
+        .value_name("DIR")
+        .value_parser(value_parser!(PathBuf))
+        .help("Folder with graphs")
+}
+
+/// The parameters given with `-p`.
+pub fn parameters(matches: &ArgMatches) -> Result<BTreeMap<String, String>, Failure> {
+    let mut parameters = BTreeMap::new();
+    let mut faults = Vec::new();
+    for given in matches.get_many::<String>("parameter").into_iter().flatten() {
+        match given.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                if parameters.insert(name.to_owned(), value.to_owned()).is_some() {
+                    faults.push(format!("-p {name}: given twice"));
+                }
+            }
+            _ => faults.push(format!("-p {given}: write NAME=VALUE")),
+        }
+    }
+    if faults.is_empty() { Ok(parameters) } else { Err(faults) }
+}
+
+pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let output = matches.get_one::<PathBuf>("output").expect("the output is required");
+    let format = output_format(output)?;
+    let parameters = parameters(matches)?;
+    let catalogue = Arc::new(Catalogue::native());
+    let graph = load(matches, &catalogue)?;
+    let bytes = read_input(matches, &graph)?;
+    let cancel = Cancel::new();
+
+    let named = |faults: Vec<imgflo_runtime::ArgumentFault>| {
+        faults.iter().map(|fault| format!("-p {}: {}", fault.parameter, fault.message)).collect::<Failure>()
+    };
+    let arguments = graph.arguments(&parameters).map_err(named)?;
+    let limits = imgflo_job::Limits::default();
+    let input = match &bytes {
+        Some(bytes) => Some(codec::decode(bytes, limits::decode(&limits), &cancel).map_err(|e| vec![e.to_string()])?),
+        None => None,
+    };
+    let shape = input.as_ref().map(|image| InputShape {
+        width: image.rect().width,
+        height: image.rect().height,
+        format: image.format(),
+    });
+    let plan =
+        Plan::new(&graph, &arguments, shape, &catalogue, &limits::plan(&limits)).map_err(|e| vec![e.to_string()])?;
+    if matches.get_flag("explain") {
+        print!("{plan}");
+    }
+    let bar = progress_bar();
+    let control = Control { cancel: cancel.clone(), progress: Some(progress(&bar)) };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let image = NativeEngine::new(threads).render(&plan, input, &control).map_err(|e| vec![e.to_string()])?;
+    bar.finish_and_clear();
+    let quality = *matches.get_one::<u8>("quality").expect("it has a default");
+    let bytes = codec::encode(&image, EncodeOptions { format, quality }, &cancel).map_err(|e| vec![e.to_string()])?;
+    std::fs::write(output, &bytes).map_err(|error| vec![format!("{}: {error}", output.display())])?;
+    let rect = image.rect();
+    println!("{}: {} x {} pixels, {} bytes", output.display(), rect.width, rect.height, bytes.len());
+    Ok(())
+}
+
+fn output_format(output: &Path) -> Result<FileFormat, Failure> {
+    let extension = output.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    FileFormat::from_extension(&extension).filter(|format| format.can_encode()).ok_or_else(|| {
+        let names: Vec<&str> = FileFormat::ALL.iter().filter(|f| f.can_encode()).map(|f| f.extension()).collect();
+        vec![format!("{}: the extension must be one of {}", output.display(), names.join(", "))]
+    })
+}
+
+fn read_input(matches: &ArgMatches, graph: &ImageGraph) -> Result<Option<Vec<u8>>, Failure> {
+    match matches.get_one::<PathBuf>("input") {
+        Some(path) if graph.takes_input() => {
+            std::fs::read(path).map(Some).map_err(|error| vec![format!("{}: {error}", path.display())])
+        }
+        Some(_) => Err(vec![format!("graph '{}' takes no --input", graph.name())]),
+        None if graph.takes_input() => Err(vec![format!("graph '{}' needs --input FILE", graph.name())]),
+        None => Ok(None),
+    }
+}
+
+/// Hidden unless standard error is a terminal; drawn ten times a second at most, so short work
+/// shows nothing.
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("rendering [{bar:40}] {percent}% {eta}").expect("the template is right");
+    ProgressBar::new(1000).with_style(style.progress_chars("=> "))
+}
+
+fn progress(bar: &ProgressBar) -> Arc<dyn Fn(f64) + Send + Sync> {
+    let bar = bar.clone();
+    Arc::new(move |fraction| bar.set_position((fraction * 1000.0) as u64))
+}

@@ -1,0 +1,139 @@
+//! `imgflo serve`: front end, queue and workers in one process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{ArgMatches, Command};
+use imgflo_cache::{LocalStore, Store};
+use imgflo_msgflo::{InProcess, Transport};
+use imgflo_runtime::{Catalogue, Library, NativeEngine};
+use imgflo_server::{Front, FrontParts, VersionInfo};
+use imgflo_worker::{FetchSettings, Role, Worker, WorkerParts};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::settings::{self, Settings};
+use crate::{Failure, limits, version};
+
+/// How long the jobs at work may take to end after the last client has its answer.
+const DRAIN: Duration = Duration::from_secs(10);
+
+pub fn command() -> Command {
+    settings::flags(
+        Command::new("serve")
+            .about("Serves images by URL; with no settings, on loopback and with nothing to set up")
+            .after_help("Every setting is a flag and an environment variable; `imgflo settings` prints the table."),
+    )
+}
+
+pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let settings = settings::read(matches, &std::env::vars().collect())?;
+    start_log(&settings);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| vec![format!("cannot start the runtime: {error}")])?;
+    let result = runtime.block_on(serve(&settings));
+    // Blocking threads that outlived the drain must not hold the exit up.
+    runtime.shutdown_background();
+    result
+}
+
+fn start_log(settings: &Settings) {
+    let filter: tracing_subscriber::EnvFilter = settings.log.parse().expect("the settings were checked");
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if settings.log_json {
+        log.json().init();
+    } else {
+        log.with_target(false).init();
+    }
+}
+
+async fn serve(settings: &Settings) -> Result<(), Failure> {
+    let catalogue = Arc::new(Catalogue::native());
+    let library = load_library(settings, &catalogue)?;
+    for folder in [&settings.graphs, &settings.files] {
+        if !folder.is_dir() {
+            return Err(vec![format!("{}: no such folder; set --graphs and --files", folder.display())]);
+        }
+    }
+    let store = LocalStore::open(&settings.data_dir.join("cache"), settings.cache_bytes)
+        .map_err(|error| vec![format!("{}: {error}", settings.data_dir.display())])?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let transport: Arc<dyn Transport> = InProcess::new();
+    let listener = TcpListener::bind(settings.bind)
+        .await
+        .map_err(|error| vec![format!("cannot listen on {}: {error}", settings.bind)])?;
+    let bind = listener.local_addr().map_err(|error| vec![error.to_string()])?;
+
+    let worker = Worker::new(WorkerParts {
+        store: store.clone(),
+        catalogue: catalogue.clone(),
+        engine: Arc::new(NativeEngine::new(settings.workers)),
+        limits: settings.limits.clone(),
+        fetch: FetchSettings {
+            allow_addresses: settings.allow_addresses.clone(),
+            user_agent: format!("imgflo/{}", version::short()),
+        },
+        files: settings.files.clone(),
+        slots: settings.workers,
+        memory_budget: settings.memory_bytes,
+        quality: settings.quality,
+    });
+    let front = Front::start(FrontParts {
+        library,
+        store,
+        transport: transport.clone(),
+        limits: settings.limits.clone(),
+        files: settings.files.clone(),
+        applications: settings.applications.clone(),
+        public_url: settings.public_url.clone(),
+        bind,
+        version: VersionInfo { server: version::short().into(), runtime: format!("native {}", version::short()) },
+    })
+    .await
+    .map_err(|error| vec![error.to_string()])?;
+
+    let (shutdown, served) = (CancellationToken::new(), CancellationToken::new());
+    let workers = tokio::spawn(worker.run(transport, &[Role::Urgent, Role::Background], served.clone()));
+    println!("imgflo serves http://{bind}/");
+    println!("try           http://{bind}/graph/gradientmap?input=files/marbles.jpg&width=800");
+    tokio::spawn(stop_on_signal(shutdown.clone()));
+    imgflo_server::serve(listener, imgflo_server::router(front), shutdown)
+        .await
+        .map_err(|error| vec![error.to_string()])?;
+    // Workers go on for as long as clients wait, and then finish what they have begun.
+    served.cancel();
+    match tokio::time::timeout(DRAIN, workers).await {
+        Ok(ended) => ended.map_err(|error| vec![error.to_string()])?.map_err(|error| vec![error.to_string()])?,
+        Err(_) => warn!("jobs at work are given up after {} s", DRAIN.as_secs()),
+    }
+    info!("stopped");
+    Ok(())
+}
+
+fn load_library(settings: &Settings, catalogue: &Arc<Catalogue>) -> Result<Arc<Library>, Failure> {
+    let library = Library::load(&settings.graphs, catalogue.clone(), &limits::library(&settings.limits))
+        .map_err(|error| vec![format!("{}: {error}", settings.graphs.display())])?;
+    for fault in library.faults() {
+        warn!(file = %fault.path.display(), "a graph is left out: {}", fault.message);
+    }
+    info!(graphs = library.iter().count(), folder = %settings.graphs.display(), "graphs are loaded");
+    Ok(Arc::new(library))
+}
+
+/// The first SIGTERM or interrupt starts the drain; a second one ends the process at once.
+async fn stop_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    let mut next = async || tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
+    next().await;
+    info!("stopping: jobs at work are finished first");
+    shutdown.cancel();
+    next().await;
+    std::process::abort();
+}

@@ -1,0 +1,433 @@
+//! Every setting, declared once: its flag, its environment variables, its default and its help.
+//!
+//! Flags, variables, validation and the table in `docs/SETTINGS.md` all derive from [`all`]. Values
+//! are read as text and checked together, so that every fault is reported at once.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Command};
+use imgflo_job::Limits;
+use imgflo_job::limits::LimitSetting;
+use imgflo_server::Application;
+use ipnet::IpNet;
+use url::Url;
+
+/// Variables of ours that are no settings of the server.
+const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS"];
+
+/// One setting.
+pub struct Setting {
+    /// Flag without dashes: `data-dir`.
+    pub name: String,
+    /// Environment variables, the first that is set wins.
+    pub variables: Vec<String>,
+    /// Default as text; empty when there is none.
+    pub default: String,
+    /// What it does, with its unit.
+    pub help: String,
+    /// True for a value that must not be printed.
+    pub secret: bool,
+}
+
+/// The environment as the settings see it; tests give their own.
+pub type Environment = BTreeMap<String, String>;
+
+/// All settings of a server, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Address and port to listen on.
+    pub bind: SocketAddr,
+    /// Folder for results.
+    pub data_dir: PathBuf,
+    /// Folder with graphs.
+    pub graphs: PathBuf,
+    /// Folder served under `/files/`.
+    pub files: PathBuf,
+    /// Address that clients see.
+    pub public_url: Option<Url>,
+    /// API clients; empty: everything is allowed.
+    pub applications: Vec<Application>,
+    /// Address ranges that inputs may be fetched from although they are private.
+    pub allow_addresses: Vec<IpNet>,
+    /// Bytes that stored results may take.
+    pub cache_bytes: u64,
+    /// Jobs worked on at once.
+    pub workers: usize,
+    /// Bytes that all jobs at work may take together.
+    pub memory_bytes: u64,
+    /// Quality of JPEG and WebP results, 1 to 100.
+    pub quality: u8,
+    /// Filter of log messages.
+    pub log: String,
+    /// True: log lines are JSON.
+    pub log_json: bool,
+    /// Limits on what strangers control.
+    pub limits: Limits,
+}
+
+fn setting(name: &str, default: &str, help: &str) -> Setting {
+    Setting {
+        name: name.to_owned(),
+        variables: vec![format!("IMGFLO_{}", name.to_uppercase().replace('-', "_"))],
+        default: default.to_owned(),
+        help: help.to_owned(),
+        secret: false,
+    }
+}
+
+/// All settings, in the order of the table.
+pub fn all() -> Vec<Setting> {
+    let mut bind = setting(
+        "bind",
+        "127.0.0.1:8080",
+        "Address and port to listen on. PORT alone gives the port: on all addresses where application keys are set or unsigned requests are allowed, else on loopback",
+    );
+    bind.variables.push("PORT".into());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let secret = |mut s: Setting| {
+        s.secret = true;
+        s
+    };
+    let mut settings = vec![
+        bind,
+        setting("data-dir", "imgflo-data", "Folder for results; it is made if missing"),
+        setting("graphs", "graphs", "Folder with graphs (.json and .fbp)"),
+        setting("files", "files", "Folder with pictures, served under /files/"),
+        setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
+        setting("api-key", "", "Key of the one ordinary application"),
+        secret(setting("api-secret", "", "Its secret; without one its requests need no token")),
+        setting("admin-key", "", "Key of the one application that may ask for _nocache"),
+        secret(setting("admin-secret", "", "Its secret")),
+        setting("allow-md5", "false", "Accept the original's MD5 tokens beside HMAC-SHA256 (true or false)"),
+        setting(
+            "allow-unsigned",
+            "false",
+            "Serve without application keys on other addresses than loopback (true or false)",
+        ),
+        setting("allow-addresses", "", "Private address ranges that inputs may come from (10.1.0.0/16,fd00::/8)"),
+        setting("cache-bytes", "10GiB", "Bytes that stored results may take; the least recently used go first"),
+        setting("workers", &cores.to_string(), "Jobs worked on at once, 1 to 256; the default is the number of cores"),
+        setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait"),
+        setting("quality", "85", "Quality of JPEG and WebP results, 1 to 100"),
+        setting("log", "info", "Which messages are logged: error, warn, info, debug, or a tracing filter"),
+        setting("log-format", "text", "text or json"),
+    ];
+    settings.extend(Limits::SETTINGS.iter().map(|limit| {
+        let default = (limit.get)(&Limits::default());
+        setting(limit.name, &default.to_string(), &format!("{} ({})", limit.help, limit.unit))
+    }));
+    settings
+}
+
+/// Adds a flag for each setting. Flags take text; [`read`] checks it.
+pub fn flags(mut command: Command) -> Command {
+    for setting in all() {
+        let mut help = setting.help;
+        let _ = write!(help, " [env: {}]", setting.variables.join(", "));
+        if !setting.default.is_empty() {
+            let _ = write!(help, " [default: {}]", setting.default);
+        }
+        command = command.arg(Arg::new(setting.name.clone()).long(setting.name).value_name("VALUE").help(help));
+    }
+    command
+}
+
+/// The table of all settings, as Markdown.
+pub fn table() -> String {
+    let mut text = String::from("| flag | environment | default | what |\n|---|---|---|---|\n");
+    for setting in all() {
+        let default = match setting.name.as_str() {
+            "workers" => "cores",
+            _ => &setting.default,
+        };
+        let variables: Vec<String> = setting.variables.iter().map(|v| format!("`{v}`")).collect();
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        let _ = writeln!(text, "| `--{}` | {} | {default} | {} |", setting.name, variables.join(", "), setting.help);
+    }
+    text
+}
+
+/// Reads all settings: flags before environment before defaults.
+///
+/// # Errors
+/// Every fault, one line each.
+pub fn read(matches: &ArgMatches, environment: &Environment) -> Result<Settings, Vec<String>> {
+    let mut reader = Reader { values: BTreeMap::new(), faults: unknown_variables(environment) };
+    for setting in all() {
+        let flag = matches.get_one::<String>(&setting.name).map(|v| (format!("--{}", setting.name), v.clone()));
+        let variable = || {
+            setting
+                .variables
+                .iter()
+                .find_map(|v| environment.get(v).filter(|t| !t.is_empty()).map(|t| (v.clone(), t.clone())))
+        };
+        let value = flag.or_else(variable).unwrap_or((format!("--{}", setting.name), setting.default));
+        reader.values.insert(setting.name, value);
+    }
+    let settings = reader.settings();
+    if reader.faults.is_empty() { Ok(settings) } else { Err(reader.faults) }
+}
+
+fn unknown_variables(environment: &Environment) -> Vec<String> {
+    let known: Vec<String> = all().into_iter().flat_map(|s| s.variables).collect();
+    environment
+        .keys()
+        .filter(|name| {
+            name.starts_with("IMGFLO_") && !known.contains(name) && !OTHER_VARIABLES.contains(&name.as_str())
+        })
+        .map(|name| {
+            let near = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
+            format!("{name}: no such setting; did you mean {}?", near.map_or("", String::as_str))
+        })
+        .collect()
+}
+
+struct Reader {
+    /// Name of the setting to where its value was found, and the value.
+    values: BTreeMap<String, (String, String)>,
+    faults: Vec<String>,
+}
+
+impl Reader {
+    fn text(&self, name: &str) -> &str {
+        &self.values[name].1
+    }
+
+    fn optional(&self, name: &str) -> Option<String> {
+        Some(self.text(name).to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn fault(&mut self, name: &str, wanted: &str) {
+        let (place, value) = &self.values[name];
+        self.faults.push(format!("{place}: '{value}' is no {wanted}"));
+    }
+
+    fn boolean(&mut self, name: &str) -> bool {
+        match self.text(name) {
+            "true" | "1" => true,
+            "false" | "0" => false,
+            _ => {
+                self.fault(name, "true or false");
+                false
+            }
+        }
+    }
+
+    fn number(&mut self, name: &str, minimum: u64, maximum: u64) -> u64 {
+        match parse_size(self.text(name)) {
+            Some(value) if (minimum..=maximum).contains(&value) => value,
+            _ => {
+                self.fault(name, &format!("whole number from {minimum} to {maximum} (KiB, MiB and GiB may follow)"));
+                minimum
+            }
+        }
+    }
+
+    fn application(&mut self, kind: &str, admin: bool, allow_md5: bool) -> Option<Application> {
+        let secret = self.optional(&format!("{kind}-secret"));
+        let Some(key) = self.optional(&format!("{kind}-key")) else {
+            if secret.is_some() {
+                let place = &self.values[&format!("{kind}-secret")].0;
+                self.faults.push(format!("{place}: a secret without a key; set --{kind}-key"));
+            }
+            return None;
+        };
+        if admin && secret.is_none() {
+            self.faults.push(format!("--{kind}-key: an admin key needs a secret; set --{kind}-secret"));
+        }
+        Some(Application { key, secret, admin, allow_md5 })
+    }
+
+    fn bind(&mut self, open: bool) -> SocketAddr {
+        let (place, value) = self.values["bind"].clone();
+        let every = if open { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        if place == "PORT" {
+            if let Ok(port) = value.parse() {
+                return SocketAddr::new(IpAddr::V4(every), port);
+            }
+            self.fault("bind", "port");
+        } else if let Ok(address) = value.replace("localhost:", "127.0.0.1:").parse::<SocketAddr>() {
+            return address;
+        } else {
+            self.fault("bind", "address and port (127.0.0.1:8080, [::1]:8080)");
+        }
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
+    }
+
+    fn limits(&mut self) -> Limits {
+        let mut limits = Limits::default();
+        for LimitSetting { name, set, minimum, maximum, .. } in Limits::SETTINGS {
+            let value = self.number(name, *minimum, *maximum);
+            set(&mut limits, value);
+        }
+        limits
+    }
+
+    fn settings(&mut self) -> Settings {
+        let allow_md5 = self.boolean("allow-md5");
+        let allow_unsigned = self.boolean("allow-unsigned");
+        let ordinary = self.application("api", false, allow_md5);
+        let admin = self.application("admin", true, allow_md5);
+        let applications: Vec<Application> = ordinary.into_iter().chain(admin).collect();
+        let bind = self.bind(allow_unsigned || !applications.is_empty());
+        if !bind.ip().is_loopback() && applications.is_empty() && !allow_unsigned {
+            self.faults.push(format!(
+                "--bind: {bind} is open to other machines, and requests would be unsigned; set IMGFLO_API_KEY and IMGFLO_API_SECRET, or IMGFLO_ALLOW_UNSIGNED=true to let anyone use this server"
+            ));
+        }
+        let public_url = self.optional("public-url").and_then(|text| match Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
+            _ => {
+                self.fault("public-url", "http or https address");
+                None
+            }
+        });
+        let mut allow_addresses = Vec::new();
+        let ranges = self.text("allow-addresses").to_owned();
+        for range in ranges.split(',').map(str::trim).filter(|r| !r.is_empty()) {
+            match range.parse::<IpNet>().or_else(|_| range.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(net) => allow_addresses.push(net),
+                Err(_) => self.fault("allow-addresses", "list of address ranges (10.1.0.0/16,fd00::/8)"),
+            }
+        }
+        let log_json = match self.text("log-format") {
+            "text" => false,
+            "json" => true,
+            _ => {
+                self.fault("log-format", "text or json");
+                false
+            }
+        };
+        let log = self.text("log").to_owned();
+        if log.parse::<tracing_subscriber::EnvFilter>().is_err() {
+            self.fault("log", "log filter");
+        }
+        Settings {
+            bind,
+            data_dir: self.text("data-dir").into(),
+            graphs: self.text("graphs").into(),
+            files: self.text("files").into(),
+            public_url,
+            applications,
+            allow_addresses,
+            cache_bytes: self.number("cache-bytes", 1 << 20, 1 << 50),
+            workers: self.number("workers", 1, 256) as usize,
+            memory_bytes: self.number("memory-bytes", 64 << 20, 1 << 44),
+            quality: self.number("quality", 1, 100) as u8,
+            log,
+            log_json,
+            limits: self.limits(),
+        }
+    }
+}
+
+/// A whole number, with KiB, MiB or GiB after it if need be.
+fn parse_size(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(end) => text.split_at(end),
+        None => (text, ""),
+    };
+    let factor = match unit.trim() {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let matches = flags(Command::new("imgflo")).get_matches_from([&["imgflo"], arguments].concat());
+        read(&matches, &environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())
+    }
+
+    #[test]
+    fn defaults_are_loopback_and_unsigned() {
+        let settings = read_all(&[], &[]).unwrap();
+        assert!(settings.bind.ip().is_loopback());
+        assert_eq!(settings.bind.port(), 8080);
+        assert!(settings.applications.is_empty());
+        assert_eq!(settings.limits, Limits::default());
+    }
+
+    #[test]
+    fn flags_win_over_the_environment() {
+        let settings = read_all(&["--quality", "70"], &[("IMGFLO_QUALITY", "60"), ("IMGFLO_GRAPHS", "/g")]).unwrap();
+        assert_eq!(settings.quality, 70);
+        assert_eq!(settings.graphs, PathBuf::from("/g"));
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let faults = read_all(
+            &["--quality", "101", "--bind", "nowhere"],
+            &[
+                ("IMGFLO_WORKERS", "many"),
+                ("IMGFLO_LOG_FORMAT", "xml"),
+                ("IMGFLO_QALITY", "3"),
+                ("IMGFLO_ALLOW_ADDRESSES", "10.0.0.0/99"),
+            ],
+        )
+        .unwrap_err();
+        assert_eq!(faults.len(), 6, "{faults:#?}");
+        assert!(
+            faults.iter().any(|f| f.contains("IMGFLO_QALITY") && f.contains("did you mean IMGFLO_QUALITY")),
+            "{faults:#?}"
+        );
+        assert!(faults.iter().any(|f| f.contains("IMGFLO_WORKERS") && f.contains("'many'")), "{faults:#?}");
+    }
+
+    #[test]
+    fn another_address_needs_keys_or_the_word() {
+        let faults = read_all(&["--bind", "0.0.0.0:80"], &[]).unwrap_err();
+        assert!(faults[0].contains("IMGFLO_ALLOW_UNSIGNED"), "{faults:?}");
+        assert!(read_all(&["--bind", "0.0.0.0:80"], &[("IMGFLO_ALLOW_UNSIGNED", "true")]).is_ok());
+        let keys = [("IMGFLO_API_KEY", "key"), ("IMGFLO_API_SECRET", "secret")];
+        let settings = read_all(&["--bind", "0.0.0.0:80"], &keys).unwrap();
+        assert_eq!(settings.applications.len(), 1);
+    }
+
+    #[test]
+    fn port_alone_opens_only_what_is_signed() {
+        let settings = read_all(&[], &[("PORT", "9000")]).unwrap();
+        assert_eq!(settings.bind, "127.0.0.1:9000".parse().unwrap());
+        let settings = read_all(&[], &[("PORT", "9000"), ("IMGFLO_API_KEY", "k"), ("IMGFLO_API_SECRET", "s")]).unwrap();
+        assert_eq!(settings.bind, "0.0.0.0:9000".parse().unwrap());
+        let settings = read_all(&[], &[("PORT", "9000"), ("IMGFLO_BIND", "127.0.0.1:1")]).unwrap();
+        assert_eq!(settings.bind.port(), 1);
+    }
+
+    #[test]
+    fn limits_have_settings() {
+        let settings = read_all(&[], &[("IMGFLO_MAX_INPUT_PIXELS", "1000000")]).unwrap();
+        assert_eq!(settings.limits.max_input_pixels, 1_000_000);
+    }
+
+    #[test]
+    fn sizes_take_units() {
+        assert_eq!(parse_size("10GiB"), Some(10 << 30));
+        assert_eq!(parse_size("512"), Some(512));
+        assert_eq!(parse_size("1GB"), None);
+        assert_eq!(parse_size("99999999999GiB"), None);
+        assert_eq!(parse_size(""), None);
+    }
+
+    #[test]
+    fn the_docs_table_is_this_table() {
+        let docs = include_str!("../../docs/SETTINGS.md");
+        let shown: String = docs.lines().filter(|l| l.starts_with('|')).map(|l| format!("{l}\n")).collect();
+        assert_eq!(
+            shown,
+            table(),
+            "docs/SETTINGS.md is out of date: replace its table by the output of `imgflo settings`"
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! The program's sub-commands, as a person types them.
+
+use std::process::Output;
+
+use imgflo_ops::codec;
+use imgflo_tests::program::run;
+use imgflo_tests::{corpus, golden};
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn render_runs_every_graph() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for file in corpus("graphs", &["json", "fbp"], 12) {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        if name == "noop" {
+            continue;
+        }
+        let output = folder.path().join(format!("{name}.webp"));
+        let result = run(&[
+            "render",
+            name,
+            "--input",
+            "files/marbles.jpg",
+            "--output",
+            output.to_str().unwrap(),
+            "-p",
+            "width=160",
+        ]);
+        assert!(result.status.success(), "{name}: {}", text(&result));
+        assert_eq!(codec::read_header(&std::fs::read(&output).unwrap()).unwrap().width, 160);
+        seen += 1;
+    }
+    assert!(seen >= 11, "{seen}");
+}
+
+#[test]
+fn render_takes_parameters_and_says_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("a.png");
+    let output = output.to_str().unwrap();
+    let wrong =
+        run(&["render", "gaussianblur", "-i", "files/card.png", "-o", output, "-p", "std-dev-x=fat", "-p", "nosuch=1"]);
+    assert!(!wrong.status.success());
+    assert!(text(&wrong).contains("std-dev-x") && text(&wrong).contains("nosuch"), "{}", text(&wrong));
+    assert!(!run(&["render", "nosuch", "-i", "files/card.png", "-o", output]).status.success());
+    assert!(!run(&["render", "crop", "-i", "files/card.png", "-o", "a.tiff"]).status.success());
+    let right = run(&[
+        "render",
+        "graphs/crop.json",
+        "-i",
+        "files/card.png",
+        "-o",
+        output,
+        "-p",
+        "x=40",
+        "-p",
+        "y=40",
+        "-p",
+        "cropwidth=80",
+        "-p",
+        "cropheight=30",
+    ]);
+    assert!(right.status.success(), "{}", text(&right));
+    let image = golden::decode(&std::fs::read(output).unwrap());
+    assert_eq!((image.rect().width, image.rect().height), (80, 30));
+}
+
+#[test]
+fn graph_info_fills_ports_in() {
+    let result = run(&["graph", "info", "graphs/enhancelowres.fbp"]);
+    assert!(result.status.success(), "{}", text(&result));
+    let graph: serde_json::Value = serde_json::from_slice(&result.stdout).unwrap();
+    let metadata = &graph["inports"]["iterations"]["metadata"];
+    assert_eq!(metadata["type"], "int");
+    assert_eq!(metadata["default"].as_f64(), Some(4.0));
+    assert_eq!(metadata["maximum"].as_f64(), Some(32.0));
+}
+
+#[test]
+fn graph_check_names_file_and_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.fbp");
+    std::fs::write(&bad, "a(gegl/nop) OUTPUT -> INPUT b(gegl/nosuch)\nc(gegl/nop) OUTPUT - INPUT a\n").unwrap();
+    let result = run(&["graph", "check", bad.to_str().unwrap()]);
+    assert!(!result.status.success());
+    assert!(text(&result).contains("bad.fbp") && text(&result).contains('2'), "{}", text(&result));
+    let files = corpus("graphs", &["json", "fbp"], 12);
+    let mut arguments = vec!["graph", "check"];
+    arguments.extend(files.iter().map(|f| f.to_str().unwrap()));
+    let result = run(&arguments);
+    assert!(result.status.success(), "{}", text(&result));
+}
+
+#[test]
+fn graph_convert_goes_both_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("a.json");
+    let fbp = folder.path().join("b.fbp");
+    for (from, to) in [("graphs/desaturate.fbp", &json), (json.to_str().unwrap(), &fbp)] {
+        let result = run(&["graph", "convert", from, to.to_str().unwrap()]);
+        assert!(result.status.success(), "{}", text(&result));
+    }
+    let first = imgflo_fbp::Graph::from_json_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let text = std::fs::read_to_string(&fbp).unwrap();
+    let second = imgflo_fbp::parse(&text, &imgflo_fbp::ParseOptions::default()).unwrap();
+    assert_eq!(first.canonical(), second.canonical());
+}
+
+#[test]
+fn ops_are_listed_and_shown() {
+    let list = run(&["ops", "list"]);
+    let names = String::from_utf8(list.stdout).unwrap();
+    for name in ["gegl/crop", "gegl/gaussian-blur", "gegl/noise-cie-lch", "svg/src-over", "imgflo/retro-curve"] {
+        assert!(names.lines().any(|line| line.starts_with(name)), "{name}");
+    }
+    assert!(names.lines().count() >= 20);
+    let show = run(&["ops", "show", "gegl:gaussian-blur"]);
+    assert!(text(&show).contains("std-dev-x: number, 0 to 1500, default 1.5"), "{}", text(&show));
+    let wrong = run(&["ops", "show", "gegl/gausian-blur"]);
+    assert!(!wrong.status.success());
+    assert!(text(&wrong).contains("gegl/gaussian-blur"), "{}", text(&wrong));
+}
+
+#[test]
+fn help_version_and_completions() {
+    for arguments in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["render", "--help"],
+        &["version"],
+        &["settings"],
+        &["completions", "bash"],
+    ] {
+        let result = run(arguments);
+        assert!(result.status.success(), "{arguments:?}");
+        assert!(result.stdout.len() > 20, "{arguments:?}");
+    }
+    assert!(text(&run(&["version"])).contains("SIMD"));
+    assert!(text(&run(&["serve", "--help"])).contains("IMGFLO_MAX_INPUT_PIXELS"));
+}

@@ -1,0 +1,11 @@
+//! One binary for all tests that cross crates.
+
+mod architecture;
+mod bad_input;
+mod command_line;
+mod documentation;
+mod embedded;
+mod golden;
+mod page;
+mod predecessors;
+mod shipped_graphs;
