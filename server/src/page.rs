@@ -30,6 +30,8 @@ impl Part {
 
 static INDEX: LazyLock<Part> = LazyLock::new(|| Part::new("text/html; charset=utf-8", include_str!("page/index.html")));
 static STYLE: LazyLock<Part> = LazyLock::new(|| Part::new("text/css; charset=utf-8", include_str!("page/style.css")));
+static FIELDS: LazyLock<Part> =
+    LazyLock::new(|| Part::new("text/javascript; charset=utf-8", include_str!("page/fields.js")));
 static SCRIPT: LazyLock<Part> =
     LazyLock::new(|| Part::new("text/javascript; charset=utf-8", include_str!("page/app.js")));
 static ICON: LazyLock<Part> = LazyLock::new(|| Part::new("image/svg+xml", include_str!("page/icon.svg")));
@@ -56,6 +58,11 @@ pub(crate) async fn index(State(front): State<SharedFront>, asked: HeaderMap) ->
 /// `GET /page/style.css`.
 pub(crate) async fn style(asked: HeaderMap) -> Response {
     STYLE.answer(&asked)
+}
+
+/// `GET /page/fields.js`.
+pub(crate) async fn fields(asked: HeaderMap) -> Response {
+    FIELDS.answer(&asked)
 }
 
 /// `GET /page/app.js`.

@@ -18,7 +18,7 @@ const PASSED_TYPES: [&str; 4] = ["jpg", "png", "webp", "gif"];
 /// How many graphs are named to who asks for one that does not exist.
 const NEAREST: usize = 3;
 /// How near (Jaro-Winkler similarity, 0 to 1) a name must be to be worth naming.
-const NEAR: f64 = 0.6;
+const NEAR: f64 = 0.75;
 /// What is shown of a nested request's address in an error text, characters.
 const SHOWN: usize = 100;
 

@@ -1,13 +1,7 @@
 // The page where graphs are tried out. Everything on it comes from /graphs, /files and /version; the
-// state is in the address (#graph.format?parameters), so that a link reproduces it.
+// state is in the address (#graph.format?parameters), so that a link reproduces it. The controls come
+// from fields.js.
 'use strict';
-
-const $ = (id) => document.getElementById(id);
-const make = (tag, properties = {}, ...children) => {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-};
 
 const KEY_ITEM = 'imgflo-server-api-key';
 const SECRET_ITEM = 'imgflo-server-api-secret';
@@ -52,8 +46,12 @@ async function pathOf(graph, format, parameters) {
   return `${prefix}/${await tokenOf(secret, graphspec + query)}/${graphspec}${query}`;
 }
 
+/** True when the server wants a key and none is entered. */
+const lacksKey = () => signing && $('key').value.trim() === '';
+
 const inportsOf = (graph) => graphs[graph]?.inports ?? {};
-const takesInput = (graph) => 'input' in inportsOf(graph);
+const isNoop = (graph) => graphs[graph]?.properties?.environment?.type === 'noop';
+const takesInput = (graph) => !(graph in graphs) || isNoop(graph) || 'input' in inportsOf(graph);
 
 function requestParameters() {
   const parameters = { ...state.parameters };
@@ -104,110 +102,7 @@ function readAddress() {
   return true;
 }
 
-// ---------------------------------------------------------------- fields
-
-const finite = (number) => typeof number === 'number' && Math.abs(number) < 1e9;
-
-/** A step of 1, 2 or 5 times a power of ten, about 1/200 of the range. */
-function stepOf(span) {
-  const rough = span / 200;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
-}
-
-/** Where a slider goes. Wide and open ranges get a part that is useful around the default. */
-function sliderRange(info) {
-  const preset = finite(info.default) ? info.default : 0;
-  let low = finite(info.minimum) ? info.minimum : Math.min(preset * 2, -100);
-  let high = finite(info.maximum) ? info.maximum : Math.max(preset * 2, low + 200);
-  if (preset > 0 && high > preset * 100) high = preset * 20;
-  if (preset === 0 && low === -high && high > 1000) [low, high] = [-1000, 1000];
-  return [low, high];
-}
-
-/** One field: a control, and how its value is read and set as text. */
-function control(name, info, changed) {
-  const id = `p-${name}`;
-  const element = (tag, properties) => make(tag, { oninput: changed, ...properties });
-  switch (info.type) {
-    case 'int':
-    case 'number': {
-      const number = element('input', { id, type: 'number', step: info.type === 'int' ? '1' : 'any' });
-      if (finite(info.minimum)) number.min = info.minimum;
-      if (finite(info.maximum)) number.max = info.maximum;
-      const [low, high] = sliderRange(info);
-      const slider = element('input', { type: 'range', min: low, max: high, tabIndex: -1 });
-      slider.step = info.type === 'int' ? Math.max(1, Math.round(stepOf(high - low))) : stepOf(high - low);
-      slider.setAttribute('aria-hidden', 'true');
-      slider.addEventListener('input', () => { number.value = String(Number(Number(slider.value).toPrecision(6))); }, { capture: true });
-      number.addEventListener('input', () => { slider.value = number.value; });
-      return { id, parts: [slider, number], read: () => number.value.trim(), write: (text) => { number.value = text; slider.value = text; } };
-    }
-    case 'boolean': {
-      const box = element('input', { id, type: 'checkbox' });
-      return { id, parts: [box], read: () => String(box.checked), write: (text) => { box.checked = text === 'true' || text === '1'; } };
-    }
-    case 'color': {
-      const colour = element('input', { id, type: 'color' });
-      const alpha = element('input', { type: 'range', min: 0, max: 255, step: 1 });
-      alpha.setAttribute('aria-label', `${name}: opacity`);
-      const percent = make('output');
-      const show = () => { percent.value = `${Math.round(alpha.value / 2.55)} %`; };
-      alpha.addEventListener('input', show);
-      const write = (text) => {
-        const [rgb, opacity] = splitColour(text);
-        colour.value = rgb;
-        alpha.value = opacity;
-        show();
-      };
-      const read = () => colour.value + Number(alpha.value).toString(16).padStart(2, '0');
-      return { id, parts: [colour, make('span', { className: 'side' }, 'opacity'), alpha, percent], read, write };
-    }
-    default: {
-      if (Array.isArray(info.values) && info.values.length > 0) {
-        const select = element('select', { id });
-        select.append(...info.values.map((value) => make('option', { value: String(value) }, String(value))));
-        const write = (text) => {
-          // A value that a link brought and the graph does not know is kept, for the server to judge.
-          if (![...select.options].some((option) => option.value === text)) select.append(make('option', { value: text }, text));
-          select.value = text;
-        };
-        return { id, parts: [select], read: () => select.value, write };
-      }
-      const text = element('input', { id, type: 'text', spellcheck: false });
-      return { id, parts: [text], read: () => text.value, write: (value) => { text.value = value; } };
-    }
-  }
-}
-
-/** '#rgb', '#rrggbb' or '#rrggbbaa' as '#rrggbb' and opacity 0 to 255. */
-function splitColour(text) {
-  let digits = /^#[0-9a-f]+$/i.test(text) ? text.slice(1).toLowerCase() : '000000';
-  if (digits.length <= 4) digits = [...digits].map((digit) => digit + digit).join('');
-  return [`#${digits.slice(0, 6).padEnd(6, '0')}`, digits.length >= 8 ? parseInt(digits.slice(6, 8), 16) : 255];
-}
-
-/** True when two texts mean the same value of a port. */
-function same(info, a, b) {
-  if (info.type === 'int' || info.type === 'number') return a === b || (a !== '' && b !== '' && Number(a) === Number(b));
-  if (info.type === 'color') return splitColour(a).join() === splitColour(b).join();
-  return a === b;
-}
-
-function presetOf(info) {
-  if (info.default !== undefined && info.default !== null) return String(info.default);
-  if (info.type === 'boolean') return 'false';
-  if (info.type === 'color') return '#000000ff';
-  return Array.isArray(info.values) && info.values.length > 0 ? String(info.values[0]) : '';
-}
-
-function rangeText(info) {
-  const low = finite(info.minimum) ? info.minimum : null;
-  const high = finite(info.maximum) ? info.maximum : null;
-  if (low !== null && high !== null) return `${low} to ${high}`;
-  if (low !== null) return `from ${low}`;
-  return high !== null ? `up to ${high}` : '';
-}
+// ---------------------------------------------------------------- the form
 
 /** The field of a port, tied to the state. */
 function field(name, info) {
@@ -263,7 +158,7 @@ function buildForm() {
   $('input').value = state.input;
   markSample();
 
-  const plain = definition?.properties?.environment?.type === 'noop';
+  const plain = isNoop(state.graph);
   const choices = [['', plain ? 'as the input' : 'default'], ...formats.map((format) => [format, format])];
   if (state.format !== '' && !formats.includes(state.format)) choices.push([state.format, state.format]);
   $('format').replaceChildren(...choices.map(([value, text]) => make('option', { value }, text)));
@@ -271,12 +166,9 @@ function buildForm() {
 
   const inports = inportsOf(state.graph);
   const metadata = (name) => inports[name]?.metadata ?? {};
-  const size = $('size');
-  for (const old of [...size.children].slice(1)) old.remove();
   const sizes = ['width', 'height'].filter((name) => name in inports);
-  size.prepend(...sizes.map((name) => sizeField(name, metadata(name))));
-  // The format comes last in the row, but is the one element that stays.
-  size.append($('format').closest('.field'));
+  // The format stays: it is the one element of the row that no graph brings.
+  $('size').replaceChildren(...sizes.map((name) => sizeField(name, metadata(name))), $('format').closest('.field'));
 
   const names = Object.keys(inports).filter((name) => !['input', 'width', 'height'].includes(name) && metadata(name).type !== 'buffer');
   $('fields').replaceChildren(...names.map((name) => field(name, metadata(name))));
@@ -307,6 +199,11 @@ async function run() {
   const mine = new AbortController();
   running = mine;
   clearFaults();
+  if (lacksKey()) {
+    $('url').value = '';
+    failed('A key is needed', 'This server answers known applications only. Enter your key and secret above; they stay in this browser.');
+    return;
+  }
   $('stage').setAttribute('aria-busy', 'true');
   const began = performance.now();
   try {
@@ -373,22 +270,26 @@ function failed(title, detail, more = '') {
   $('problem').hidden = false;
 }
 
+/** What is wrong with which field. Failures to get the input come from afar, without a field. */
+function faultsOf(problem) {
+  const detail = problem.detail ?? '';
+  if (problem.faults) return problem.faults;
+  const concernsInput = /^(the )?input\b/.test(detail) || ['origin-failed', 'origin-timeout', 'broken-input'].includes(problem.category);
+  return concernsInput ? [{ parameter: 'input', message: detail.replace(/^input: /, '') }] : [];
+}
+
 async function showProblem(response) {
   const problem = await response.json().catch(() => ({}));
-  const unplaced = [];
-  for (const { parameter, message } of problem.faults ?? []) {
+  const faults = faultsOf(problem);
+  for (const { parameter, message } of faults) {
     const holder = [...document.querySelectorAll('.field')].find((field) => field.dataset.name === parameter);
     const place = holder?.querySelector('.fault');
-    if (!place || holder.closest('[hidden]')) {
-      unplaced.push(`${parameter}: ${message}`);
-      continue;
-    }
+    if (!place) continue;
     place.textContent = message;
     place.hidden = false;
     holder.querySelector('input:not([type=range]), select')?.setAttribute('aria-invalid', 'true');
   }
-  const placed = (problem.faults ?? []).length > 0 && unplaced.length === 0;
-  const detail = placed ? 'The fields concerned say what is wrong.' : unplaced.join('; ') || problem.detail || response.statusText;
+  const detail = faults.map(({ parameter, message }) => `${parameter}: ${message}`).join('\n') || problem.detail || response.statusText;
   const more = [];
   if (problem.node) more.push(`In the process “${problem.node}”.`);
   if (problem.overrun) more.push(`Limit: ${problem.overrun.limit} (setting ${problem.overrun.setting}).`);
@@ -441,19 +342,22 @@ function buildGraphs() {
   };
 }
 
+/** A photo to begin with, if there is one. */
+const firstSample = () => (samples.find((file) => file.type === 'image/jpeg') ?? samples[0])?.url ?? '';
+
 /** Small pictures of what each graph does, made by the server like any other. */
 async function buildThumbs() {
-  const sample = samples[0]?.url ?? state.input;
+  if (lacksKey()) return;
+  const sample = firstSample() || state.input;
   for (const button of $('graphs').querySelectorAll('button')) {
     const name = button.dataset.graph;
     const parameters = {};
     if (takesInput(name)) parameters.input = sample;
     if ('width' in inportsOf(name)) parameters.width = String(THUMB_WIDTH);
-    const plain = graphs[name].properties?.environment?.type === 'noop';
     try {
       const picture = make('img', { alt: '', loading: 'lazy', decoding: 'async', width: 64, height: 46 });
       picture.onerror = () => picture.remove();
-      picture.src = await pathOf(name, plain ? '' : 'jpg', parameters);
+      picture.src = await pathOf(name, isNoop(name) ? '' : 'jpg', parameters);
       button.querySelector('.thumb').replaceChildren(picture);
     } catch {
       return;
@@ -462,9 +366,10 @@ async function buildThumbs() {
 }
 
 /** A picture of the server in the size it is shown at. */
-async function sampleThumb(url) {
-  const scaled = 'passthrough' in graphs;
-  return scaled ? pathOf('passthrough', 'jpg', { input: url, width: String(THUMB_WIDTH) }) : `/${url}`;
+async function sampleThumb(file) {
+  if (lacksKey() || !('passthrough' in graphs)) return `/${file.url}`;
+  const format = file.type === 'image/jpeg' ? 'jpg' : 'png';
+  return pathOf('passthrough', format, { input: file.url, width: String(THUMB_WIDTH) });
 }
 
 async function buildSamples() {
@@ -474,7 +379,7 @@ async function buildSamples() {
     button.dataset.url = file.url;
     const picture = make('img', { alt: file.name, loading: 'lazy', decoding: 'async' });
     picture.onerror = () => { picture.onerror = null; picture.src = `/${file.url}`; };
-    picture.src = await sampleThumb(file.url).catch(() => `/${file.url}`);
+    picture.src = await sampleThumb(file).catch(() => `/${file.url}`);
     button.append(picture);
     button.onclick = () => { state.input = file.url; $('input').value = file.url; ask(0); showStage(); };
     buttons.push(button);
@@ -522,8 +427,8 @@ async function load(path) {
   return response.json();
 }
 
-function complain(text) {
-  $('notice').textContent = text;
+function complain(content) {
+  $('notice').replaceChildren(content);
   $('notice').hidden = false;
 }
 
@@ -563,7 +468,11 @@ async function start() {
     samples = files.files;
     $('version').textContent = `version ${version.server}`;
     const faults = listing.faults ?? [];
-    if (faults.length > 0) complain(`Left out: ${faults.map((fault) => `${fault.file} (${fault.message})`).join('; ')}`);
+    if (faults.length > 0) {
+      const lines = faults.map((fault) => make('li', {}, `${fault.file}: ${fault.message}`));
+      const count = faults.length === 1 ? 'One fault in the graph files' : `${faults.length} faults in the graph files`;
+      complain(make('details', {}, make('summary', {}, `${count}: what could not be read is left out.`), make('ul', {}, ...lines)));
+    }
   } catch (error) {
     complain(`The list of graphs could not be loaded: ${error.message}`);
     return;
@@ -572,7 +481,7 @@ async function start() {
   buildGraphs();
   if (!readAddress()) {
     state.graph = FIRST_GRAPHS.find((name) => name in graphs) ?? Object.keys(graphs)[0] ?? '';
-    state.input = samples[0]?.url ?? '';
+    state.input = firstSample();
   }
   if (state.graph === '') return;
   buildForm();
