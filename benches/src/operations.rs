@@ -20,6 +20,9 @@ use crate::{picture, process};
 
 const RUNS: u32 = 5;
 
+/// The measured graphs are small.
+const LIMITS: LibraryLimits = LibraryLimits { max_nodes: 10, max_bytes: 10_000 };
+
 /// Properties that make an operation do its usual work, where the defaults do nothing or little.
 const PROPERTIES: &[(&str, &[(&str, &str)])] = &[
     ("gegl/crop", &[("x", "100"), ("y", "100"), ("width", "1000"), ("height", "600")]),
@@ -76,13 +79,18 @@ pub fn measure(name: &str, picture: &Path, runs: u32) -> Result<(), Box<dyn Erro
     let _ = writeln!(text, "testee({name})");
     let graph = imgflo_fbp::parse(&text, &ParseOptions::default())?;
     let faults = |faults: Vec<imgflo_runtime::GraphFault>| format!("{faults:?}");
-    let graph = ImageGraph::new("bench", graph, &catalogue, &LibraryLimits::default()).map_err(faults)?;
+    let graph = ImageGraph::new("bench", graph, &catalogue, &LIMITS).map_err(faults)?;
     let arguments = graph.arguments(&BTreeMap::new()).map_err(|faults| format!("{faults:?}"))?;
     let limits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
     let image = codec::decode(&std::fs::read(picture)?, limits, &Cancel::new())?;
     let input = graph.takes_input().then_some(image);
+    let shape = input.as_ref().map(|image| InputShape {
+        width: image.rect().width,
+        height: image.rect().height,
+        format: image.format(),
+    });
     let limits = PlanLimits { max_output_pixels: 1 << 27, max_memory: 1 << 33 };
-    let plan = Plan::new(&graph, &arguments, input.as_ref().map(InputShape::of), &catalogue, &limits)?;
+    let plan = Plan::new(&graph, &arguments, shape, &catalogue, &limits)?;
     let engine = NativeEngine::new(1);
     let control = Control { cancel: Cancel::new(), progress: None };
     let mut cpu_ms = Vec::new();

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use imgflo_fbp::{Graph, ParseOptions};
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
 use imgflo_ops::{Cancel, Image, Rect};
-use imgflo_runtime::{Catalogue, Control, Engine, ImageGraph, InputShape, LibraryLimits, NativeEngine, Plan};
+use imgflo_runtime::{
+    Catalogue, Control, Engine, ImageGraph, InputShape, LibraryLimits, NativeEngine, Plan, PlanLimits,
+};
 use imgflo_tests::golden::{decode, distance};
 use imgflo_tests::{repository, sample};
 
@@ -70,17 +72,18 @@ fn render(graph: &str, input: &str, parameters: &[(&str, &str)]) -> Image {
         let text = std::fs::read_to_string(folder.join(format!("{graph}.fbp"))).unwrap();
         imgflo_fbp::parse(&text, &ParseOptions::default()).unwrap()
     };
-    let graph = ImageGraph::new(graph, definition, &catalogue, &LibraryLimits::default()).unwrap();
+    let graph =
+        ImageGraph::new(graph, definition, &catalogue, &LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 }).unwrap();
     let parameters: BTreeMap<String, String> = parameters.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
     let arguments = graph.arguments(&parameters).unwrap();
     let image = decode(&std::fs::read(sample(input)).unwrap());
-    let limits = imgflo_job::Limits::default();
+    let limits = PlanLimits { max_output_pixels: 25_000_000, max_memory: 1 << 31 };
     let plan = Plan::new(
         &graph,
         &arguments,
         Some(InputShape { width: image.rect().width, height: image.rect().height, format: image.format() }),
         &catalogue,
-        &limits.plan(),
+        &limits,
     )
     .unwrap();
     let control = Control { cancel: Cancel::new(), progress: None };
