@@ -62,6 +62,7 @@ impl Renderer {
             let (this, order) = (Arc::clone(self), Arc::clone(&order));
             blocking(move || this.prepare(&order)).await?
         };
+        tracing::debug!(memory = prepared.memory, cost = prepared.plan.cost(), "planned");
         let over = |limit, setting| JobError::over("bytes of memory for this job", prepared.memory, limit, setting);
         if prepared.memory > self.limits.max_job_memory {
             return Err(over(self.limits.max_job_memory, "IMGFLO_MAX_JOB_MEMORY").into());
@@ -95,7 +96,7 @@ impl Renderer {
             PlanLimits { max_output_pixels: self.limits.max_output_pixels, max_memory: self.limits.max_job_memory };
         let plan = Plan::new(&order.graph, &arguments, shape, &self.catalogue, &limits).map_err(unplanned)?;
         let file = order.input.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let memory = memory(header.as_ref(), file, &plan);
+        let memory = memory(header.as_ref(), file, &plan, order.format);
         Ok(Prepared { plan, header, memory })
     }
 
@@ -173,28 +174,31 @@ fn arguments(graph: &ImageGraph, parameters: &BTreeMap<String, String>) -> Resul
 }
 
 /// Bytes that a job takes at its peak. Decoding holds the file, the pixels and what the decoder itself needs; rendering
-/// holds the file and the plan's buffers; encoding holds the result and, at worst, as much again as the new file.
-fn memory(header: Option<&Header>, file: u64, plan: &Plan) -> u64 {
+/// holds the file and the plan's buffers; encoding holds the result and what the encoder needs, the new file included.
+/// What codecs need was measured at 24 megapixels, for the costliest kind of each format.
+fn memory(header: Option<&Header>, file: u64, plan: &Plan, written: FileFormat) -> u64 {
     let decoding = header.map_or(0, |header| {
         let own = match header.format {
-            // Coefficients of a progressive file: two bytes for each of three components.
-            FileFormat::Jpeg => 6,
-            FileFormat::Png => {
-                if header.bits == 16 {
-                    8
-                } else {
-                    4
-                }
-            }
-            FileFormat::Webp => 4,
-            // Indices, and the canvas they are drawn on.
+            // Coefficients of a progressive CMYK file: two bytes for each of four components.
+            FileFormat::Jpeg => 8,
+            FileFormat::Png if header.bits == 16 => 8,
+            // Interlaced.
+            FileFormat::Png => 4,
+            // Lossless.
+            FileFormat::Webp => 5,
             FileFormat::Gif => 5,
         };
         let pixels = u64::from(header.width) * u64::from(header.height);
         pixels * (header.pixel_format().bytes_per_pixel() as u64 + own)
     });
-    let output = plan.output().area() * plan.output_format().bytes_per_pixel() as u64;
-    file.saturating_add(decoding.max(plan.peak_memory()).max(output * 2)).saturating_add(FIXED_BYTES)
+    let own = match written {
+        FileFormat::Jpeg => 3,
+        FileFormat::Png => 5,
+        FileFormat::Webp => 6,
+        FileFormat::Gif => 0,
+    };
+    let encoding = plan.output().area() * (plan.output_format().bytes_per_pixel() as u64 + own);
+    file.saturating_add(decoding.max(plan.peak_memory()).max(encoding)).saturating_add(FIXED_BYTES)
 }
 
 fn over_pixels(header: &Header, limit: u64) -> JobError {
