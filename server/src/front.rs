@@ -9,7 +9,7 @@ use http::header::HOST;
 use imgflo_cache::Store;
 use imgflo_job::input::OwnOrigins;
 use imgflo_job::request::Request;
-use imgflo_job::{JobData, JobError, Limits};
+use imgflo_job::{JobError, Limits};
 use imgflo_msgflo::Transport;
 use imgflo_runtime::Library;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use crate::auth::{Access, Application};
 use crate::flight::Flights;
 use crate::listing::Listing;
 use crate::queue::{Queue, QueueError};
-use crate::resolve::Resolver;
+use crate::resolve::{Resolved, Resolver};
 
 /// The front end as handlers get it.
 pub(crate) type SharedFront = Arc<Front>;
@@ -158,11 +158,10 @@ impl Front {
         }
     }
 
-    /// The job for a request; `path` as sent, with `/graph/`.
-    pub(crate) fn resolve(&self, request: &Request, path: &str, headers: &HeaderMap) -> Result<JobData, JobError> {
-        let library = self.library();
+    /// What a request asks for; `path` as sent, with `/graph/`.
+    pub(crate) fn resolve(&self, request: &Request, path: &str, headers: &HeaderMap) -> Result<Resolved, JobError> {
         let own = OwnOrigins::new(self.own.iter().cloned().chain(asked_addresses(headers)));
-        Resolver { library: &library, access: &self.access, limits: &self.limits, own }.resolve(request, path)
+        Resolver { library: self.library(), access: &self.access, limits: &self.limits, own }.resolve(request, path)
     }
 }
 

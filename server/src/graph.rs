@@ -27,36 +27,38 @@ pub(crate) async fn get(State(front): State<SharedFront>, uri: Uri, headers: Hea
     if request.debug {
         return Ok(to_page(&request, &uri));
     }
-    let data = front.resolve(&request, uri.path(), &headers)?;
+    let resolved = front.resolve(&request, uri.path(), &headers)?;
+    let data = resolved.data();
     if !data.no_cache && is_stored(&front, &data.cachekey).await {
-        return redirect(&front, StatusCode::MOVED_PERMANENTLY, &data, None);
+        return redirect(&front, StatusCode::MOVED_PERMANENTLY, data, None);
     }
     let deadline_at = message::now() + front.limits().urgent_deadline.as_millis() as u64;
     let waiter = front.flights().wait_for(&data.cachekey, data.no_cache, || {
-        let job = Job::new(Urgency::Urgent, data.clone(), Some(deadline_at));
+        let job = Job::new(Urgency::Urgent, resolved.job_data(), Some(deadline_at));
         tracing::info!(job = %job.id, graph = %data.graph, key = %data.cachekey, "an urgent job");
         job
     });
     let url = waiter.outcome(arrival + front.limits().urgent_deadline).await?;
-    redirect(&front, StatusCode::MOVED_PERMANENTLY, &data, url)
+    redirect(&front, StatusCode::MOVED_PERMANENTLY, data, url)
 }
 
 /// `POST /graph/...`: has the result made when there is time, and says where it will be.
 pub(crate) async fn post(State(front): State<SharedFront>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let request = read(&front, &uri)?;
-    let data = front.resolve(&request, uri.path(), &headers)?;
+    let resolved = front.resolve(&request, uri.path(), &headers)?;
+    let data = resolved.data();
     if !data.no_cache && is_stored(&front, &data.cachekey).await {
-        return redirect(&front, StatusCode::MOVED_PERMANENTLY, &data, None);
+        return redirect(&front, StatusCode::MOVED_PERMANENTLY, data, None);
     }
     front
         .flights()
         .order(&data.cachekey, data.no_cache, || {
-            let job = Job::new(Urgency::Background, data.clone(), None);
+            let job = Job::new(Urgency::Background, resolved.job_data(), None);
             tracing::info!(job = %job.id, graph = %data.graph, key = %data.cachekey, "a background job");
             job
         })
         .await?;
-    redirect(&front, StatusCode::ACCEPTED, &data, None)
+    redirect(&front, StatusCode::ACCEPTED, data, None)
 }
 
 fn read(front: &Front, uri: &Uri) -> Result<Request, JobError> {

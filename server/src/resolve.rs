@@ -1,5 +1,7 @@
 //! From a request to the job that answers it.
 
+use std::sync::Arc;
+
 use imgflo_job::input::{self, Input, OwnOrigins};
 use imgflo_job::key::cache_key;
 use imgflo_job::request::{self, Request};
@@ -22,9 +24,42 @@ const NEAR: f64 = 0.75;
 /// What is shown of a nested request's address in an error text, characters.
 const SHOWN: usize = 100;
 
+/// What a request asks for.
+pub(crate) struct Resolved {
+    /// The job, but for the definitions of its graphs: most requests are answered from the cache,
+    /// which needs none.
+    data: JobData,
+    /// Where the definitions are.
+    library: Arc<Library>,
+}
+
+impl Resolved {
+    /// What is asked for, without definitions.
+    pub(crate) fn data(&self) -> &JobData {
+        &self.data
+    }
+
+    /// The whole job.
+    pub(crate) fn job_data(&self) -> JobData {
+        let mut data = self.data.clone();
+        define(&mut data, &self.library);
+        data
+    }
+}
+
+/// Puts in the definition of a job's graph, and of those in its input.
+fn define(data: &mut JobData, library: &Library) {
+    if let Some(graph) = library.get(&data.graph) {
+        data.definition = graph.source().to_json();
+    }
+    if let Some(Source::Graph { job }) = &mut data.source {
+        define(job, library);
+    }
+}
+
 /// What requests are read against.
 pub(crate) struct Resolver<'a> {
-    pub(crate) library: &'a Library,
+    pub(crate) library: Arc<Library>,
     pub(crate) access: &'a Access,
     pub(crate) limits: &'a Limits,
     /// Where this deployment itself is reached.
@@ -39,8 +74,9 @@ impl Resolver<'_> {
     ///
     /// # Errors
     /// Everything that can be known without the input's bytes.
-    pub(crate) fn resolve(&self, request: &Request, path: &str) -> Result<JobData, JobError> {
-        self.level(request, path, 0)
+    pub(crate) fn resolve(self, request: &Request, path: &str) -> Result<Resolved, JobError> {
+        let data = self.level(request, path, 0)?;
+        Ok(Resolved { data, library: self.library })
     }
 
     fn level(&self, request: &Request, path: &str, depth: u64) -> Result<JobData, JobError> {
@@ -73,7 +109,7 @@ impl Resolver<'_> {
             debug_url: None,
             runtime: runtime_name(graph.runtime()).to_owned(),
             source,
-            definition: graph.source().to_json(),
+            definition: Value::Null,
         })
     }
 
