@@ -126,6 +126,14 @@ pub trait Area: Debug + Send + Sync {
         None
     }
 
+    /// True when the output is the part of the first input inside [`Area::bounds`], which lies in
+    /// that input's box: pixels and format unchanged. Then nothing is copied where that can be
+    /// helped, and [`Area::render`] may not be called.
+    fn window(&self, boxes: Boxes<'_>) -> bool {
+        let _ = boxes;
+        false
+    }
+
     /// The part of input `pad` that `region` of the output needs; the evaluator cuts it to the
     /// input's box.
     fn needed(&self, pad: usize, region: Rect, boxes: Boxes<'_>) -> Rect;

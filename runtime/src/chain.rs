@@ -112,6 +112,9 @@ impl<'c> Runner<'c> {
 
     /// All rows of `tile`, each in place. The first format and the last have one layout.
     pub fn run_in_place(&mut self, tile: &mut Tile<'_>) {
+        if self.stages.is_empty() {
+            return;
+        }
         let rect = tile.rect();
         for y in rows(rect) {
             let src = match target(tile, y) {

@@ -260,12 +260,12 @@ impl StepWork<'_> {
         let mut parts: Vec<Option<Image>> = Vec::with_capacity(pass.reads.len());
         for (pad, read) in pass.reads.iter().enumerate() {
             parts.push(match read {
-                Some(read @ Read { buffer: Some(buffer), .. }) if !read.chain.is_empty() => {
+                Some(read @ Read { buffer: Some(buffer), chain: Some(chain), .. }) => {
                     let region = pass.area.needed(pad, tile.rect(), boxes).intersect(&read.bounds);
                     let view = self.view(*buffer)?;
                     let mut part = Image::new(region, read.format)?;
                     for mut part in part.tiles(region.width, region.height) {
-                        Runner::new(&read.chain, view.format(), read.format, at).run(&view, &mut part);
+                        Runner::new(chain, view.format(), read.format, at).run(&view, &mut part);
                     }
                     Some(part)
                 }

@@ -548,6 +548,10 @@ impl Area for Window {
         Ok(if self.rect == Rect::default() { start.unwrap_or_default() } else { self.rect })
     }
 
+    fn window(&self, boxes: Boxes<'_>) -> bool {
+        boxes.inputs[0].unwrap().contains_rect(&self.bounds(boxes).unwrap())
+    }
+
     fn needed(&self, pad: usize, region: Rect, _boxes: Boxes<'_>) -> Rect {
         if pad == 0 { region } else { Rect::default() }
     }

@@ -93,6 +93,13 @@ impl Area for Cut {
         (self.rect(boxes) == Ok(input)).then_some(0)
     }
 
+    fn window(&self, boxes: Boxes<'_>) -> bool {
+        match (boxes.inputs[0], self.rect(boxes)) {
+            (Some(input), Ok(rect)) => input.contains_rect(&rect),
+            _ => false,
+        }
+    }
+
     fn needed(&self, pad: usize, region: Rect, _boxes: Boxes<'_>) -> Rect {
         // Of `aux` only the box counts.
         if pad == 0 { region } else { Rect::default() }
@@ -247,5 +254,13 @@ mod tests {
         let Ok([Pass::Area(area)]) = pass.as_deref() else { panic!() };
         let bounds = area.bounds(Boxes { inputs: &[Some(Rect::sized(4, 4)), None], origin: None }).unwrap();
         assert!(bounds.is_infinite());
+    }
+
+    #[test]
+    fn it_is_a_window_unless_it_reaches_beyond() {
+        let input = Rect::new(-2, -2, 20, 20);
+        let window = |rect: Rect| Cut { rect: Some(rect) }.window(Boxes { inputs: &[Some(input), None], origin: None });
+        assert!(window(input) && window(Rect::new(-2, 5, 3, 13)));
+        assert!(!window(Rect::new(-3, 5, 3, 3)) && !window(Rect::new(5, 5, 14, 3)));
     }
 }

@@ -70,6 +70,25 @@ fn an_area_pass_moves_pixels() {
 }
 
 #[test]
+fn a_window_hides_what_is_beside_it() {
+    // The mean at the window's edge repeats that edge, though the picture beside it is in memory,
+    // for the join.
+    let graph = filter(
+        "a",
+        "b",
+        "a(test/mode) OUTPUT -> INPUT z(test/light) OUTPUT -> INPUT b(test/join)\n0 -> GAIN z\n\
+         a OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT d(test/mean) OUTPUT -> AUX b\n\
+         3 -> X c\n4 -> Y c\n20 -> WIDTH c\n20 -> HEIGHT c",
+    );
+    let inside = |index: usize| (3..23).contains(&(index % 40)) && (4..24).contains(&(index / 40));
+    let pixels = (0..40 * 30).map(|index| if inside(index) { [64; 3] } else { [200; 3] }).collect();
+    let (image, _) = render_checked(&graph, &Image::from_rgb8(Rect::sized(40, 30), pixels));
+    for (index, pixel) in rgb(&image).iter().enumerate() {
+        assert_eq!(pixel, if inside(index) { &[64; 3] } else { &[0; 3] }, "{index}");
+    }
+}
+
+#[test]
 fn the_result_has_its_corner_at_the_origin() {
     let graph = filter("a", "a", "a(test/shift)\n5 -> DX a\n-3 -> DY a");
     let input = picture(20, 20);
@@ -95,6 +114,17 @@ fn tiles_are_the_same_as_the_whole() {
             "a(test/mean) OUTPUT -> INPUT c(test/join)\na OUTPUT -> INPUT b(test/shift) OUTPUT -> AUX c\n4 -> DX b\n9 -> DY b",
         ),
         ("a", "a(test/grow)\n5 -> BY a"),
+        ("b", "a(test/mode) OUTPUT -> INPUT b(gegl/crop)\n3 -> X b\n4 -> Y b\n20 -> WIDTH b\n20 -> HEIGHT b"),
+        (
+            "b",
+            "a(test/mean) OUTPUT -> INPUT b(test/join)\na OUTPUT -> INPUT c(gegl/crop) OUTPUT -> AUX b\n\
+              3 -> X c\n4 -> Y c\n20 -> WIDTH c\n20 -> HEIGHT c",
+        ),
+        (
+            "b",
+            "a(test/add) OUTPUT -> INPUT b(test/join)\na OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT d(test/mean) OUTPUT -> AUX b\n\
+              3 -> X c\n4 -> Y c\n20 -> WIDTH c\n20 -> HEIGHT c",
+        ),
     ] {
         let graph = filter("a", name, lines);
         render_checked(&graph, &input);

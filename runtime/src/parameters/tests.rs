@@ -12,7 +12,7 @@ fn all_types() -> ImageGraph {
     )
 }
 
-fn with_metadata(port: &str, metadata: serde_json::Value) -> Result<ImageGraph, Vec<crate::GraphFault>> {
+fn with_metadata(port: &str, metadata: &serde_json::Value) -> Result<ImageGraph, Vec<crate::GraphFault>> {
     let mut graph = graph(
         "INPORT=a.INPUT:INPUT\nINPORT=a.MODE:MODE\nINPORT=a.STEPS:STEPS\nINPORT=b.AMOUNT:AMOUNT\n\
          OUTPORT=b.OUTPUT:OUTPUT\na(test/mode) OUTPUT -> INPUT b(test/add)",
@@ -138,7 +138,7 @@ fn all_faults_come_at_once() {
 #[test]
 fn hand_written_metadata_narrows() {
     let graph =
-        with_metadata("amount", json!({"minimum": 0, "maximum": 0.5, "description": "How much"})).expect("a graph");
+        with_metadata("amount", &json!({"minimum": 0, "maximum": 0.5, "description": "How much"})).expect("a graph");
     let parameter = &graph.parameters()[2];
     assert_eq!(
         (parameter.minimum, parameter.maximum, parameter.description.as_str()),
@@ -152,12 +152,12 @@ fn hand_written_metadata_narrows() {
     );
     arguments(&graph, &[("amount", "0.5")]);
 
-    let graph = with_metadata("amount", json!({"minimum": -1000, "maximum": 1000})).expect("a graph");
+    let graph = with_metadata("amount", &json!({"minimum": -1000, "maximum": 1000})).expect("a graph");
     assert_eq!(faults(&graph, &[("amount", "2")]), ["amount: 2 is outside -1 to 1"], "never wider");
 
-    let graph = with_metadata("mode", json!({"values": ["all"]})).expect("a graph");
+    let graph = with_metadata("mode", &json!({"values": ["all"]})).expect("a graph");
     assert_eq!(faults(&graph, &[("mode", "none")]), ["mode: 'none' is none of all"]);
-    let graph = with_metadata("steps", json!({"values": [1, 2, "4"]})).expect("a graph");
+    let graph = with_metadata("steps", &json!({"values": [1, 2, "4"]})).expect("a graph");
     assert_eq!(graph.parameters()[1].values, Some(vec![1.into(), 2.into(), 4.into()]));
     arguments(&graph, &[("steps", "4.0")]);
     assert_eq!(faults(&graph, &[("steps", "3")]), ["steps: '3' is none of 1, 2, 4"]);
@@ -177,7 +177,7 @@ fn hand_written_metadata_narrows() {
         ("mode", json!({"values": []}), "inports.mode: its values are an empty list"),
         ("mode", json!({"values": {}}), "inports.mode: its values {} are no list"),
     ] {
-        let found = with_metadata(port, wrong).expect_err("faulty metadata");
+        let found = with_metadata(port, &wrong).expect_err("faulty metadata");
         assert_eq!(found[0].to_string(), expected);
     }
 }

@@ -67,13 +67,14 @@ pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan
                     .map(|input| {
                         let input = (*input)?;
                         let Facts { bounds, format, .. } = facts[input];
-                        let mut read = Read { buffer: buffer_of[input], bounds, format, chain: Vec::new() };
+                        let mut read = Read { buffer: buffer_of[input], bounds, format, chain: None };
                         if let (None, Some(needed)) = (read.buffer, computed(input))
                             && let Some(group) = groups.iter().find(|group| group.tail == input)
                         {
                             read.buffer = group.source.and_then(|source| buffer_of[source]);
-                            read.chain = stages(group, &mut definitions, &facts);
-                            cost += chain_weight(&read.chain) * needed.area() as f64;
+                            let chain = stages(group, &mut definitions, &facts);
+                            cost += chain_weight(&chain) * needed.area() as f64;
+                            read.chain = Some(chain);
                         }
                         Some(read)
                     })
@@ -143,7 +144,8 @@ fn stages(group: &Group, definitions: &mut [Option<Definition>], facts: &[Facts]
         Definition::Point { point, .. } => {
             Some(Stage::Point { point, node: facts[*id].node, bounds: facts[*id].bounds })
         }
-        Definition::Area { .. } | Definition::Input => None,
+        // A window is no work: only the pixels inside are asked for.
+        Definition::Window { .. } | Definition::Area { .. } | Definition::Input => None,
     };
     group.chain.iter().filter_map(stage).collect()
 }
@@ -171,7 +173,7 @@ fn regions(
         };
         let computed = match &value.definition {
             Definition::Input => value.bounds,
-            Definition::Convert { input } | Definition::Point { input, .. } => {
+            Definition::Convert { input } | Definition::Window { input } | Definition::Point { input, .. } => {
                 need(*input, region);
                 region
             }
@@ -203,7 +205,7 @@ fn groups(values: &[Value], uses: &[u32], computed: &impl Fn(Id) -> Option<Rect>
         let (source, chain) = match &value.definition {
             Definition::Input => continue,
             Definition::Area { .. } => (None, vec![]),
-            Definition::Convert { input } | Definition::Point { input, .. } => {
+            Definition::Convert { input } | Definition::Window { input } | Definition::Point { input, .. } => {
                 // After a pass that is not cut, a tile is the whole picture: better a step of its
                 // own, which works in place or is cut, than a second picture in the cache's stead.
                 let whole = matches!(&values[*input].definition,

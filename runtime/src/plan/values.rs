@@ -29,9 +29,23 @@ pub(super) struct Value {
 #[derive(Debug)]
 pub(super) enum Definition {
     Input,
-    Convert { input: Id },
-    Point { input: Id, point: Box<dyn Point> },
-    Area { area: Box<dyn Area>, inputs: Vec<Option<Id>>, boxes: Vec<Option<Rect>>, origin: Option<Rect> },
+    Convert {
+        input: Id,
+    },
+    /// A part of another picture; its pixels unchanged.
+    Window {
+        input: Id,
+    },
+    Point {
+        input: Id,
+        point: Box<dyn Point>,
+    },
+    Area {
+        area: Box<dyn Area>,
+        inputs: Vec<Option<Id>>,
+        boxes: Vec<Option<Rect>>,
+        origin: Option<Rect>,
+    },
 }
 
 /// A graph as pictures made from pictures.
@@ -255,6 +269,13 @@ impl Builder {
                         if bounds.is_empty() {
                             let message = "makes an empty picture with these parameters".into();
                             return Err(PlanError::NoPicture { node: process, message });
+                        }
+                        let first = inputs.first().copied().flatten();
+                        if let Some(input) = first.filter(|_| area.window(boxes(&rects, origin))) {
+                            let Value { origin, format, .. } = self.values[input];
+                            let definition = Definition::Window { input };
+                            inputs = vec![Some(self.push(Value { node, bounds, origin, format, definition }))];
+                            continue;
                         }
                         let formats = inputs.iter().map(|id| id.map(|id| self.values[id].format)).collect::<Vec<_>>();
                         let formats = area.formats(&formats);
