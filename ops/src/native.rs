@@ -15,12 +15,14 @@ mod compose;
 mod crop;
 mod edge_sobel;
 mod example;
+mod gaussian_blur;
 mod gradient_map;
 mod gray;
 mod multiply;
 mod noise_cie_lch;
 mod nop;
 mod opacity;
+mod rotate_on_center;
 mod sampler;
 mod scale_axis;
 mod scale_size_keepaspect;
@@ -39,12 +41,14 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(crop::Crop),
         Arc::new(edge_sobel::EdgeSobel),
         Arc::new(example::Example),
+        Arc::new(gaussian_blur::GaussianBlur),
         Arc::new(gradient_map::GradientMap),
         Arc::new(gray::Gray),
         Arc::new(multiply::Multiply),
         Arc::new(noise_cie_lch::NoiseCieLch),
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
+        Arc::new(rotate_on_center::RotateOnCenter),
         Arc::new(scale_size_keepaspect::ScaleSizeKeepaspect),
         Arc::new(screen::Screen),
         Arc::new(src_over::SrcOver),
