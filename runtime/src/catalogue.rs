@@ -36,9 +36,11 @@ impl Catalogue {
         self.registry.infos().map(|info| component(info.name, info)).collect()
     }
 
-    /// The name nearest to `name`, if one is near.
+    /// The component whose operation is named most like that of `name`, if one is near. Libraries
+    /// do not count: that two names begin with `gegl/` is no likeness.
     pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
-        nearest(name, self.registry.infos().map(|info| info.name))
+        let meant = nearest(operation(name), self.registry.infos().map(|info| operation(info.name)))?;
+        self.registry.infos().map(|info| info.name).find(|name| operation(name) == meant)
     }
 }
 
@@ -50,8 +52,8 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
     }
     let name = name.to_lowercase();
     candidates
-        .map(|candidate| (strsim::jaro_winkler(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(similarity, _)| *similarity > 0.8)
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
+        .filter(|(similarity, _)| *similarity > 0.65)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }
@@ -67,9 +69,14 @@ fn component(name: &str, info: &Info) -> Component {
     }
 }
 
+/// A component's name without its library.
+fn operation(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
 /// The icon the original runtime gives a component.
 fn icon(name: &str) -> &'static str {
-    let operation = name.rsplit('/').next().unwrap_or(name);
+    let operation = operation(name);
     if operation == "crop" {
         "crop"
     } else if operation.contains("save") {
@@ -156,6 +163,15 @@ mod tests {
         assert_eq!(icon("gegl/jpg-load"), "file-o");
         assert_eq!(icon("gegl/text"), "font");
         assert_eq!(icon("gegl/nop"), "picture-o");
+    }
+
+    #[test]
+    fn a_common_library_is_no_likeness() {
+        let catalogue = testing::catalogue();
+        assert_eq!(catalogue.nearest("test/ad"), Some("test/add"));
+        assert_eq!(catalogue.nearest("tset/add"), Some("test/add"));
+        assert_eq!(catalogue.nearest("gegl/c2g"), None);
+        assert_eq!(catalogue.nearest("test/blur"), None);
     }
 
     #[test]

@@ -126,10 +126,10 @@ pub(crate) fn catalogue() -> Catalogue {
         operation!("test/shift", ONE, &[int("dx", 0, -1000, 1000), int("dy", 0, -1000, 1000)], |p| {
             area(Shift { dx: p.int("dx") as i32, dy: p.int("dy") as i32 })
         }),
-        operation!("test/mean", ONE, &[], |_| area(Mean)),
-        operation!("test/sums", ONE, &[int("across", 0, 0, 2)], |p| {
+        operation!("test/peak", ONE, &[], |_| area(Peak)),
+        operation!("test/reach", ONE, &[int("across", 0, 0, 2)], |p| {
             let split = [Split::Rows, Split::Columns, Split::Whole][p.int("across") as usize];
-            area(Sums { split })
+            area(Reach { split })
         }),
         operation!("test/join", BOTH, &[], |_| area(Join)),
         operation!("test/fill", &[], &[int("value", 64, 0, 255), int("id", -1, -1, 1_000_000)], |p| {
@@ -242,11 +242,23 @@ impl Area for Shift {
     }
 }
 
-/// The mean of 3 by 3 pixels; what is outside repeats the edge.
-#[derive(Debug)]
-struct Mean;
+/// The largest values in a box.
+fn largest(view: View<'_>, rect: Rect) -> [f32; 4] {
+    let mut all = [0.0f32; 4];
+    for y in rect.y..rect.bottom() as i32 {
+        for x in rect.x..rect.right() as i32 {
+            let pixel = view.get(x, y).unwrap();
+            all = [0, 1, 2, 3].map(|c| all[c].max(pixel[c]));
+        }
+    }
+    all
+}
 
-impl Area for Mean {
+/// The largest of 3 by 3 pixels, of those inside.
+#[derive(Debug)]
+struct Peak;
+
+impl Area for Peak {
     fn formats(&self, inputs: &[Option<Format>]) -> Formats {
         coded(inputs)
     }
@@ -271,29 +283,18 @@ impl Area for Mean {
         _cancel: &Cancel,
     ) -> Result<(), OpError> {
         let (view, bounds) = (inputs[0].unwrap(), boxes.inputs[0].unwrap());
-        fill(output, |x, y| {
-            let mut sum = [0.0; 4];
-            for y in y - 1..=y + 1 {
-                for x in x - 1..=x + 1 {
-                    let x = x.clamp(bounds.x, bounds.right() as i32 - 1);
-                    let y = y.clamp(bounds.y, bounds.bottom() as i32 - 1);
-                    let pixel = view.get(x, y).unwrap();
-                    sum = [0, 1, 2, 3].map(|c| sum[c] + pixel[c] / 9.0);
-                }
-            }
-            sum
-        });
+        fill(output, |x, y| largest(view, Rect::new(x - 1, y - 1, 3, 3).intersect(&bounds)));
         Ok(())
     }
 }
 
-/// Each pixel is the mean of its whole row, column or picture.
+/// Each pixel is the largest of its whole row, column or picture.
 #[derive(Debug)]
-struct Sums {
+struct Reach {
     split: Split,
 }
 
-impl Sums {
+impl Reach {
     fn all(&self, rect: Rect, bounds: Rect) -> Rect {
         match self.split {
             Split::Rows => Rect { x: bounds.x, width: bounds.width, ..rect },
@@ -303,7 +304,7 @@ impl Sums {
     }
 }
 
-impl Area for Sums {
+impl Area for Reach {
     fn formats(&self, inputs: &[Option<Format>]) -> Formats {
         coded(inputs)
     }
@@ -332,17 +333,7 @@ impl Area for Sums {
         _cancel: &Cancel,
     ) -> Result<(), OpError> {
         let (view, bounds) = (inputs[0].unwrap(), boxes.inputs[0].unwrap());
-        fill(output, |x, y| {
-            let all = self.all(Rect::new(x, y, 1, 1), bounds);
-            let mut sum = [0.0f64; 4];
-            for y in all.y..all.bottom() as i32 {
-                for x in all.x..all.right() as i32 {
-                    let pixel = view.get(x, y).unwrap();
-                    sum = [0, 1, 2, 3].map(|c| sum[c] + f64::from(pixel[c]));
-                }
-            }
-            sum.map(|sum| (sum / all.area() as f64) as f32)
-        });
+        fill(output, |x, y| largest(view, self.all(Rect::new(x, y, 1, 1), bounds)));
         Ok(())
     }
 }

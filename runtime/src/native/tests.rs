@@ -71,13 +71,13 @@ fn an_area_pass_moves_pixels() {
 
 #[test]
 fn a_window_hides_what_is_beside_it() {
-    // The mean at the window's edge repeats that edge, though the picture beside it is in memory,
-    // for the join.
+    // The largest at the window's edge must not see the brighter picture beside it, which is in
+    // memory for the join.
     let graph = filter(
         "a",
         "b",
         "a(test/mode) OUTPUT -> INPUT z(test/light) OUTPUT -> INPUT b(test/join)\n0 -> GAIN z\n\
-         a OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT d(test/mean) OUTPUT -> AUX b\n\
+         a OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT d(test/peak) OUTPUT -> AUX b\n\
          3 -> X c\n4 -> Y c\n20 -> WIDTH c\n20 -> HEIGHT c",
     );
     let inside = |index: usize| (3..23).contains(&(index % 40)) && (4..24).contains(&(index / 40));
@@ -99,30 +99,30 @@ fn the_result_has_its_corner_at_the_origin() {
 fn tiles_are_the_same_as_the_whole() {
     let input = picture(37, 29);
     for (name, lines) in [
-        ("b", "a(test/add) OUTPUT -> INPUT b(test/mean)"),
-        ("c", "a(test/mean) OUTPUT -> INPUT b(test/light) OUTPUT -> INPUT c(test/mean)"),
-        ("b", "a(test/add) OUTPUT -> INPUT b(test/sums)\n0 -> ACROSS b"),
-        ("c", "a(test/add) OUTPUT -> INPUT b(test/sums) OUTPUT -> INPUT c(test/light)\n1 -> ACROSS b"),
-        ("c", "a(test/add) OUTPUT -> INPUT b(test/sums) OUTPUT -> INPUT c(test/add)\n2 -> ACROSS b"),
+        ("b", "a(test/add) OUTPUT -> INPUT b(test/peak)"),
+        ("c", "a(test/peak) OUTPUT -> INPUT b(test/light) OUTPUT -> INPUT c(test/peak)"),
+        ("b", "a(test/add) OUTPUT -> INPUT b(test/reach)\n0 -> ACROSS b"),
+        ("c", "a(test/add) OUTPUT -> INPUT b(test/reach) OUTPUT -> INPUT c(test/light)\n1 -> ACROSS b"),
+        ("c", "a(test/add) OUTPUT -> INPUT b(test/reach) OUTPUT -> INPUT c(test/add)\n2 -> ACROSS b"),
         (
             "c",
-            "a(test/sums) OUTPUT -> INPUT b(test/sums) OUTPUT -> INPUT c(gegl/crop)\n1 -> ACROSS b\n\
+            "a(test/reach) OUTPUT -> INPUT b(test/reach) OUTPUT -> INPUT c(gegl/crop)\n1 -> ACROSS b\n\
               3 -> X c\n4 -> Y c\n20 -> WIDTH c\n30 -> HEIGHT c",
         ),
         (
             "c",
-            "a(test/mean) OUTPUT -> INPUT c(test/join)\na OUTPUT -> INPUT b(test/shift) OUTPUT -> AUX c\n4 -> DX b\n9 -> DY b",
+            "a(test/peak) OUTPUT -> INPUT c(test/join)\na OUTPUT -> INPUT b(test/shift) OUTPUT -> AUX c\n4 -> DX b\n9 -> DY b",
         ),
         ("a", "a(test/grow)\n5 -> BY a"),
         ("b", "a(test/mode) OUTPUT -> INPUT b(gegl/crop)\n3 -> X b\n4 -> Y b\n20 -> WIDTH b\n20 -> HEIGHT b"),
         (
             "b",
-            "a(test/mean) OUTPUT -> INPUT b(test/join)\na OUTPUT -> INPUT c(gegl/crop) OUTPUT -> AUX b\n\
+            "a(test/peak) OUTPUT -> INPUT b(test/join)\na OUTPUT -> INPUT c(gegl/crop) OUTPUT -> AUX b\n\
               3 -> X c\n4 -> Y c\n20 -> WIDTH c\n20 -> HEIGHT c",
         ),
         (
             "b",
-            "a(test/add) OUTPUT -> INPUT b(test/join)\na OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT d(test/mean) OUTPUT -> AUX b\n\
+            "a(test/add) OUTPUT -> INPUT b(test/join)\na OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT d(test/peak) OUTPUT -> AUX b\n\
               3 -> X c\n4 -> Y c\n20 -> WIDTH c\n20 -> HEIGHT c",
         ),
     ] {
@@ -166,6 +166,20 @@ fn a_join_covers_both_and_takes_what_there_is() {
 }
 
 #[test]
+fn a_pad_that_needs_nothing_takes_nothing_from_others() {
+    // The crop lies beside the picture that the join wants.
+    let graph = filter(
+        "a",
+        "j",
+        "a(test/add) OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT j(test/join)\na OUTPUT -> AUX j\n0.2 -> AMOUNT a\n\
+         30 -> X c\n5 -> WIDTH c\n5 -> HEIGHT c",
+    );
+    let (image, _) = render_checked(&graph, &Image::from_rgb8(Rect::sized(20, 1), vec![[9; 3]; 20]));
+    assert_eq!(image.rect(), Rect::sized(35, 5));
+    assert_eq!(rgb(&image)[..20], [[60; 3]; 20]);
+}
+
+#[test]
 fn an_endless_source_is_made_only_where_it_is_seen() {
     let graph = image_graph(
         "OUTPORT=b.OUTPUT:OUTPUT\nINPORT=a.VALUE:VALUE\n\
@@ -185,21 +199,21 @@ fn dead_processes_are_not_run_and_regions_are_cut() {
     let graph = filter(
         "a",
         "c",
-        "a(test/count) OUTPUT -> INPUT b(test/mean) OUTPUT -> INPUT c(gegl/crop)\n\
+        "a(test/count) OUTPUT -> INPUT b(test/peak) OUTPUT -> INPUT c(gegl/crop)\n\
          a OUTPUT -> INPUT dead(test/count)\n103 -> ID a\n104 -> ID dead\n5 -> X c\n6 -> Y c\n10 -> WIDTH c\n8 -> HEIGHT c",
     );
     let input = picture(60, 60);
     let image = render(&graph, &input);
     assert_eq!(image.rect(), Rect::sized(10, 8));
-    assert_eq!(counted(103), 12 * 10, "a frame of 1 around the window for the 3 by 3 mean");
+    assert_eq!(counted(103), 12 * 10, "a frame of 1 around the window for 3 by 3 pixels");
     assert_eq!(counted(104), 0);
 }
 
 #[test]
 fn buffers_go_after_their_last_reader() {
-    // Ten means one after another hold two float buffers at a time, not ten.
-    let chain = (1..10).map(|i| format!("n{} OUTPUT -> INPUT n{i}(test/mean)\n", i - 1)).collect::<String>();
-    let graph = filter("n0", "n9", &format!("n0(test/mean)\n{chain}"));
+    // Ten passes one after another hold two float buffers at a time, not ten.
+    let chain = (1..10).map(|i| format!("n{} OUTPUT -> INPUT n{i}(test/peak)\n", i - 1)).collect::<String>();
+    let graph = filter("n0", "n9", &format!("n0(test/peak)\n{chain}"));
     let input = picture(64, 48);
     let (_, statistics) = render_checked(&graph, &input);
     assert_eq!(statistics.peak_memory, 2 * 16 * 64 * 48);
@@ -238,7 +252,7 @@ fn a_deadline_stops_the_work() {
 
 #[test]
 fn a_panic_ends_one_rendering_only() {
-    let graph = filter("a", "c", "a(test/mean) OUTPUT -> INPUT b(test/broken) OUTPUT -> INPUT c(test/add)");
+    let graph = filter("a", "c", "a(test/peak) OUTPUT -> INPUT b(test/broken) OUTPUT -> INPUT c(test/add)");
     let input = picture(20, 20);
     let engine = engine(2);
     let broken = plan(&graph, &input);
@@ -259,7 +273,7 @@ fn an_error_names_its_process() {
 
 #[test]
 fn progress_rises_to_one() {
-    let graph = filter("a", "b", "a(test/mean) OUTPUT -> INPUT b(test/mean)");
+    let graph = filter("a", "b", "a(test/peak) OUTPUT -> INPUT b(test/peak)");
     let input = picture(40, 200);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
@@ -274,7 +288,7 @@ fn progress_rises_to_one() {
 
 #[test]
 fn an_input_of_another_shape_is_refused() {
-    let graph = filter("a", "a", "a(test/mean)");
+    let graph = filter("a", "a", "a(test/peak)");
     let plan = plan(&graph, &picture(20, 20));
     let engine = engine(1);
     for input in [None, Some(picture(20, 21)), Some(Image::new(Rect::sized(20, 20), Format::RGBA8).expect("small"))] {

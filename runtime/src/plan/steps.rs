@@ -1,6 +1,8 @@
 //! Backwards through the values: what of each is needed, which join into one step, in which order
 //! they run and when buffers go.
 
+use std::collections::HashSet;
+
 use imgflo_ops::{Area, Format, Rect, Split};
 
 use super::values::{Definition, Expansion, Id, Value};
@@ -32,9 +34,9 @@ struct Group {
 pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan, PlanError> {
     let Expansion { nodes, values, input, output, .. } = expansion;
     let process = |value: &Value| nodes[value.node].process.clone();
-    let (regions, uses) = regions(&values, output, process)?;
+    let Needs { regions, uses, reads } = needs(&values, output, process)?;
     let computed = |id: Id| regions[id].filter(|region| !region.is_empty());
-    let groups = groups(&values, &uses, &computed);
+    let groups = groups(&values, &uses, &reads, &computed);
 
     // Buffers: the input, and the tail of each group that is not done on the fly.
     let mut buffers = Vec::new();
@@ -64,10 +66,15 @@ pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan
                 cost += f64::from(area.weight()) * region.area() as f64;
                 let reads = inputs
                     .iter()
-                    .map(|input| {
+                    .enumerate()
+                    .map(|(pad, input)| {
                         let input = (*input)?;
                         let Facts { bounds, format, .. } = facts[input];
                         let mut read = Read { buffer: buffer_of[input], bounds, format, chain: None };
+                        if !reads.contains(&(group.head, pad)) {
+                            read.buffer = None;
+                            return Some(read);
+                        }
                         if let (None, Some(needed)) = (read.buffer, computed(input))
                             && let Some(group) = groups.iter().find(|group| group.tail == input)
                         {
@@ -114,7 +121,7 @@ pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan
             limit: limits.max_memory,
         });
     }
-    let cost = steps.iter().map(|step| step.cost).sum();
+    let cost = steps.iter().fold(0.0, |sum, step| sum + step.cost);
     let graph = String::new();
     let input = input.map(|(shape, _)| shape);
     Ok(Plan { graph, nodes, input, input_buffer, buffers, steps, result, cost, peak_memory })
@@ -150,23 +157,31 @@ fn stages(group: &Group, definitions: &mut [Option<Definition>], facts: &[Facts]
     group.chain.iter().filter_map(stage).collect()
 }
 
-/// The region of each value that must be computed, and how many pads read it.
-fn regions(
-    values: &[Value],
-    output: Id,
-    process: impl Fn(&Value) -> String,
-) -> Result<(Vec<Option<Rect>>, Vec<u32>), PlanError> {
+/// What is needed of each value.
+struct Needs {
+    /// The region that must be computed; `None` or empty for nothing.
+    regions: Vec<Option<Rect>>,
+    /// How many pads read any of it.
+    uses: Vec<u32>,
+    /// The pads (of the value that an area pass makes) that read anything.
+    reads: HashSet<(Id, usize)>,
+}
+
+/// Goes back from the whole of the output.
+fn needs(values: &[Value], output: Id, process: impl Fn(&Value) -> String) -> Result<Needs, PlanError> {
     let mut regions: Vec<Option<Rect>> = vec![None; values.len()];
     let mut uses = vec![0; values.len()];
+    let mut reads = HashSet::new();
     regions[output] = Some(values[output].bounds);
     uses[output] = 1;
     for id in (0..=output).rev() {
         let Some(region) = regions[id].filter(|region| !region.is_empty()) else { continue };
         let value = &values[id];
-        let mut need = |input: Id, needed: Rect| {
+        let mut need = |pad: usize, input: Id, needed: Rect| {
             let needed = needed.intersect(&values[input].bounds);
             if !needed.is_empty() {
                 uses[input] += 1;
+                reads.insert((id, pad));
                 let before = regions[input].unwrap_or_default();
                 regions[input] = Some(before.union(&needed));
             }
@@ -174,7 +189,7 @@ fn regions(
         let computed = match &value.definition {
             Definition::Input => value.bounds,
             Definition::Convert { input } | Definition::Window { input } | Definition::Point { input, .. } => {
-                need(*input, region);
+                need(0, *input, region);
                 region
             }
             Definition::Area { area, inputs, boxes: rects, origin } => {
@@ -183,7 +198,7 @@ fn regions(
                 }
                 for (pad, input) in inputs.iter().enumerate() {
                     if let Some(input) = input {
-                        need(*input, area.needed(pad, region, boxes(rects, *origin)));
+                        need(pad, *input, area.needed(pad, region, boxes(rects, *origin)));
                     }
                 }
                 region
@@ -191,11 +206,16 @@ fn regions(
         };
         regions[id] = Some(computed);
     }
-    Ok((regions, uses))
+    Ok(Needs { regions, uses, reads })
 }
 
 /// Joins values into groups, in the order in which they can run.
-fn groups(values: &[Value], uses: &[u32], computed: &impl Fn(Id) -> Option<Rect>) -> Vec<Group> {
+fn groups(
+    values: &[Value],
+    uses: &[u32],
+    reads: &HashSet<(Id, usize)>,
+    computed: &impl Fn(Id) -> Option<Rect>,
+) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut group_of: Vec<Option<usize>> = vec![None; values.len()];
     for (id, value) in values.iter().enumerate() {
@@ -228,7 +248,8 @@ fn groups(values: &[Value], uses: &[u32], computed: &impl Fn(Id) -> Option<Rect>
             continue;
         };
         for (pad, input) in inputs.iter().enumerate() {
-            let Some((input, needed)) = input.and_then(|input| Some((input, computed(input)?))) else { continue };
+            let read = input.filter(|_| reads.contains(&(id, pad)));
+            let Some((input, needed)) = read.and_then(|input| Some((input, computed(input)?))) else { continue };
             let Some(group) = group_of[input].map(|group| &mut groups[group]) else { continue };
             if group.source.is_some() && group.tail == input && uses[input] == 1 {
                 let cut = |tile: Rect| {

@@ -49,8 +49,8 @@ fn points_after_an_area_pass_join_it_and_those_before_too() {
 
 #[test]
 fn what_tiles_would_do_many_times_over_is_done_once() {
-    // Each pixel of test/sums across=2 needs the whole picture.
-    let graph = filter("a", "b", "a(test/add) OUTPUT -> INPUT b(test/sums)\n2 -> ACROSS b");
+    // Each pixel of test/reach across=2 needs the whole picture.
+    let graph = filter("a", "b", "a(test/add) OUTPUT -> INPUT b(test/reach)\n2 -> ACROSS b");
     let plan = plan(&graph, &picture(40, 30));
     assert_eq!(plan.steps.len(), 3, "{plan}");
     assert!(matches!(plan.steps[0].work, Work::Map { in_place: false, .. }), "{plan}");
@@ -75,7 +75,7 @@ fn a_picture_read_in_two_formats_is_converted_once_to_each() {
 
 #[test]
 fn only_what_reaches_the_output_is_in_the_plan() {
-    let graph = filter("a", "b", "a(test/mean) OUTPUT -> INPUT b(test/count)\na OUTPUT -> INPUT dead(test/count)");
+    let graph = filter("a", "b", "a(test/peak) OUTPUT -> INPUT b(test/count)\na OUTPUT -> INPUT dead(test/count)");
     let plan = plan(&graph, &picture(40, 30));
     assert!(!plan.to_string().contains("dead"), "{plan}");
 }
@@ -85,7 +85,7 @@ fn only_the_region_that_is_needed_is_computed() {
     let graph = filter(
         "a",
         "c",
-        "a(test/mean) OUTPUT -> INPUT b(test/mean) OUTPUT -> INPUT c(gegl/crop)\n\
+        "a(test/peak) OUTPUT -> INPUT b(test/peak) OUTPUT -> INPUT c(gegl/crop)\n\
          5 -> X c\n6 -> Y c\n10 -> WIDTH c\n8 -> HEIGHT c",
     );
     let plan = plan(&graph, &picture(40, 30));
@@ -105,10 +105,10 @@ fn a_window_is_no_step_unless_others_see_more() {
         plan.steps.len()
     };
     assert_eq!(steps("b", "a(test/add) OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT b(test/light)"), 1);
-    assert_eq!(steps("b", "a(test/mode) OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT b(test/mean)"), 1);
+    assert_eq!(steps("b", "a(test/mode) OUTPUT -> INPUT c(gegl/crop) OUTPUT -> INPUT b(test/peak)"), 1);
     // The whole is kept for the join; the window is read from it by the join's own tiles.
     assert_eq!(
-        steps("b", "a(test/mean) OUTPUT -> INPUT b(test/join)\na OUTPUT -> INPUT c(gegl/crop) OUTPUT -> AUX b"),
+        steps("b", "a(test/peak) OUTPUT -> INPUT b(test/join)\na OUTPUT -> INPUT c(gegl/crop) OUTPUT -> AUX b"),
         2
     );
 }
@@ -118,7 +118,7 @@ fn a_window_outside_the_picture_needs_nothing_of_it() {
     let graph = filter(
         "a",
         "c",
-        "a(test/mean) OUTPUT -> INPUT c(gegl/crop)\n\
+        "a(test/peak) OUTPUT -> INPUT c(gegl/crop)\n\
          500 -> X c\n6 -> Y c\n10 -> WIDTH c\n8 -> HEIGHT c",
     );
     let plan = plan(&graph, &picture(40, 30));
@@ -175,7 +175,7 @@ fn a_graph_without_input_is_cut_by_width_and_height() {
 fn an_endless_picture_that_is_needed_whole_is_refused() {
     let graph = image_graph(
         "OUTPORT=c.OUTPUT:OUTPUT\n\
-         a(test/fill) OUTPUT -> INPUT b(test/sums) OUTPUT -> INPUT c(gegl/crop)\n\
+         a(test/fill) OUTPUT -> INPUT b(test/reach) OUTPUT -> INPUT c(gegl/crop)\n\
          2 -> ACROSS b\n9 -> WIDTH c\n9 -> HEIGHT c",
     );
     let error = Plan::new(&graph, &Arguments::default(), None, &catalogue(), &PLAN_LIMITS).unwrap_err();
@@ -184,7 +184,7 @@ fn an_endless_picture_that_is_needed_whole_is_refused() {
 
 #[test]
 fn an_empty_picture_is_refused() {
-    let graph = filter("a", "b", "a(gegl/crop) OUTPUT -> INPUT b(test/mean)\n10 -> WIDTH a");
+    let graph = filter("a", "b", "a(gegl/crop) OUTPUT -> INPUT b(test/peak)\n10 -> WIDTH a");
     let error = plan_with(&graph, &[], &picture(40, 30)).unwrap_err();
     assert_eq!(no_picture(&error).0, "a");
     let input = InputShape { width: 0, height: 7, format: Format::RGB8 };
@@ -206,7 +206,7 @@ fn what_is_too_large_is_refused_before_it_is_allocated() {
     let between = filter(
         "a",
         "c",
-        "a(test/grow) OUTPUT -> INPUT b(test/sums) OUTPUT -> INPUT c(gegl/crop)\n\
+        "a(test/grow) OUTPUT -> INPUT b(test/reach) OUTPUT -> INPUT c(gegl/crop)\n\
          1000000 -> BY a\n2 -> ACROSS b",
     );
     match plan_with(&between, &[], &input).unwrap_err() {
@@ -218,7 +218,7 @@ fn what_is_too_large_is_refused_before_it_is_allocated() {
     }
 
     let input = InputShape { width: 60_000, height: 60_000, format: Format::RGBA8 };
-    let graph = filter("a", "b", "a(test/mean) OUTPUT -> INPUT b(gegl/crop)\n9 -> WIDTH b\n9 -> HEIGHT b");
+    let graph = filter("a", "b", "a(test/peak) OUTPUT -> INPUT b(gegl/crop)\n9 -> WIDTH b\n9 -> HEIGHT b");
     let error = Plan::new(&graph, &Arguments::default(), Some(input), &catalogue(), &PLAN_LIMITS).unwrap_err();
     assert!(matches!(error, PlanError::TooLarge { what: Measure::Memory, .. }), "{error:?}");
 }
@@ -277,7 +277,7 @@ fn a_graph_that_hands_its_input_on_takes_no_step() {
 #[test]
 fn a_plan_can_be_shared_and_printed() {
     fn shared<T: Send + Sync>(_: &T) {}
-    let graph = filter("a", "b", "a(test/add) OUTPUT -> INPUT b(test/mean)");
+    let graph = filter("a", "b", "a(test/add) OUTPUT -> INPUT b(test/peak)");
     let input = picture(40, 30);
     let plan = plan(&graph, &input);
     shared(&plan);
@@ -286,7 +286,7 @@ fn a_plan_can_be_shared_and_printed() {
         plan.to_string(),
         "plan of test\n  \
            input 40x30 RGB8 = #0\n  \
-           #1 40x30+0+0 RGB8: b (test/mean) by Free, in coded RGB, from #0 [to coded RGB, a], then to RGB8; frees #0\n  \
+           #1 40x30+0+0 RGB8: b (test/peak) by Free, in coded RGB, from #0 [to coded RGB, a], then to RGB8; frees #0\n  \
            result #1: 40x30 RGB8, cost 0.0 M, peak memory 0.0 MB\n"
     );
 }
