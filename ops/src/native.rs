@@ -22,6 +22,7 @@ mod multiply;
 mod noise_cie_lch;
 mod nop;
 mod opacity;
+mod retro_curve;
 mod rotate_on_center;
 mod sampler;
 mod scale_axis;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(noise_cie_lch::NoiseCieLch),
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
+        Arc::new(retro_curve::RetroCurve),
         Arc::new(rotate_on_center::RotateOnCenter),
         Arc::new(scale_size_keepaspect::ScaleSizeKeepaspect),
         Arc::new(screen::Screen),
