@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use imgflo_ops::{Area, Format, Rect, Split};
+use imgflo_ops::{Format, Rect, Split};
 
 use super::values::{Definition, Expansion, Id, Value};
 use super::{Buffer, Measure, Plan, PlanError, PlanLimits, Read, Step, Work, boxes};
@@ -15,6 +15,9 @@ const MOST_OVERLAP: f64 = 1.2;
 
 /// Rows or columns of the tiles that overlap is measured with.
 const TYPICAL_TILE: u32 = 16;
+
+/// Tiles looked at for that.
+const MOST_SAMPLES: u32 = 64;
 
 /// Values that run as one: an area pass or the read of another value, and the point passes and
 /// conversions that follow it and whose only reader is the next.
@@ -256,7 +259,7 @@ fn groups(
                     let part = area.needed(pad, tile, boxes(rects, *origin));
                     part.intersect(&values[input].bounds).area()
                 };
-                group.inlined = overlap(area.as_ref(), region, needed, cut) <= MOST_OVERLAP;
+                group.inlined = overlap(area.split(), region, needed, cut) <= MOST_OVERLAP;
             }
         }
     }
@@ -264,22 +267,28 @@ fn groups(
 }
 
 /// Pixels that tiles read, all added up, as a multiple of the pixels that they read together.
-fn overlap(area: &dyn Area, region: Rect, needed: Rect, read: impl Fn(Rect) -> u64) -> f64 {
-    let step = TYPICAL_TILE as usize;
-    let total: u64 = match area.split() {
+/// Where there are many tiles, a sample of them answers for all.
+fn overlap(split: Split, region: Rect, needed: Rect, read: impl Fn(Rect) -> u64) -> f64 {
+    let length = match split {
         Split::Whole => return f64::INFINITY,
-        Split::Free | Split::Rows => (0..region.height)
-            .step_by(step)
-            .map(|row| read(Rect { y: region.y + row as i32, height: TYPICAL_TILE.min(region.height - row), ..region }))
-            .sum(),
-        Split::Columns => (0..region.width)
-            .step_by(step)
-            .map(|column| {
-                read(Rect { x: region.x + column as i32, width: TYPICAL_TILE.min(region.width - column), ..region })
-            })
-            .sum(),
+        Split::Free | Split::Rows => region.height,
+        Split::Columns => region.width,
     };
-    total as f64 / needed.area().max(1) as f64
+    let tile = |index: u32| {
+        let start = index * TYPICAL_TILE;
+        let extent = TYPICAL_TILE.min(length - start);
+        match split {
+            Split::Columns => Rect { x: region.x + start as i32, width: extent, ..region },
+            _ => Rect { y: region.y + start as i32, height: extent, ..region },
+        }
+    };
+    let tiles = length.div_ceil(TYPICAL_TILE);
+    let stride = tiles.div_ceil(MOST_SAMPLES).max(1) as usize;
+    let (pixels, reads) = (0..tiles)
+        .step_by(stride)
+        .map(tile)
+        .fold((0.0, 0.0), |(pixels, reads), tile| (pixels + tile.area() as f64, reads + read(tile) as f64));
+    reads / pixels * region.area() as f64 / needed.area() as f64
 }
 
 /// The buffers a step reads.
@@ -315,6 +324,13 @@ fn assign_lifetimes(steps: &mut [Step], buffers: &[Buffer], input: Option<usize>
     debug_assert!(input.is_none_or(|input| seen[input]), "an input that nobody reads has no buffer");
 }
 
+/// Bytes of the table of rows while a picture is cut into tiles: next to nothing, but for those
+/// that are all rows and hardly a pixel in each.
+fn row_table(rect: Rect) -> u64 {
+    let rows = u64::from(rect.height);
+    if rect.width < 64 && rows > 1 << 16 { rows * size_of::<&[u8]>() as u64 } else { 0 }
+}
+
 /// Bytes held before the first step, and while each step runs.
 fn held(steps: &[Step], buffers: &[Buffer], input: Option<usize>) -> Vec<u64> {
     let mut held = input.map_or(0, |input| buffers[input].bytes());
@@ -323,10 +339,42 @@ fn held(steps: &[Step], buffers: &[Buffer], input: Option<usize>) -> Vec<u64> {
         if !matches!(step.work, Work::Map { in_place: true, .. }) {
             held = held.saturating_add(buffers[step.output].bytes());
         }
-        all.push(held);
+        all.push(held.saturating_add(row_table(buffers[step.output].rect)));
         for freed in &step.frees {
             held = held.saturating_sub(buffers[*freed].bytes());
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn overlap_is_what_tiles_read_beyond_their_share() {
+        let region = Rect::new(-5, -7, 100, 160);
+        let margin = |by: u32| move |tile: Rect| tile.grow(0, by).intersect(&region).area();
+        assert_eq!(overlap(Split::Free, region, region, margin(0)), 1.0);
+        // 10 bands of 16 rows read one row more above and below, but not outside.
+        assert_eq!(overlap(Split::Rows, region, region, margin(1)), 178.0 / 160.0);
+        assert_eq!(overlap(Split::Whole, region, region, margin(0)), f64::INFINITY);
+        // Strips of columns that read everything do so 7 times.
+        let strips = overlap(Split::Columns, region, region, |_| region.area());
+        assert!((strips - 7.0).abs() < 1e-9, "{strips}");
+    }
+
+    #[test]
+    fn a_huge_region_is_sampled() {
+        let calls = Cell::new(0);
+        let region = Rect::sized(3, 1_000_000_000);
+        let found = overlap(Split::Free, region, region, |tile| {
+            calls.set(calls.get() + 1);
+            tile.grow(0, 1).area()
+        });
+        assert!((found - 18.0 / 16.0).abs() < 1e-9, "{found}");
+        assert!(calls.get() <= 64, "{}", calls.get());
+    }
 }
