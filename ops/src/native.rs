@@ -18,6 +18,7 @@ mod example;
 mod gaussian_blur;
 mod gradient_map;
 mod gray;
+mod motion_blur_linear;
 mod multiply;
 mod noise_cie_lch;
 mod nop;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(gaussian_blur::GaussianBlur),
         Arc::new(gradient_map::GradientMap),
         Arc::new(gray::Gray),
+        Arc::new(motion_blur_linear::MotionBlurLinear),
         Arc::new(multiply::Multiply),
         Arc::new(noise_cie_lch::NoiseCieLch),
         Arc::new(nop::Nop),
