@@ -8,6 +8,7 @@ use crate::Operation;
 
 // Lines are kept sorted: one `mod` and one entry below for each operation.
 mod brightness_contrast;
+mod c2g;
 mod checkerboard;
 mod color;
 mod color_dodge;
@@ -21,6 +22,7 @@ mod gray;
 mod motion_blur_linear;
 mod multiply;
 mod noise_cie_lch;
+mod noise_reduction;
 mod nop;
 mod opacity;
 mod retro_curve;
@@ -37,6 +39,7 @@ mod testing;
 pub fn all() -> Vec<Arc<dyn Operation>> {
     vec![
         Arc::new(brightness_contrast::BrightnessContrast),
+        Arc::new(c2g::C2g),
         Arc::new(checkerboard::Checkerboard),
         Arc::new(color::Color),
         Arc::new(color_dodge::ColorDodge),
@@ -49,6 +52,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(motion_blur_linear::MotionBlurLinear),
         Arc::new(multiply::Multiply),
         Arc::new(noise_cie_lch::NoiseCieLch),
+        Arc::new(noise_reduction::NoiseReduction),
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
         Arc::new(retro_curve::RetroCurve),
