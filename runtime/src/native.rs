@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use imgflo_fbp::info::Component;
-use imgflo_ops::{Area, Format, Image, OpError, Rect, Split, Tile, View};
+use imgflo_ops::{Area, Boxes, Format, Image, OpError, Rect, Tile, View};
 use rayon::prelude::*;
 
 use crate::chain::{Runner, renamed};
-use crate::plan::{Buffer, Read, Step, Work, boxes, format_name};
+use crate::plan::{Read, Source, Step, Task, Work, boxes, format_name};
 use crate::{Catalogue, Control, Engine, Plan, RenderError, RenderErrorKind, tiles};
 
 /// Renders plans in this process.
@@ -68,13 +68,11 @@ impl NativeEngine {
         memory.hold(slots.iter().flatten().map(bytes).sum());
         let meter = Meter::new(plan, control);
         for step in &plan.steps {
-            let failed = |error: OpError| RenderError { node: Some(name(plan, step.node)), kind: error.into() };
+            let failed = |error: OpError| RenderError { node: Some(name(plan, step.task.node)), kind: error.into() };
             control.cancel.check().map_err(failed)?;
             let buffer = plan.buffers[step.output];
-            let mut output = match &step.work {
-                Work::Map { buffer: source, in_place: true } => {
-                    slots[*source].take().ok_or_else(|| missing(plan, step))?
-                }
+            let mut output = match &step.task.work {
+                Work::Map(source) if step.in_place => slots[*source].take().ok_or_else(|| missing(plan, step))?,
                 _ => {
                     let image = Image::new(buffer.rect, buffer.format).map_err(failed)?;
                     memory.hold(bytes(&image));
@@ -136,7 +134,7 @@ fn name(plan: &Plan, node: usize) -> String {
 
 fn missing(plan: &Plan, step: &Step) -> RenderError {
     let kind = RenderErrorKind::Internal("a buffer is not there".into());
-    RenderError { node: Some(name(plan, step.node)), kind }
+    RenderError { node: Some(name(plan, step.task.node)), kind }
 }
 
 fn bytes(image: &Image) -> u64 {
@@ -202,19 +200,24 @@ impl StepWork<'_> {
     /// Fills `output` tile by tile.
     fn run(&self, output: &mut Image, threads: usize, tile_bytes: u64) -> Result<(), RenderError> {
         let rect = output.rect();
-        let (split, format) = match &self.step.work {
-            Work::Area { split, format, .. } => (*split, *format),
-            // The chain works in float rows, whatever it reads and leaves.
-            Work::Map { .. } => (Split::Free, Format::LINP),
+        // Tiles are as large as what is worked on. Chains work in float rows, whatever they leave.
+        let format = match &self.step.task.work {
+            Work::Area { format, .. } => *format,
+            Work::Map(_) => Format::LINP,
         };
-        let (width, height) = tiles::size(rect, format, split, threads, tile_bytes);
+        let (width, height) = tiles::size(rect, format, self.step.split, threads, tile_bytes);
         let share = self.step.cost / rect.area().max(1) as f64;
         output.tiles(width, height).into_par_iter().try_for_each(|mut tile| {
             let area = tile.rect().area();
-            let at = Cell::new(self.step.node);
+            let at = Cell::new(self.step.task.node);
             let done = catch_unwind(AssertUnwindSafe(|| {
                 self.control.cancel.check()?;
-                self.tile(&mut tile, &at)?;
+                if self.step.in_place {
+                    let output = self.plan.buffers[self.step.output].format;
+                    Runner::new(&self.step.task.chain, tile.format(), output, &at).run_in_place(&mut tile);
+                } else {
+                    self.task(&self.step.task, &mut tile, &at)?;
+                }
                 self.meter.add(share * area as f64);
                 Ok::<(), OpError>(())
             }));
@@ -227,19 +230,16 @@ impl StepWork<'_> {
         })
     }
 
-    fn tile(&self, tile: &mut Tile<'_>, at: &Cell<usize>) -> Result<(), OpError> {
-        let buffer = self.plan.buffers[self.step.output];
-        match &self.step.work {
-            Work::Map { in_place: true, .. } => {
-                Runner::new(&self.step.chain, tile.format(), buffer.format, at).run_in_place(tile);
+    /// Fills a tile with what a task makes there.
+    fn task(&self, task: &Task, tile: &mut Tile<'_>, at: &Cell<usize>) -> Result<(), OpError> {
+        match &task.work {
+            Work::Map(buffer) => {
+                let view = self.view(*buffer, self.plan.buffers[*buffer].bounds);
+                Runner::new(&task.chain, view.format(), tile.format(), at).run(&view, tile);
             }
-            Work::Map { buffer: source, in_place: false } => {
-                let view = self.view(*source)?;
-                Runner::new(&self.step.chain, view.format(), buffer.format, at).run(&view, tile);
-            }
-            Work::Area { area, boxes, origin, reads, format, .. } => {
-                let pass = AreaWork { area: area.as_ref(), rects: boxes, origin: *origin, reads };
-                if self.step.chain.is_empty() {
+            Work::Area { area, boxes: rects, origin, reads, format } => {
+                let pass = AreaWork { node: task.node, area: area.as_ref(), boxes: boxes(rects, *origin), reads };
+                if task.chain.is_empty() {
                     return self.area(&pass, tile, at);
                 }
                 // The pass leaves its pixels in the cache; the chain takes them on from there.
@@ -248,57 +248,56 @@ impl StepWork<'_> {
                     self.area(&pass, &mut scratch, at)?;
                 }
                 let view = scratch.view(tile.rect());
-                Runner::new(&self.step.chain, *format, buffer.format, at).run(&view, tile);
+                Runner::new(&task.chain, *format, tile.format(), at).run(&view, tile);
             }
         }
         Ok(())
     }
 
-    /// Runs an area pass, its inputs read through their chains.
+    /// Runs an area pass, having made what it reads where no buffer holds it.
     fn area(&self, pass: &AreaWork<'_>, tile: &mut Tile<'_>, at: &Cell<usize>) -> Result<(), OpError> {
-        let boxes = boxes(pass.rects, pass.origin);
         let mut parts: Vec<Option<Image>> = Vec::with_capacity(pass.reads.len());
         for (pad, read) in pass.reads.iter().enumerate() {
-            parts.push(match read {
-                Some(read @ Read { buffer: Some(buffer), chain: Some(chain), .. }) => {
-                    let region = pass.area.needed(pad, tile.rect(), boxes).intersect(&read.bounds);
-                    let view = self.view(*buffer)?;
-                    let mut part = Image::new(region, read.format)?;
+            let Some(Read { source, bounds, format }) = read else {
+                parts.push(None);
+                continue;
+            };
+            parts.push(match source {
+                Source::Buffer(_) => None,
+                Source::Nothing => Some(Image::new(Rect::new(bounds.x, bounds.y, 0, 0), *format)?),
+                Source::Tile(task) => {
+                    let region = pass.area.needed(pad, tile.rect(), pass.boxes).intersect(bounds);
+                    let mut part = Image::new(region, *format)?;
                     for mut part in part.tiles(region.width, region.height) {
-                        Runner::new(chain, view.format(), read.format, at).run(&view, &mut part);
+                        self.task(task, &mut part, at)?;
                     }
                     Some(part)
                 }
-                Some(Read { buffer: None, bounds, format, .. }) => {
-                    Some(Image::new(Rect::new(bounds.x, bounds.y, 0, 0), *format)?)
-                }
-                _ => None,
             });
         }
-        let mut views = Vec::with_capacity(parts.len());
-        for (part, read) in parts.iter().zip(pass.reads) {
-            views.push(match (part, read) {
-                (Some(part), Some(read)) => Some(part.view(read.bounds)),
-                (None, Some(Read { buffer: Some(buffer), .. })) => Some(self.view(*buffer)?),
-                _ => None,
-            });
-        }
-        at.set(self.step.node);
-        pass.area.render(&views, boxes, tile, &self.control.cancel)
+        let view = |(part, read): (_, &Option<Read>)| {
+            let Read { source, bounds, .. } = read.as_ref()?;
+            match (part, source) {
+                (_, Source::Buffer(buffer)) => Some(self.view(*buffer, *bounds)),
+                (part, _) => Option::<&Image>::map(part, |part| part.view(*bounds)),
+            }
+        };
+        let views = parts.iter().map(Option::as_ref).zip(pass.reads).map(view).collect::<Vec<_>>();
+        at.set(pass.node);
+        pass.area.render(&views, pass.boxes, tile, &self.control.cancel)
     }
 
-    fn view(&self, buffer: usize) -> Result<View<'_>, OpError> {
-        let Buffer { bounds, .. } = self.plan.buffers[buffer];
+    fn view(&self, buffer: usize, bounds: Rect) -> View<'_> {
         let image = self.slots[buffer].as_ref();
-        Ok(image.unwrap_or_else(|| panic!("buffer #{buffer} is not there")).view(bounds))
+        image.unwrap_or_else(|| panic!("buffer #{buffer} is not there")).view(bounds)
     }
 }
 
 /// An area pass and what it reads.
 struct AreaWork<'r> {
+    node: usize,
     area: &'r dyn Area,
-    rects: &'r [Option<Rect>],
-    origin: Option<Rect>,
+    boxes: Boxes<'r>,
     reads: &'r [Option<Read>],
 }
 

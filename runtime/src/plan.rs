@@ -138,21 +138,27 @@ impl Buffer {
     }
 }
 
-/// How a step reads an input pad.
+/// How an area pass reads an input pad.
 #[derive(Debug)]
 pub(crate) struct Read {
-    /// The buffer; `None` when no pixel of the input is needed.
-    pub buffer: Option<usize>,
+    pub source: Source,
     /// What the whole input covers.
     pub bounds: Rect,
-    /// The format after `chain`.
     pub format: Format,
-    /// Applied to each tile's part on its way in, which is then a copy of the tile's own; `None` to
-    /// read the buffer as it is.
-    pub chain: Option<Vec<Stage>>,
 }
 
-/// What makes a step's pixels.
+/// Where the pixels of an input pad are.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// None is needed.
+    Nothing,
+    /// In a buffer.
+    Buffer(usize),
+    /// Nowhere yet: each tile makes the part it needs.
+    Tile(Box<Task>),
+}
+
+/// What makes pixels.
 #[derive(Debug)]
 pub(crate) enum Work {
     /// An area pass.
@@ -161,22 +167,30 @@ pub(crate) enum Work {
         boxes: Vec<Option<Rect>>,
         origin: Option<Rect>,
         reads: Vec<Option<Read>>,
-        split: Split,
-        /// What comes out of the pass, before the step's chain.
+        /// What comes out of the pass, before the task's chain.
         format: Format,
     },
     /// The pixels of a buffer, in the same place.
-    Map { buffer: usize, in_place: bool },
+    Map(usize),
 }
 
-/// One pass over pixels: an area pass or a read of a buffer, and a chain of point passes and
-/// conversions on each band.
+/// An area pass or a read of a buffer, and a chain of point passes and conversions after it: what
+/// runs on a band of pixels in one go.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct Task {
     pub node: usize,
     pub work: Work,
     pub chain: Vec<Stage>,
+}
+
+/// One pass over a picture.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub task: Task,
+    pub split: Split,
     pub output: usize,
+    /// True when the output takes the place of the buffer that the task reads.
+    pub in_place: bool,
     /// Pixels × weight.
     pub cost: f64,
     /// Buffers that nobody reads after this step.
@@ -258,7 +272,8 @@ impl Plan {
     }
 
     /// Most bytes of pixel buffers held at once, the input included. The tiles in work come on top:
-    /// some 200 kB a thread, a few MB where a picture has sides of more than 10 000 pixels.
+    /// some 200 kB a thread for each area pass and each input that one step makes on the fly, and
+    /// a few MB where a picture has sides of more than 10 000 pixels.
     pub fn peak_memory(&self) -> u64 {
         self.peak_memory
     }
@@ -290,9 +305,27 @@ fn size(rect: Rect) -> String {
 }
 
 impl Plan {
-    fn describe_chain(&self, chain: &[Stage], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, stage) in chain.iter().enumerate() {
-            f.write_str(if index == 0 { "" } else { ", " })?;
+    fn describe(&self, task: &Task, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &task.work {
+            Work::Area { reads, format, .. } => {
+                let Name { process, component } = &self.nodes[task.node];
+                write!(f, "{process} ({component}) in {}", format_name(*format))?;
+                for read in reads.iter().flatten() {
+                    match &read.source {
+                        Source::Nothing => write!(f, ", from nothing")?,
+                        Source::Buffer(buffer) => write!(f, ", from #{buffer}")?,
+                        Source::Tile(task) => {
+                            write!(f, ", from [")?;
+                            self.describe(task, f)?;
+                            write!(f, "]")?;
+                        }
+                    }
+                }
+            }
+            Work::Map(buffer) => write!(f, "#{buffer}")?,
+        }
+        for (index, stage) in task.chain.iter().enumerate() {
+            f.write_str(if index == 0 { ", then " } else { ", " })?;
             match stage {
                 Stage::Convert { to, .. } => write!(f, "to {}", format_name(*to))?,
                 Stage::Point { node, .. } => write!(f, "{}", self.nodes[*node].process)?,
@@ -302,7 +335,8 @@ impl Plan {
     }
 }
 
-/// One line a step: which processes, reading which buffers, making which box in which format.
+/// One line a step: the box and format it makes, from which processes and buffers. What is in
+/// brackets is made by each tile for itself.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "plan of {}", self.graph)?;
@@ -316,30 +350,16 @@ impl fmt::Display for Plan {
         for step in &self.steps {
             let output = &self.buffers[step.output];
             write!(f, "  #{} {} {}: ", step.output, size(output.rect), format_name(output.format))?;
-            match &step.work {
-                Work::Area { reads, split, format, .. } => {
-                    let Name { process, component } = &self.nodes[step.node];
-                    write!(f, "{process} ({component}) by {split:?}, in {}", format_name(*format))?;
-                    for read in reads.iter().flatten() {
-                        match read.buffer {
-                            Some(buffer) => write!(f, ", from #{buffer}")?,
-                            None => write!(f, ", from nothing")?,
-                        }
-                        if let Some(chain) = read.chain.as_ref().filter(|chain| !chain.is_empty()) {
-                            write!(f, " [")?;
-                            self.describe_chain(chain, f)?;
-                            write!(f, "]")?;
-                        }
-                    }
-                    if !step.chain.is_empty() {
-                        write!(f, ", then ")?;
-                    }
-                }
-                Work::Map { buffer, in_place } => {
-                    write!(f, "from #{buffer}{}: ", if *in_place { " in place" } else { "" })?;
-                }
+            self.describe(&step.task, f)?;
+            match step.split {
+                Split::Free => {}
+                Split::Rows => write!(f, "; in rows")?,
+                Split::Columns => write!(f, "; in columns")?,
+                Split::Whole => write!(f, "; in one")?,
             }
-            self.describe_chain(&step.chain, f)?;
+            if step.in_place {
+                write!(f, "; in place")?;
+            }
             for freed in &step.frees {
                 write!(f, "; frees #{freed}")?;
             }

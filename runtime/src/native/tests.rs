@@ -217,7 +217,7 @@ fn buffers_go_after_their_last_reader() {
     let input = picture(64, 48);
     let (_, statistics) = render_checked(&graph, &input);
     assert_eq!(statistics.peak_memory, 2 * 16 * 64 * 48);
-    assert_eq!(statistics.steps, 10, "conversions ride along");
+    assert_eq!(statistics.steps, 11, "the conversion to 8 bits rides along");
 }
 
 #[test]
