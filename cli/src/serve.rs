@@ -96,18 +96,26 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     .map_err(|error| vec![error.to_string()])?;
 
     let (shutdown, served) = (CancellationToken::new(), CancellationToken::new());
-    let workers = tokio::spawn(worker.run(transport, &[Role::Urgent, Role::Background], served.clone()));
+    let mut workers = tokio::spawn(worker.run(transport, &[Role::Urgent, Role::Background], served.clone()));
     println!("imgflo serves http://{bind}/");
     println!("try           http://{bind}/graph/gradientmap?input=files/marbles.jpg&width=800");
     tokio::spawn(stop_on_signal(shutdown.clone()));
-    imgflo_server::serve(listener, imgflo_server::router(front), shutdown)
-        .await
-        .map_err(|error| vec![error.to_string()])?;
+    let server = imgflo_server::serve(listener, imgflo_server::router(front), shutdown);
+    tokio::select! {
+        ended = server => ended.map_err(|error| vec![error.to_string()])?,
+        ended = &mut workers => {
+            let reason = match ended {
+                Ok(Ok(())) => "nobody asked them to".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            return Err(vec![format!("the workers stopped: {reason}")]);
+        }
+    }
     // Workers go on for as long as clients wait, and then finish what they have begun.
     served.cancel();
-    match tokio::time::timeout(DRAIN, workers).await {
-        Ok(ended) => ended.map_err(|error| vec![error.to_string()])?.map_err(|error| vec![error.to_string()])?,
-        Err(_) => warn!("jobs at work are given up after {} s", DRAIN.as_secs()),
+    if tokio::time::timeout(DRAIN, &mut workers).await.is_err() {
+        warn!("jobs at work are given up after {} s", DRAIN.as_secs());
     }
     info!("stopped");
     Ok(())

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use url::Url;
 
 /// Variables of ours that are no settings of the server.
-const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS"];
+const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
 
 /// One setting.
 pub struct Setting {
