@@ -321,6 +321,7 @@ mod tests {
         let overrun = parse("crop", Some(&format!("{query}a")), &limits).unwrap_err().overrun.unwrap();
         assert_eq!((overrun.value, overrun.limit, overrun.setting.as_str()), (301, 300, "IMGFLO_MAX_URL_BYTES"));
         parse("crop", Some("a=1&b=1&&c=1&"), &limits).unwrap();
+        assert!(parse("crop", Some("a=1&b=1&c=1&d=1"), &limits).is_err());
         let error = parse("crop", Some("a=1&b=1&c=1&d=1&e=1"), &limits).unwrap_err();
         let overrun = error.overrun.unwrap();
         assert_eq!((overrun.value, overrun.limit, overrun.setting.as_str()), (5, 3, "IMGFLO_MAX_PARAMETERS"));

@@ -360,6 +360,8 @@ impl Drop for QueueInbox {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     async fn with_queue() -> (Arc<InProcess>, Consumer) {
@@ -446,8 +448,9 @@ mod tests {
         broker.send_to_queue("in", "a".into()).await.unwrap();
         let held = consumer.next().await.unwrap();
         drop(broker);
-        assert!(consumer.next().await.is_none());
+        let next = || tokio::time::timeout(Duration::from_secs(10), consumer.next());
+        assert!(next().await.expect("it hangs").is_none());
         held.settle(Outcome::Returned);
-        assert!(consumer.next().await.is_none());
+        assert!(next().await.expect("it hangs").is_none());
     }
 }
