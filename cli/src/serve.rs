@@ -1,5 +1,7 @@
 //! `imgflo serve`: front end, queue and workers in one process.
 
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,8 +99,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
 
     let (shutdown, served) = (CancellationToken::new(), CancellationToken::new());
     let mut workers = tokio::spawn(worker.run(transport, &[Role::Urgent, Role::Background], served.clone()));
-    println!("imgflo serves http://{bind}/");
-    println!("try           http://{bind}/graph/gradientmap?input=files/marbles.jpg&width=800");
+    greet(bind);
     tokio::spawn(stop_on_signal(shutdown.clone()));
     let server = imgflo_server::serve(listener, imgflo_server::router(front), shutdown);
     tokio::select! {
@@ -119,6 +120,14 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// Tells where the server is. Whoever started it may have closed the pipe: that is no reason to stop.
+fn greet(bind: SocketAddr) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "imgflo serves http://{bind}/")
+        .and_then(|()| writeln!(out, "try           http://{bind}/graph/gradientmap?input=files/marbles.jpg&width=800"))
+        .and_then(|()| out.flush());
 }
 
 fn load_library(settings: &Settings, catalogue: &Arc<Catalogue>) -> Result<Arc<Library>, Failure> {
