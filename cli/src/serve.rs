@@ -1,6 +1,6 @@
 //! `imgflo serve`: front end, queue and workers in one process.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn start_log(settings: &Settings) {
     if settings.log_json {
         log.json().init();
     } else {
-        log.with_target(false).init();
+        log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
     }
 }
 
