@@ -378,6 +378,7 @@ impl Area for Blur {
         let nothing = [0.0, 0.0, 0.0, if output.format().has_alpha() { 0.0 } else { 1.0 }];
         let reader = Reader { view, axis: self.axis, nothing };
         let whole = self.along(self.bounds(boxes)?);
+        let there = self.along(boxes.inputs[0].ok_or(OpError::MissingInput("input"))?);
         let (tile, lines) = (self.along(rect), self.across(rect));
         let span = match &self.filter {
             Filter::Recursive(_) => whole,
@@ -399,8 +400,9 @@ impl Area for Blur {
                     self.write(output, first as i32, count, span.0, &line);
                 }
                 Filter::Weights(weights) => {
-                    // Beyond the whole line, but not beyond what was read.
-                    let inside = ((whole.0 - span.0).max(0) as usize, (whole.1.min(span.1) - span.0) as usize);
+                    // Where the box grows the weights see what lies beyond the input; a recursion
+                    // sees the zeros that the line was made longer by.
+                    let inside = ((there.0 - span.0).max(0) as usize, (there.1.min(span.1) - span.0).max(0) as usize);
                     let (left, right) = self.ends(&line[inside.0..inside.1], nothing);
                     line[..inside.0].fill(left);
                     line[inside.1..].fill(right);
@@ -513,7 +515,13 @@ mod tests {
     fn without_clipping_it_grows_and_fades_out() {
         let white = Image::from_float(Rect::sized(10, 10), Format::LINP, vec![[1.0; 4]; 100]);
         for filter in ["fir", "iir"] {
-            let given = [("std-dev-x", "5"), ("std-dev-y", "1.5"), ("filter", filter), ("clip-extent", "false")];
+            let given = [
+                ("std-dev-x", "5"),
+                ("std-dev-y", "1.5"),
+                ("filter", filter),
+                ("clip-extent", "false"),
+                ("abyss-policy", "none"),
+            ];
             let blurred = check(&GaussianBlur, &given, &[Some(&white)]);
             // n = 33 and 11: 16 and 5 more at each end.
             assert_eq!(blurred.rect(), Rect::new(-16, -5, 42, 20));
@@ -521,6 +529,10 @@ mod tests {
             let sum: f32 = crate::native::testing::all_pixels(&blurred).iter().map(|p| p[3]).sum();
             assert!((sum - 100.0).abs() < 1.5, "{filter}: {sum}");
         }
+        // With the edge's own pixels beyond the edge a sum of weights sees white everywhere.
+        let given = [("std-dev-x", "5"), ("std-dev-y", "0"), ("filter", "fir"), ("clip-extent", "false")];
+        let blurred = check(&GaussianBlur, &given, &[Some(&white)]);
+        assert_pixel(&blurred, -16, 5, [1.0; 4], 1e-6);
     }
 
     #[test]
