@@ -1,5 +1,7 @@
 //! `/files/...`: the pictures that come with this deployment.
 
+use std::path::Path;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -33,6 +35,9 @@ pub(crate) async fn get(State(front): State<SharedFront>, request: Request) -> R
         return Err(missing(path).into());
     }
     let missing = missing(path);
+    if !is_inside(front.files(), path).await {
+        return Err(missing.into());
+    }
     let inner: Uri = format!("/{path}").parse().map_err(|_| missing.clone())?;
     let (mut parts, _) = request.into_parts();
     parts.uri = inner;
@@ -66,6 +71,16 @@ fn is_plain(path: &str) -> bool {
                 && !part.contains(char::is_control)
         })
     })
+}
+
+/// True when what the path leads to lies in the folder after all links are followed.
+async fn is_inside(folder: &Path, path: &str) -> bool {
+    let Ok(path) = percent_decode_str(path).decode_utf8() else { return false };
+    let file = folder.join(path.as_ref());
+    match (tokio::fs::canonicalize(folder).await, tokio::fs::canonicalize(file).await) {
+        (Ok(folder), Ok(file)) => file.starts_with(folder),
+        _ => false,
+    }
 }
 
 fn missing(path: &str) -> JobError {
@@ -103,6 +118,21 @@ mod tests {
         ] {
             assert!(!is_plain(path), "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn links_lead_nowhere_outside() {
+        let top = tempfile::tempdir().unwrap();
+        let files = top.path().join("files");
+        std::fs::create_dir(&files).unwrap();
+        std::fs::write(files.join("a b.png"), "inside").unwrap();
+        std::fs::write(top.path().join("secret"), "outside").unwrap();
+        std::os::unix::fs::symlink(top.path().join("secret"), files.join("out.png")).unwrap();
+        std::os::unix::fs::symlink(files.join("a b.png"), files.join("in.png")).unwrap();
+        assert!(is_inside(&files, "a%20b.png").await);
+        assert!(is_inside(&files, "in.png").await);
+        assert!(!is_inside(&files, "out.png").await);
+        assert!(!is_inside(&files, "nosuch.png").await);
     }
 
     #[test]
