@@ -44,12 +44,21 @@ struct Flight {
     waiters: usize,
     /// The urgent job is not to be cancelled, though nobody may wait.
     pinned: bool,
+    /// A background job that joined the urgent one, should that one be dropped as late.
+    ordered: Option<Job>,
     outcome: watch::Sender<Option<Outcome>>,
 }
 
 impl Flight {
     fn new() -> Self {
-        Flight { urgent: None, background: None, waiters: 0, pinned: false, outcome: watch::Sender::new(None) }
+        Flight {
+            urgent: None,
+            background: None,
+            waiters: 0,
+            pinned: false,
+            ordered: None,
+            outcome: watch::Sender::new(None),
+        }
     }
 
     fn lane(&mut self, urgency: Urgency) -> &mut Option<Flying> {
@@ -150,6 +159,7 @@ impl Flights {
                 flight.background = Some(self.launch(&key, job(), jobs));
             } else if flight.background.is_none() {
                 flight.pinned = true;
+                flight.ordered.get_or_insert_with(job);
             }
             flight.background.as_ref().or(flight.urgent.as_ref()).map(|flying| flying.sent.clone())
         };
@@ -180,7 +190,7 @@ impl Flights {
     }
 
     /// Takes note of a finished job, of this front end or of another.
-    pub(crate) fn settle(&self, result: JobResult) {
+    pub(crate) fn settle(self: &Arc<Self>, result: JobResult) {
         self.board().last_result = Some(Instant::now());
         match result.error {
             Some(error) => self.fail(&result.job.id, result.job.urgency, &error),
@@ -200,26 +210,29 @@ impl Flights {
     }
 
     /// A failure is that of one job only: another job of the same key may still succeed.
-    fn fail(&self, job_id: &str, urgency: Urgency, error: &JobError) {
+    fn fail(self: &Arc<Self>, job_id: &str, urgency: Urgency, error: &JobError) {
         let mut board = self.board();
-        let Some(key) = board.jobs.remove(job_id) else { return };
-        let Some(flight) = board.flights.get_mut(&key) else { return };
+        let Board { flights, jobs, .. } = &mut *board;
+        let Some(key) = jobs.remove(job_id) else { return };
+        let Some(flight) = flights.get_mut(&key) else { return };
         let lane = flight.lane(urgency);
         if lane.as_ref().is_some_and(|flying| flying.job_id == job_id) {
             *lane = None;
         }
         if urgency == Urgency::Urgent {
             flight.outcome.send_replace(Some(Err(error.clone())));
-            if let Some(background) = flight.background.take() {
-                // Those who wait are answered; the background job goes on in a flight of its own.
+            // Those who wait are answered; a background job goes on in a flight of its own.
+            let ordered = flight.ordered.take().filter(|_| error.category.retry());
+            let background = flight.background.take().or_else(|| Some(self.launch(&key, ordered?, jobs)));
+            if let Some(background) = background {
                 let mut rest = Flight::new();
                 rest.background = Some(background);
-                board.flights.insert(key, rest);
+                flights.insert(key, rest);
                 return;
             }
         }
         if flight.is_empty() {
-            board.flights.remove(&key);
+            flights.remove(&key);
         }
     }
 
@@ -435,6 +448,20 @@ mod tests {
         assert!(rig.cancelled.try_recv().is_err());
         assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
         assert!(rig.jobs.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn an_order_outlives_the_urgent_job_that_it_joined() {
+        let mut rig = rig();
+        let waiter = urgent(&rig, "a");
+        rig.flights.order("k.png", false, || job("b", Urgency::Background)).await.unwrap();
+        let late = JobError::new(Category::DeadlineExceeded, "dropped as late");
+        rig.flights.settle(done("a", Urgency::Urgent, Some(late)));
+        assert_eq!(waiter.outcome(later()).await.unwrap_err().category, Category::DeadlineExceeded);
+        assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
+        assert_eq!(rig.jobs.recv().await.unwrap().id, "b");
+        rig.flights.settle(done("b", Urgency::Background, None));
+        assert!(idle(&rig));
     }
 
     #[tokio::test]
