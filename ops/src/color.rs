@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::format::exact;
+use crate::curve::exact;
 
 /// A colour: sRGB-coded (R'G'B') straight components, nominally 0..=1, and alpha 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,6 +11,7 @@ pub mod buffer;
 pub mod cancel;
 pub mod codec;
 pub mod color;
+pub mod curve;
 pub mod error;
 pub mod format;
 pub mod native;
