@@ -71,7 +71,7 @@ const PROG: Film = Film {
     channels: [
         [(0.0, 0.0), (64.0, 46.0), (128.0, 128.0), (192.0, 210.0), (255.0, 252.0)],
         [(0.0, 4.0), (64.0, 58.0), (128.0, 128.0), (192.0, 198.0), (255.0, 248.0)],
-        [(0.0, 28.0), (64.0, 76.0), (128.0, 126.0), (192.0, 172.0), (255.0, 218.0)],
+        [(0.0, 38.0), (64.0, 82.0), (128.0, 126.0), (192.0, 172.0), (255.0, 218.0)],
     ],
     shared: [(0.0, 0.0), (64.0, 78.0), (128.0, 150.0), (192.0, 210.0), (255.0, 255.0)],
     paleness: 0.0,
@@ -103,14 +103,14 @@ const BATCAVE: Film = Film {
     paleness: 0.0,
 };
 
-/// Late sun: more contrast, then gold over everything and warm blacks.
+/// Late sun: more contrast, then gold over everything; blacks a little lifted.
 const COUNTRY: Film = Film {
     contrast: 1.1,
     shade: 0.05,
     channels: [
-        [(0.0, 18.0), (64.0, 90.0), (128.0, 162.0), (192.0, 222.0), (255.0, 254.0)],
+        [(0.0, 16.0), (64.0, 90.0), (128.0, 162.0), (192.0, 222.0), (255.0, 254.0)],
         [(0.0, 10.0), (64.0, 74.0), (128.0, 142.0), (192.0, 204.0), (255.0, 246.0)],
-        [(0.0, 8.0), (64.0, 54.0), (128.0, 108.0), (192.0, 164.0), (255.0, 214.0)],
+        [(0.0, 20.0), (64.0, 60.0), (128.0, 110.0), (192.0, 164.0), (255.0, 214.0)],
     ],
     shared: IDENTITY,
     paleness: 0.0,
@@ -264,7 +264,7 @@ mod tests {
         // country: black and what contrast takes below it give the first points.
         let black = Image::from_rgb8(Rect::sized(1, 1), vec![[0, 10, 20]]);
         let out = check(&RetroCurve, &[("preset", "country")], &[Some(&black)]);
-        assert_pixel(&out, 0, 0, [18.0 / 255.0, 10.0 / 255.0, 8.0 / 255.0, 1.0], 1e-5);
+        assert_pixel(&out, 0, 0, [16.0 / 255.0, 10.0 / 255.0, 20.0 / 255.0, 1.0], 1e-5);
     }
 
     #[test]
