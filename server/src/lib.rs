@@ -1,7 +1,7 @@
 //! The HTTP front end: images by URL, the lists of what there is, and the page to try it out.
 //!
 //! [`Front::start`] ties it to graphs, a store and a transport; [`router`] makes the routes;
-//! [`serve`] runs them on a listener. Knows no pixel: workers answer over the transport.
+//! [`serve()`] runs them on a listener. Knows no pixel: workers answer over the transport.
 //!
 //! | route | answer |
 //! |---|---|
