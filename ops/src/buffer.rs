@@ -293,3 +293,112 @@ impl Tile<'_> {
         rows[row]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pixel (x, y) holds its own place.
+    fn places(rect: Rect) -> Image {
+        let pixels = (0..rect.height as i32)
+            .flat_map(|y| (0..rect.width as i32).map(move |x| (rect.x + x, rect.y + y)))
+            .map(|(x, y)| [x as f32, y as f32, 0.0, 1.0])
+            .collect();
+        Image::from_float(rect, Format::LIN, pixels)
+    }
+
+    #[test]
+    fn tiles_cover_the_image_once() {
+        let rect = Rect::new(-3, 5, 11, 7);
+        for (width, height) in [(4, 3), (11, 7), (100, 100), (1, 7), (11, 1), (5, 100), (0, 0)] {
+            let mut image = Image::new(rect, Format::LIN).unwrap();
+            let tiles = image.tiles(width, height);
+            let mut covered = 0;
+            for mut tile in tiles {
+                let part = tile.rect();
+                assert!(rect.contains_rect(&part) && !part.is_empty(), "{part:?}");
+                assert!(part.width <= width.max(1) && part.height <= height.max(1), "{part:?}");
+                assert_eq!(tile.format(), Format::LIN);
+                covered += part.area();
+                for y in part.y..part.y + part.height as i32 {
+                    let row = tile.row_mut(y);
+                    assert_eq!(row.len(), part.width as usize);
+                    for (x, pixel) in (part.x..).zip(row) {
+                        *pixel = [x as f32, y as f32, 0.0, 1.0];
+                    }
+                }
+            }
+            assert_eq!(covered, rect.area(), "{width} x {height}");
+            assert_eq!(image, places(rect), "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn tiles_come_in_reading_order() {
+        let mut image = Image::new(Rect::new(2, -1, 5, 4), Format::RGB8).unwrap();
+        let rects: Vec<Rect> = image.tiles(3, 3).iter().map(Tile::rect).collect();
+        let expected = [Rect::new(2, -1, 3, 3), Rect::new(5, -1, 2, 3), Rect::new(2, 2, 3, 1), Rect::new(5, 2, 2, 1)];
+        assert_eq!(rects, expected);
+    }
+
+    #[test]
+    fn strips_of_columns_are_written_apart() {
+        let mut image = Image::new(Rect::sized(5, 3), Format::RGBA8).unwrap();
+        for (number, mut tile) in (1..).zip(image.tiles(2, 3)) {
+            for y in 0..3 {
+                tile.row_rgba8_mut(y).fill([number; 4]);
+            }
+        }
+        let row = [[1; 4], [1; 4], [2; 4], [2; 4], [3; 4]];
+        assert_eq!(image.pixels(), &Pixels::Rgba8(row.repeat(3)));
+    }
+
+    #[test]
+    fn an_empty_image_has_no_tiles() {
+        for rect in [Rect::default(), Rect::new(4, 4, 0, 9), Rect::new(4, 4, 9, 0)] {
+            for format in [Format::RGB8, Format::RGBA8, Format::GAMP] {
+                let mut image = Image::new(rect, format).unwrap();
+                assert_eq!((image.rect(), image.format()), (rect, format));
+                assert!(image.tiles(8, 8).is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_too_large_is_refused() {
+        let result = Image::new(Rect::INFINITE, Format::LIN);
+        assert!(matches!(result, Err(OpError::OutOfMemory { bytes }) if bytes > 1 << 60), "{result:?}");
+    }
+
+    #[test]
+    fn views_read_what_is_there_and_know_what_is_not() {
+        let bounds = Rect::new(-4, -4, 10, 10);
+        let image = places(Rect::new(-4, -2, 6, 3));
+        let view = image.view(bounds);
+        assert_eq!((view.rect(), view.bounds(), view.format()), (image.rect(), bounds, Format::LIN));
+        assert_eq!(view.row(0)[5], [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(view.get(-4, -2), Some([-4.0, -2.0, 0.0, 1.0]));
+        assert_eq!((view.get(-5, -2), view.get(0, 6)), (None, None));
+        let mut row = [[9.0; 4]; 4];
+        view.read_row(-6, -1, &mut row);
+        assert_eq!(row, [[0.0; 4], [0.0; 4], [-4.0, -1.0, 0.0, 1.0], [-3.0, -1.0, 0.0, 1.0]]);
+        view.read_row(0, 6, &mut row);
+        assert_eq!(row, [[0.0; 4]; 4]);
+    }
+
+    #[test]
+    fn beyond_an_opaque_picture_is_black() {
+        let image = Image::from_float(Rect::sized(1, 1), Format::LIN_OPAQUE, vec![[0.5, 0.5, 0.5, 1.0]]);
+        let mut row = [[9.0; 4]; 3];
+        image.view(image.rect()).read_row(-1, 0, &mut row);
+        assert_eq!(row, [[0.0, 0.0, 0.0, 1.0], [0.5, 0.5, 0.5, 1.0], [0.0, 0.0, 0.0, 1.0]]);
+    }
+
+    #[test]
+    fn moving_keeps_the_pixels() {
+        let image = places(Rect::sized(3, 2)).moved_to(-5, 8);
+        assert_eq!(image.rect(), Rect::new(-5, 8, 3, 2));
+        assert_eq!(image.view(image.rect()).get(-5, 8), Some([0.0, 0.0, 0.0, 1.0]));
+        assert!(matches!(image.into_pixels(), Pixels::Float(pixels) if pixels.len() == 6));
+    }
+}

@@ -45,3 +45,31 @@ impl Cancel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn clones_share_the_flag() {
+        let cancel = Cancel::new();
+        let other = cancel.clone();
+        assert_eq!((cancel.check(), cancel.deadline()), (Ok(()), None));
+        other.cancel();
+        assert_eq!(cancel.check(), Err(OpError::Cancelled));
+        assert_eq!(Cancel::new().check(), Ok(()), "another one is not touched");
+    }
+
+    #[test]
+    fn a_deadline_fires_when_it_has_passed() {
+        let now = Instant::now();
+        let early = Cancel::with_deadline(now + Duration::from_secs(3600));
+        assert_eq!((early.check(), early.deadline()), (Ok(()), Some(now + Duration::from_secs(3600))));
+        let late = Cancel::with_deadline(now);
+        assert_eq!(late.check(), Err(OpError::DeadlineExceeded));
+        late.cancel();
+        assert_eq!(late.clone().check(), Err(OpError::Cancelled), "asked to stop comes first");
+    }
+}

@@ -109,3 +109,60 @@ impl Rect {
         Rect::from_edges(i64::from(self.x) - dx, i64::from(self.y) - dy, self.right() + dx, self.bottom() + dy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_are_clamped_and_never_reversed() {
+        assert_eq!(Rect::from_edges(-3, 2, 4, 7), Rect::new(-3, 2, 7, 5));
+        assert_eq!(Rect::from_edges(5, 0, 2, 3), Rect::new(5, 0, 0, 3));
+        let all = Rect::from_edges(i64::MIN, i64::MIN, i64::MAX, i64::MAX);
+        assert_eq!(all, Rect::INFINITE);
+        assert_eq!(all.right(), i64::from(i32::MAX / 2));
+        let far = Rect::from_edges(i64::MAX - 1, 0, i64::MAX, 1);
+        assert!(far.is_empty());
+    }
+
+    #[test]
+    fn the_infinite_box_stays_itself() {
+        assert!(Rect::INFINITE.is_infinite() && !Rect::sized(100_000, 100_000).is_infinite());
+        assert_eq!(Rect::INFINITE.grow(5, u32::MAX), Rect::INFINITE);
+        assert_eq!(Rect::INFINITE.intersect(&Rect::INFINITE), Rect::INFINITE);
+        let small = Rect::new(-7, 3, 2, 9);
+        assert_eq!(Rect::INFINITE.intersect(&small), small);
+        assert_eq!(Rect::INFINITE.union(&small), Rect::INFINITE);
+        assert!(Rect::INFINITE.contains_rect(&small));
+        assert!(Rect::INFINITE.area() > u64::from(u32::MAX));
+    }
+
+    #[test]
+    fn containing_is_half_open() {
+        let rect = Rect::new(-2, -1, 3, 2);
+        assert!(rect.contains(-2, -1) && rect.contains(0, 0));
+        assert!(!rect.contains(1, 0) && !rect.contains(0, 1) && !rect.contains(-3, 0));
+        let corner = Rect::new(i32::MAX - 1, i32::MAX - 1, 5, 5);
+        assert!(corner.contains(i32::MAX, i32::MAX), "no overflow");
+        assert!(rect.contains_rect(&rect) && rect.contains_rect(&Rect::new(-2, 0, 3, 1)));
+        assert!(!rect.contains_rect(&Rect::new(-2, 0, 4, 1)));
+        assert!(rect.contains_rect(&Rect::new(90, 90, 0, 4)), "an empty box is inside any");
+    }
+
+    #[test]
+    fn boxes_meet_and_join() {
+        let a = Rect::new(0, 0, 10, 4);
+        assert_eq!(a.intersect(&Rect::new(-5, 2, 8, 8)), Rect::new(0, 2, 3, 2));
+        assert!(a.intersect(&Rect::new(10, 0, 3, 3)).is_empty(), "touching is not meeting");
+        assert!(a.intersect(&Rect::new(40, 40, 3, 3)).is_empty());
+        assert_eq!(a.union(&Rect::new(-5, 2, 8, 8)), Rect::new(-5, 0, 15, 10));
+        let empty = Rect::new(-100, -100, 0, 7);
+        assert_eq!((a.union(&empty), empty.union(&a)), (a, a));
+    }
+
+    #[test]
+    fn growing_goes_both_ways() {
+        assert_eq!(Rect::new(2, 3, 1, 1).grow(2, 0), Rect::new(0, 3, 5, 1));
+        assert_eq!(Rect::sized(0, 0).grow(1, 1), Rect::new(-1, -1, 2, 2));
+    }
+}
