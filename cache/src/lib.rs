@@ -4,10 +4,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod claims;
 mod index;
 pub mod key;
 pub mod local;
 pub mod store;
 
+pub use claims::{Claim, Claims};
 pub use local::LocalStore;
-pub use store::{Blob, CacheError, Store};
+pub use store::{Address, Blob, CacheError, Store};

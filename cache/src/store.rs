@@ -1,6 +1,6 @@
 //! What a store of results does.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,6 +40,15 @@ pub struct Blob {
     pub stored_at: SystemTime,
 }
 
+/// Where a client gets a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// An absolute URL.
+    pub url: String,
+    /// For how long it is good; none: for ever.
+    pub lifetime: Option<Duration>,
+}
+
 /// A store of immutable blobs. A key is the hex digest and the suffix that tells the type:
 /// `6f95...91.png`.
 #[async_trait]
@@ -55,6 +64,16 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`CacheError`]; a missing key is none.
     async fn get(&self, key: &str) -> Result<Option<Blob>, CacheError>;
+
+    /// Where a client gets the blob without us, if it can: an absolute URL, and for how long it is
+    /// good (none: for ever). None where the front end has to hand the blob out itself.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    async fn address(&self, key: &str) -> Result<Option<Address>, CacheError> {
+        let _ = key;
+        Ok(None)
+    }
 
     /// Stores a blob whole or not at all. A key that is stored already stays as it is, unless
     /// `replace`.

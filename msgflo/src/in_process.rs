@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
-use crate::transport::{Consumer, Delivery, Inbox, Outcome, QueueOptions, SendError, Transport, TransportError};
+use crate::discovery;
+use crate::transport::{
+    Backlog, Consumer, Death, Delivery, Inbox, Link, Outcome, QueueOptions, SendError, Transport, TransportError,
+};
 
 /// A message that was dropped unsettled this often (its consumer died each time) goes to the dead
 /// letters: it would take down one consumer after the other.
@@ -17,15 +20,16 @@ const MAX_CRASHES: u32 = 3;
 /// Dead letters kept for each queue; the oldest go first.
 const MAX_DEAD_LETTERS: usize = 100;
 
+/// Discovery messages that may wait. Without a coordinator nobody reads them.
+const MAX_DISCOVERY_MESSAGES: usize = 1000;
+
 /// A message that cannot succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The message.
     pub message: Bytes,
-    /// Why it was given up.
-    pub reason: String,
-    /// When.
-    pub at: SystemTime,
+    /// Why it was given up, and when.
+    pub death: Death,
 }
 
 /// A queue from outside.
@@ -51,10 +55,11 @@ pub struct InProcess {
     broker: Arc<Broker>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Broker {
     // Taken before any queue's `content`, never the other way round.
     state: Mutex<State>,
+    link: watch::Sender<Link>,
 }
 
 #[derive(Debug, Default)]
@@ -92,12 +97,13 @@ struct Letter {
     message: Bytes,
     redelivered: bool,
     crashes: u32,
+    death: Option<Death>,
 }
 
 impl InProcess {
     /// A broker without queues.
     pub fn new() -> Arc<Self> {
-        Arc::new(InProcess { broker: Arc::default() })
+        Arc::new(InProcess { broker: Arc::new(Broker { state: Mutex::default(), link: watch::Sender::new(Link::Up) }) })
     }
 
     /// All queues, by name.
@@ -125,10 +131,14 @@ impl Transport for InProcess {
             return Ok(());
         }
         state.outports.entry(dead_outport(queue)).or_default();
-        let content = Mutex::new(Content { options, ..Content::default() });
-        let new = Queue { name: queue.to_owned(), ready: Semaphore::new(0), content };
-        state.queues.insert(queue.to_owned(), Arc::new(new));
+        state.queue_or_new(queue, options);
         Ok(())
+    }
+
+    async fn backlog(&self, queue: &str) -> Result<Backlog, TransportError> {
+        let queue = self.broker.state().queue(queue)?;
+        let content = queue.content();
+        Ok(Backlog { waiting: content.waiting.len(), consumers: content.consumers })
     }
 
     async fn declare_outport(&self, outport: &str) -> Result<(), TransportError> {
@@ -155,11 +165,24 @@ impl Transport for InProcess {
         Ok(())
     }
 
+    async fn bind_round_robin(
+        &self,
+        outport: &str,
+        queue: &str,
+        dead_letters: Option<&str>,
+    ) -> Result<(), TransportError> {
+        self.bind(outport, queue).await?;
+        match dead_letters {
+            Some(dead_letters) => self.bind(&dead_outport(queue), dead_letters).await,
+            None => Ok(()),
+        }
+    }
+
     async fn send(&self, outport: &str, message: Bytes) -> Result<(), SendError> {
         let state = self.broker.state();
         state.open().map_err(|_| SendError::Closed)?;
         match state.outports.get(outport) {
-            Some(bound) if !bound.is_empty() => put(bound, &message),
+            Some(bound) if !bound.is_empty() => put(bound, &message, None),
             _ => Err(SendError::Unroutable(outport.to_owned())),
         }
     }
@@ -168,9 +191,35 @@ impl Transport for InProcess {
         let state = self.broker.state();
         state.open().map_err(|_| SendError::Closed)?;
         match state.queues.get(queue) {
-            Some(queue) => put(std::slice::from_ref(queue), &message),
+            Some(queue) => put(std::slice::from_ref(queue), &message, None),
             None => Err(SendError::Unroutable(queue.to_owned())),
         }
+    }
+
+    async fn announce(&self, message: Bytes, _lifetime: Duration) -> Result<(), SendError> {
+        let mut state = self.broker.state();
+        state.open().map_err(|_| SendError::Closed)?;
+        let queue = state.queue_or_new(discovery::QUEUE, QueueOptions::default());
+        let full = queue.content().waiting.len() >= MAX_DISCOVERY_MESSAGES;
+        // A permit less and a letter less: a consumer that holds the permit already takes the next one.
+        if full && let Ok(permit) = queue.ready.try_acquire() {
+            permit.forget();
+            queue.content().waiting.pop_front();
+        }
+        put(&[queue], &message, None)
+    }
+
+    async fn discover(&self) -> Result<Consumer, TransportError> {
+        {
+            let mut state = self.broker.state();
+            state.open()?;
+            state.queue_or_new(discovery::QUEUE, QueueOptions::default());
+        }
+        self.consume(discovery::QUEUE).await
+    }
+
+    fn link(&self) -> watch::Receiver<Link> {
+        self.broker.link.subscribe()
     }
 
     async fn consume(&self, queue: &str) -> Result<Consumer, TransportError> {
@@ -198,7 +247,7 @@ fn dead_outport(queue: &str) -> String {
 
 /// Puts a message into all the queues, or into none if one is full. The caller holds the state, so
 /// no other message comes in meanwhile.
-fn put(queues: &[Arc<Queue>], message: &Bytes) -> Result<(), SendError> {
+fn put(queues: &[Arc<Queue>], message: &Bytes, death: Option<&Death>) -> Result<(), SendError> {
     for queue in queues {
         let content = queue.content();
         if let Some(limit) = content.options.limit.filter(|limit| content.waiting.len() >= *limit) {
@@ -209,7 +258,13 @@ fn put(queues: &[Arc<Queue>], message: &Bytes) -> Result<(), SendError> {
         let mut content = queue.content();
         let number = content.next_number;
         content.next_number += 1;
-        content.waiting.push_back(Letter { number, message: message.clone(), redelivered: false, crashes: 0 });
+        content.waiting.push_back(Letter {
+            number,
+            message: message.clone(),
+            redelivered: false,
+            crashes: 0,
+            death: death.cloned(),
+        });
         queue.ready.add_permits(1);
     }
     Ok(())
@@ -228,6 +283,7 @@ impl Broker {
     fn close(&self) {
         let mut state = self.state();
         state.closed = true;
+        self.link.send_replace(Link::Down);
         for queue in state.queues.values() {
             queue.ready.close();
         }
@@ -250,12 +306,13 @@ impl Broker {
         };
         tracing::warn!(queue = queue.name, reason, "a message went to the dead letters");
         let Letter { message, .. } = letter;
+        let death = Death { queue: queue.name.clone(), reason, at: SystemTime::now() };
         if let Some(bound) = self.state().outports.get(&dead_outport(&queue.name)).filter(|bound| !bound.is_empty())
-            && let Err(error) = put(bound, &message)
+            && let Err(error) = put(bound, &message, Some(&death))
         {
             tracing::warn!(queue = queue.name, %error, "a dead letter is kept here only");
         }
-        queue.bury(DeadLetter { message, reason, at: SystemTime::now() });
+        queue.bury(DeadLetter { message, death });
     }
 
     /// One consumer less; a temporary queue goes with its last one.
@@ -284,6 +341,15 @@ impl State {
     fn queue(&self, name: &str) -> Result<Arc<Queue>, TransportError> {
         self.open()?;
         self.queues.get(name).cloned().ok_or_else(|| TransportError::Unknown(name.to_owned()))
+    }
+
+    /// A queue, made if there is none.
+    fn queue_or_new(&mut self, name: &str, options: QueueOptions) -> Arc<Queue> {
+        let new = || {
+            let content = Mutex::new(Content { options, ..Content::default() });
+            Arc::new(Queue { name: name.to_owned(), ready: Semaphore::new(0), content })
+        };
+        Arc::clone(self.queues.entry(name.to_owned()).or_insert_with(new))
     }
 
     fn bound(&mut self, outport: &str) -> Result<&mut Vec<Arc<Queue>>, TransportError> {
@@ -347,8 +413,10 @@ impl Inbox for QueueInbox {
         self.queue.ready.acquire().await.ok()?.forget();
         let letter = self.queue.take()?;
         let (broker, queue) = (self.broker.clone(), self.queue.clone());
-        let (message, redelivered) = (letter.message.clone(), letter.redelivered);
-        Some(Delivery::new(message, redelivered, move |outcome| broker.settle(&queue, letter, outcome)))
+        let Letter { message, redelivered, crashes, death, .. } = letter.clone();
+        Some(Delivery::new(message, redelivered, crashes, death, move |outcome| {
+            broker.settle(&queue, letter, outcome);
+        }))
     }
 }
 
@@ -385,7 +453,7 @@ mod tests {
         held.settle(Outcome::Rejected("it is bad".into()));
         let dead = broker.dead_letters("in").unwrap();
         assert_eq!(dead.len(), 1);
-        assert_eq!((&dead[0].message[..], dead[0].reason.as_str()), (&b"a"[..], "it is bad"));
+        assert_eq!((&dead[0].message[..], dead[0].death.reason.as_str()), (&b"a"[..], "it is bad"));
         drop(consumer);
         assert_eq!(broker.queues(), [QueueStatus { unsettled: 0, consumers: 0, dead_letters: 1, ..expected }]);
         assert_eq!(broker.dead_letters("out"), Err(TransportError::Unknown("out".into())));
@@ -404,7 +472,7 @@ mod tests {
         assert_eq!(consumer.next().await.unwrap().message, "good");
         let dead = broker.dead_letters("in").unwrap();
         assert_eq!((dead.len(), &dead[0].message[..]), (1, &b"poison"[..]));
-        assert_eq!(dead[0].reason, "3 consumers ended without settling it");
+        assert_eq!(dead[0].death.reason, "3 consumers ended without settling it");
     }
 
     #[tokio::test]

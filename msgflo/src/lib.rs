@@ -32,4 +32,6 @@ pub mod transport;
 pub use discovery::{Definition, DiscoveryError, Port};
 pub use in_process::{DeadLetter, InProcess, QueueStatus};
 pub use participant::Participant;
-pub use transport::{Consumer, Delivery, Inbox, Outcome, QueueOptions, SendError, Transport, TransportError};
+pub use transport::{
+    Backlog, Consumer, Death, Delivery, Inbox, Link, Outcome, QueueOptions, SendError, Transport, TransportError,
+};

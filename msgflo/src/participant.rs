@@ -8,18 +8,19 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::discovery::{self, Definition, Port};
-use crate::transport::{Consumer, QueueOptions, SendError, Transport, TransportError};
+use crate::transport::{Consumer, Link, QueueOptions, SendError, Transport, TransportError};
 
 /// How often a participant must be heard of, unless told otherwise.
 pub const DISCOVERY_PERIOD: Duration = Duration::from_secs(60);
 
-/// Discovery messages that may wait. Without a coordinator nobody reads them.
-const MAX_DISCOVERY_MESSAGES: usize = 1000;
+/// For how many periods an announcement is worth reading.
+const LIFETIME: u32 = 2;
 
 /// A participant at work. Dropping it ends its announcements; its queues stay.
 pub struct Participant {
     definition: Definition,
     transport: Arc<dyn Transport>,
+    period: Duration,
     announcing: JoinHandle<()>,
 }
 
@@ -58,11 +59,9 @@ impl Participant {
                 transport.declare_outport(queue).await?;
             }
         }
-        let options = QueueOptions { limit: Some(MAX_DISCOVERY_MESSAGES), temporary: false };
-        transport.declare_inport(discovery::QUEUE, options).await?;
-        announce(&definition, transport.as_ref()).await;
+        announce(&definition, transport.as_ref(), period).await;
         let announcing = tokio::spawn(keep_announcing(definition.clone(), transport.clone(), period));
-        Ok(Participant { definition, transport, announcing })
+        Ok(Participant { definition, transport, period, announcing })
     }
 
     /// Who it is, with the queues of its ports.
@@ -72,7 +71,7 @@ impl Participant {
 
     /// Announces it once more; for a coordinator that came later.
     pub async fn announce(&self) {
-        announce(&self.definition, self.transport.as_ref()).await;
+        announce(&self.definition, self.transport.as_ref(), self.period).await;
     }
 
     /// Sends a message on an outport, as JSON.
@@ -110,25 +109,35 @@ fn queue<'a>(ports: &'a [Port], id: &str) -> Option<&'a str> {
     ports.iter().find(|port| port.id == id)?.queue.as_deref()
 }
 
+/// Announces it in each half period, and whenever the broker is there again.
 async fn keep_announcing(definition: Definition, transport: Arc<dyn Transport>, period: Duration) {
-    if period.is_zero() {
-        return;
-    }
+    let mut link = transport.link();
+    let mut was = *link.borrow_and_update();
     // Interval takes no zero, which a period of a few nanoseconds would come to.
     let mut ticks = tokio::time::interval(period.div_f64(2.2).max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     loop {
-        ticks.tick().await;
-        announce(&definition, transport.as_ref()).await;
+        tokio::select! {
+            _ = ticks.tick(), if !period.is_zero() => {}
+            changed = link.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let before = std::mem::replace(&mut was, *link.borrow_and_update());
+                if before != Link::Down || was == Link::Down {
+                    continue;
+                }
+            }
+        }
+        announce(&definition, transport.as_ref(), period).await;
     }
 }
 
-async fn announce(definition: &Definition, transport: &dyn Transport) {
-    match transport.send_to_queue(discovery::QUEUE, discovery::message(definition)).await {
+async fn announce(definition: &Definition, transport: &dyn Transport, period: Duration) {
+    let lifetime = if period.is_zero() { DISCOVERY_PERIOD } else { period } * LIFETIME;
+    match transport.announce(discovery::message(definition), lifetime).await {
         Ok(()) => tracing::debug!(id = definition.id, "announced"),
-        // Nobody listens. It is no matter: whoever comes later hears the next one.
-        Err(error @ SendError::Full { .. }) => tracing::debug!(id = definition.id, %error, "not announced"),
         Err(error) => tracing::warn!(id = definition.id, %error, "not announced"),
     }
 }
@@ -159,7 +168,7 @@ mod tests {
         let broker = InProcess::new();
         let period = Duration::from_millis(22);
         let participant = Participant::start_with_period(sink(), broker.clone(), period).await.unwrap();
-        let fbp = broker.consume(discovery::QUEUE).await.unwrap();
+        let fbp = broker.discover().await.unwrap();
         for _ in 0..5 {
             let definition = heard(&fbp).await;
             assert_eq!(definition.id, participant.definition().id);
@@ -186,7 +195,7 @@ mod tests {
         let period = Duration::from_millis(3);
         let one = Participant::start_with_period(sink(), broker.clone(), period).await.unwrap();
         let two = Participant::start_with_period(sink(), broker.clone(), period).await.unwrap();
-        let fbp = broker.consume(discovery::QUEUE).await.unwrap();
+        let fbp = broker.discover().await.unwrap();
         while heard(&fbp).await.id != one.definition().id {}
         let (gone, stays) = (one.definition().id.clone(), two.definition().id.clone());
         drop(one);

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::watch;
 
 /// Why a message could not be sent.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -26,7 +28,13 @@ pub enum SendError {
     /// The message has no JSON form.
     #[error("the message is no JSON: {0}")]
     NotJson(String),
-    /// The transport is closed or unreachable.
+    /// The broker takes no messages for want of memory or disk.
+    #[error("the broker takes no messages at the moment: it lacks memory or disk")]
+    Blocked,
+    /// The broker cannot be reached, or did not confirm in time; it is being connected to again.
+    #[error("the broker is not reachable: {0}")]
+    Unreachable(String),
+    /// The transport was closed by us.
     #[error("the transport is closed")]
     Closed,
 }
@@ -37,9 +45,29 @@ pub enum TransportError {
     /// No queue or outport of that name.
     #[error("no queue or outport '{0}'")]
     Unknown(String),
-    /// The transport is closed or unreachable.
+    /// The address of the broker cannot be used.
+    #[error("broker '{0}'")]
+    BadUrl(String),
+    /// The broker refused us: wrong user, password or virtual host, or no right to do this.
+    #[error("the broker refuses: {0}")]
+    Refused(String),
+    /// The broker cannot be reached.
+    #[error("the broker is not reachable: {0}")]
+    Unreachable(String),
+    /// The transport was closed by us.
     #[error("the transport is closed")]
     Closed,
+}
+
+/// How a transport stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Messages flow.
+    Up,
+    /// The broker takes no messages for want of memory or disk; those that wait are delivered.
+    Blocked,
+    /// The broker cannot be reached; it is tried again and again.
+    Down,
 }
 
 /// How a queue behaves.
@@ -51,7 +79,20 @@ pub struct QueueOptions {
     pub temporary: bool,
 }
 
+/// A queue from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages that wait, without those that are delivered and not settled yet.
+    pub waiting: usize,
+    /// Consumers, as far as the broker tells.
+    pub consumers: usize,
+}
+
 /// A broker.
+///
+/// A transport to a broker elsewhere connects again by itself, and then declares and binds
+/// everything anew. While it is down, declarations are taken and done later, sending fails with
+/// [`SendError::Unreachable`] at once, and consumers wait.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Declares the queue of an inport, and the outport `dead-<queue>` for its dead letters.
@@ -60,6 +101,12 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// [`TransportError::Closed`].
     async fn declare_inport(&self, queue: &str, options: QueueOptions) -> Result<(), TransportError>;
+
+    /// How much waits in a queue.
+    ///
+    /// # Errors
+    /// [`TransportError::Unknown`].
+    async fn backlog(&self, queue: &str) -> Result<Backlog, TransportError>;
 
     /// Declares an outport, to which queues can be bound.
     ///
@@ -98,7 +145,38 @@ pub trait Transport: Send + Sync + 'static {
     /// [`TransportError::Unknown`].
     async fn consume(&self, queue: &str) -> Result<Consumer, TransportError>;
 
-    /// Ends it: consumers get no more messages, nothing more is taken in.
+    /// Binds a queue to an outport as MsgFlo's `RoundRobin` does (on AMQP through an exchange
+    /// `out-<outport>`): the instances of the role behind the queue share its messages. What they
+    /// reject goes on to the queue `dead_letters`.
+    ///
+    /// # Errors
+    /// [`TransportError::Unknown`].
+    async fn bind_round_robin(
+        &self,
+        outport: &str,
+        queue: &str,
+        dead_letters: Option<&str>,
+    ) -> Result<(), TransportError>;
+
+    /// Sends a discovery message. It is worth nothing after `lifetime`; of too many that nobody
+    /// reads, the oldest go.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    async fn announce(&self, message: Bytes, lifetime: Duration) -> Result<(), SendError>;
+
+    /// Takes discovery messages.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    async fn discover(&self) -> Result<Consumer, TransportError>;
+
+    /// How the transport stands, now and as it changes. [`Link::Up`] after [`Link::Down`] means
+    /// that the broker may have forgotten what was temporary.
+    fn link(&self) -> watch::Receiver<Link>;
+
+    /// Ends it: consumers get no more messages, nothing more is taken in. Returns when what was
+    /// settled before has reached the broker, or cannot.
     async fn close(&self);
 }
 
@@ -107,7 +185,7 @@ pub trait Transport: Send + Sync + 'static {
 pub enum Outcome {
     /// Done: forget it.
     Done,
-    /// Cannot succeed: to the dead letters, with the reason.
+    /// Cannot succeed: to the dead letters, with the reason (on AMQP in the header `x-reason`).
     Rejected(String),
     /// Not done by this consumer: back to its queue, marked as delivered before.
     Returned,
@@ -149,6 +227,17 @@ impl fmt::Debug for Consumer {
     }
 }
 
+/// How a message became a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// The queue that it came from.
+    pub queue: String,
+    /// Why it was given up.
+    pub reason: String,
+    /// When.
+    pub at: SystemTime,
+}
+
 /// Tells the broker what became of a message; none when the delivery was dropped unsettled.
 type Settle = Box<dyn FnOnce(Option<Outcome>) + Send + Sync>;
 
@@ -159,6 +248,10 @@ pub struct Delivery {
     pub message: Bytes,
     /// True when it was delivered before and came back.
     pub redelivered: bool,
+    /// How many consumers ended, or lost their broker, between taking and settling it.
+    pub crashes: u32,
+    /// For a dead letter: how it became one.
+    pub death: Option<Death>,
     settle: Option<Settle>,
 }
 
@@ -168,9 +261,11 @@ impl Delivery {
     pub fn new(
         message: Bytes,
         redelivered: bool,
+        crashes: u32,
+        death: Option<Death>,
         settle: impl FnOnce(Option<Outcome>) + Send + Sync + 'static,
     ) -> Self {
-        Delivery { message, redelivered, settle: Some(Box::new(settle)) }
+        Delivery { message, redelivered, crashes, death, settle: Some(Box::new(settle)) }
     }
 
     /// Says what became of it.
@@ -194,6 +289,8 @@ impl fmt::Debug for Delivery {
         f.debug_struct("Delivery")
             .field("message", &self.message)
             .field("redelivered", &self.redelivered)
+            .field("crashes", &self.crashes)
+            .field("death", &self.death)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may use of ours. The program and the test crates may use everything.
 const EDGES: &[(&str, &[&str])] = &[
-    ("imgflo-server", &["imgflo-job", "imgflo-msgflo", "imgflo-cache", "imgflo-runtime", "imgflo-fbp"]),
+    ("imgflo-server", &["imgflo-job", "imgflo-msgflo", "imgflo-cache", "imgflo-apps", "imgflo-runtime", "imgflo-fbp"]),
     ("imgflo-worker", &["imgflo-job", "imgflo-msgflo", "imgflo-cache", "imgflo-runtime"]),
     ("imgflo-runtime", &["imgflo-ops", "imgflo-fbp"]),
     ("imgflo-job", &["imgflo-fbp"]),
@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("imgflo-ops", &[]),
     ("imgflo-fbp", &[]),
     ("imgflo-cache", &[]),
+    ("imgflo-apps", &[]),
 ];
 
 /// Crates on top, which nothing may use.

@@ -1,0 +1,3 @@
+//! Applications: the API clients that may ask for images, and for how many pixels a day.
+
+#![forbid(unsafe_code)]
