@@ -22,6 +22,7 @@ pub mod input;
 pub mod key;
 pub mod limits;
 pub mod message;
+pub mod network;
 mod percent;
 pub mod request;
 pub mod sign;

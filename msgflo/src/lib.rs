@@ -26,11 +26,13 @@
 
 pub mod discovery;
 pub mod in_process;
+pub mod network;
 pub mod participant;
 pub mod transport;
 
 pub use discovery::{Definition, DiscoveryError, Port};
 pub use in_process::{DeadLetter, InProcess, QueueStatus};
+pub use network::{Binding, Network, NetworkError};
 pub use participant::Participant;
 pub use transport::{
     Backlog, Consumer, Death, Delivery, Inbox, Link, Outcome, QueueOptions, SendError, Transport, TransportError,
