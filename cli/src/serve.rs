@@ -93,6 +93,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         public_url: settings.public_url.clone(),
         bind,
         version: VersionInfo { server: version::short().into(), runtime: format!("native {}", version::short()) },
+        quality: settings.quality,
     })
     .await
     .map_err(|error| vec![error.to_string()])?;

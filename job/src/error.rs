@@ -37,6 +37,8 @@ pub enum Category {
     Unavailable,
     /// Nobody waits for the result any more.
     Cancelled,
+    /// Every attempt ended the worker that made it: it is not tried again for a while.
+    GivenUp,
     /// A fault of ours.
     Internal,
 }
@@ -55,7 +57,7 @@ pub enum Fault {
 
 impl Category {
     /// All categories.
-    pub const ALL: [Category; 15] = [
+    pub const ALL: [Category; 16] = [
         Category::Malformed,
         Category::Forbidden,
         Category::NotFound,
@@ -70,6 +72,7 @@ impl Category {
         Category::Overloaded,
         Category::Unavailable,
         Category::Cancelled,
+        Category::GivenUp,
         Category::Internal,
     ];
 
@@ -90,6 +93,7 @@ impl Category {
             Category::Overloaded => "overloaded",
             Category::Unavailable => "unavailable",
             Category::Cancelled => "cancelled",
+            Category::GivenUp => "given-up",
             Category::Internal => "internal",
         }
     }
@@ -138,6 +142,7 @@ impl Category {
             Category::Overloaded => "Too busy",
             Category::Unavailable => "Temporarily unavailable",
             Category::Cancelled => "Cancelled",
+            Category::GivenUp => "This image was given up",
             Category::Internal => "Internal error",
         }
     }

@@ -174,14 +174,28 @@ fn malformed(value: &str, why: &str) -> JobError {
     JobError::new(Category::Malformed, format!("the input '{}' cannot be read: {why}", shown(value)))
 }
 
+/// Which version of a file: a file that was changed is another input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileVersion {
+    /// Size.
+    pub bytes: u64,
+    /// When it was changed, ns since 1970.
+    pub modified_ns: u128,
+}
+
 impl Source {
     /// What the cache key takes of it: the same text for the same input, different texts for
-    /// different ones. A nested picture is the stored result it will be.
-    pub fn identity(&self) -> String {
+    /// different ones. A nested picture is the stored result it will be; `version` is that of a
+    /// file of ours, none if there is no such file.
+    pub fn identity(&self, version: Option<FileVersion>) -> String {
         match self {
             Source::Url { url } => format!("url:{url}"),
             Source::Data { url } => format!("data:{}", hex::encode(Sha256::digest(url))),
-            Source::File { path } => format!("file:{path}"),
+            // No path holds a line break.
+            Source::File { path } => match version {
+                Some(FileVersion { bytes, modified_ns }) => format!("file:{path}\n{bytes}\n{modified_ns}"),
+                None => format!("file:{path}"),
+            },
             Source::Stored { key } => format!("stored:{key}"),
             Source::Graph { job } => format!("stored:{}", job.cachekey),
         }
@@ -367,11 +381,15 @@ mod tests {
     fn identities_differ() {
         let key = "0".repeat(64);
         let text = |value: &str| match input(value) {
-            Input::Source(source) => source.identity(),
+            Input::Source(source) => source.identity(None),
             Input::Graph { .. } => panic!("{value}"),
         };
         assert_eq!(text("HTTP://a.b/x#y"), "url:http://a.b/x");
         assert_eq!(text("files/a%20b"), "file:a b");
+        let version =
+            |bytes, modified_ns| Source::File { path: "a".into() }.identity(Some(FileVersion { bytes, modified_ns }));
+        assert_eq!(version(12, 3), "file:a\n12\n3");
+        assert_ne!(version(1, 23), version(12, 3));
         assert_eq!(text(&format!("cache/{key}")), format!("stored:{key}"));
         // printf 'data:,x' | sha256sum
         assert_eq!(text("data:,x"), "data:707ce201c2f97b77e63f9ca88c081b76df5c8ee2582686405652fd8f67f61143");

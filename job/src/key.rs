@@ -1,9 +1,13 @@
 //! The name of a result.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
+use crate::message::Urgency;
+
 /// Changes whenever the same fields must give another key.
-const VERSION: &str = "imgflo-key-1";
+const VERSION: &str = "imgflo-key-2";
 
 /// Longest suffix of a key, characters.
 const MAX_EXTENSION: usize = 8;
@@ -17,9 +21,17 @@ const MAX_EXTENSION: usize = 8;
 /// * `arguments`: canonical text of the parameters.
 /// * `input`: identity of the input ([`crate::Source::identity`]), empty if there is none.
 /// * `extension`: type of the result, without the dot; none for a graph that hands bytes on.
-pub fn cache_key(graph_content: &str, arguments: &str, input: &str, extension: Option<&str>) -> String {
+/// * `quality`: of a lossy result, 1 to 100; none where the type has no quality.
+pub fn cache_key(
+    graph_content: &str,
+    arguments: &str,
+    input: &str,
+    extension: Option<&str>,
+    quality: Option<u8>,
+) -> String {
     let mut hash = Sha256::new();
-    for field in [VERSION, graph_content, arguments, input, extension.unwrap_or_default()] {
+    let quality = quality.map(|quality| quality.to_string()).unwrap_or_default();
+    for field in [VERSION, graph_content, arguments, input, extension.unwrap_or_default(), &quality] {
         hash.update((field.len() as u64).to_le_bytes());
         hash.update(field);
     }
@@ -27,6 +39,20 @@ pub fn cache_key(graph_content: &str, arguments: &str, input: &str, extension: O
     match extension {
         Some(extension) => format!("{digest}.{extension}"),
         None => digest,
+    }
+}
+
+/// True for types whose results have a quality: their keys hold it.
+pub fn has_quality(extension: &str) -> bool {
+    matches!(extension, "jpg" | "webp")
+}
+
+/// The name under which the machines of a cluster claim the making of a result. Each lane has its
+/// own: who waits for a result that is only queued in the background somewhere has it made at once.
+pub fn claim(urgency: Urgency, key: &str) -> Cow<'_, str> {
+    match urgency {
+        Urgency::Urgent => Cow::Borrowed(key),
+        Urgency::Background => Cow::Owned(format!("background.{key}")),
     }
 }
 
@@ -58,32 +84,45 @@ mod tests {
         // Computed with Python's hashlib and struct over the same fields. If this fails, stored
         // results of earlier versions are lost: raise VERSION knowingly, or undo the change.
         assert_eq!(
-            cache_key("graph", "width=10", "file:a.jpg", Some("png")),
-            "9b0bf442f951a033ab12ea0dcd88632960a3527833e3e72a89bd09f32e1e1138.png"
+            cache_key("graph", "width=10", "file:a.jpg", Some("png"), None),
+            "b37fa7f8c8850d8f1d87de0ff72669df8beab430b3f88a5e5984bd06f63ff54c.png"
+        );
+        assert_eq!(
+            cache_key("graph", "width=10", "file:a.jpg", Some("jpg"), Some(85)),
+            "fb2fb42a50c453cfc87fbec9f67c0363e8405e8d7fa5210a1d488b7027ee5abb.jpg"
         );
     }
 
     #[test]
     fn fields_do_not_run_into_each_other() {
         let keys: HashSet<String> = [
-            cache_key("a", "b", "c", Some("png")),
-            cache_key("ab", "", "c", Some("png")),
-            cache_key("", "ab", "c", Some("png")),
-            cache_key("a", "bc", "", Some("png")),
-            cache_key("a", "", "bc", Some("png")),
-            cache_key("a", "b", "c", Some("jpg")),
-            cache_key("a", "b", "cpng", None),
-            cache_key("a", "b", "c", None),
+            cache_key("a", "b", "c", Some("png"), None),
+            cache_key("ab", "", "c", Some("png"), None),
+            cache_key("", "ab", "c", Some("png"), None),
+            cache_key("a", "bc", "", Some("png"), None),
+            cache_key("a", "", "bc", Some("png"), None),
+            cache_key("a", "b", "c", Some("jpg"), None),
+            cache_key("a", "b", "cpng", None, None),
+            cache_key("a", "b", "c", None, None),
+            cache_key("a", "b", "c", Some("jpg"), Some(85)),
+            cache_key("a", "b", "c", Some("jpg"), Some(8)),
         ]
         .into();
-        assert_eq!(keys.len(), 8);
+        assert_eq!(keys.len(), 10);
         let digests: HashSet<&str> = keys.iter().map(|key| &key[..64]).collect();
-        assert_eq!(digests.len(), 8);
+        assert_eq!(digests.len(), 10);
+    }
+
+    #[test]
+    fn each_lane_has_its_claim() {
+        let key = cache_key("a", "b", "c", Some("jpg"), Some(85));
+        assert_eq!(claim(Urgency::Urgent, &key), key);
+        assert_eq!(claim(Urgency::Background, &key), format!("background.{key}"));
     }
 
     #[test]
     fn knows_keys() {
-        for key in [cache_key("a", "b", "c", Some("jpg")), cache_key("a", "b", "c", None)] {
+        for key in [cache_key("a", "b", "c", Some("jpg"), None), cache_key("a", "b", "c", None, None)] {
             assert!(is_key(&key), "{key}");
         }
         let digest = "0123456789abcdef".repeat(4);

@@ -29,7 +29,7 @@ pub mod sign;
 pub mod url;
 
 pub use error::{Category, Fault, JobError, Overrun};
-pub use input::{Input, OwnOrigins};
+pub use input::{FileVersion, Input, OwnOrigins};
 pub use limits::{LimitSetting, Limits};
 pub use message::{Cancel, Files, InputFile, Job, JobData, JobResult, Results, Source, Urgency};
 pub use request::Request;

@@ -76,6 +76,10 @@ pub struct JobData {
     /// Null in a job of the original.
     #[serde(default)]
     pub definition: serde_json::Value,
+    /// Quality of a lossy result, 1 to 100, as it is in the key; none in a job of the original,
+    /// which leaves it to the worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<u8>,
 }
 
 /// The inputs of a job, by port.
@@ -296,6 +300,7 @@ mod tests {
             runtime: "imgflo".into(),
             source: Some(Source::File { path: "a.jpg".into() }),
             definition: json!({"processes": {}}),
+            quality: Some(85),
         }
     }
 
@@ -316,6 +321,7 @@ mod tests {
             "runtime": "imgflo",
             "source": {"from": "file", "path": "a.jpg"},
             "definition": {"processes": {}},
+            "quality": 85,
         })
     }
 
@@ -358,7 +364,7 @@ mod tests {
     fn the_originals_result() {
         // As its worker sends it: no fields of ours, but `init_processing`, and the file's type.
         let mut data = data_json();
-        data.as_object_mut().unwrap().retain(|name, _| name != "source" && name != "definition");
+        data.as_object_mut().unwrap().retain(|name, _| !["source", "definition", "quality"].contains(&name.as_str()));
         data["files"]["input"]["type"] = json!("image/jpeg");
         data["files"]["input"]["path"] = json!("/tmp/a.jpg");
         let result: JobResult = serde_json::from_value(json!({
@@ -373,7 +379,8 @@ mod tests {
         assert_eq!(result.results.url.as_deref(), Some("./6f95..91.png"));
         let input = result.job.data.files.input.unwrap();
         assert_eq!((input.media_type.as_deref(), input.path.as_deref()), (Some("image/jpeg"), Some("/tmp/a.jpg")));
-        assert_eq!((result.job.data.source, result.job.data.definition), (None, Value::Null));
+        let JobData { source, definition, quality, .. } = result.job.data;
+        assert_eq!((source, definition, quality), (None, Value::Null, None));
         assert_eq!(result.error, None);
     }
 
@@ -400,7 +407,7 @@ mod tests {
         let value = serde_json::to_value(&source).unwrap();
         assert_eq!((&value["from"], &value["job"]), (&json!("graph"), &data_json()));
         assert_eq!(serde_json::from_value::<Source>(value).unwrap(), source);
-        assert_eq!(source.identity(), "stored:6f95.png");
+        assert_eq!(source.identity(None), "stored:6f95.png");
     }
 
     #[test]

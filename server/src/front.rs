@@ -44,6 +44,8 @@ pub struct FrontParts {
     pub bind: SocketAddr,
     /// What `/version` tells.
     pub version: VersionInfo,
+    /// Quality of lossy results, 1..=100.
+    pub quality: u8,
 }
 
 /// What `/version` tells.
@@ -80,6 +82,7 @@ pub struct Front {
     /// Addresses of ours that do not depend on the request.
     own: Vec<Url>,
     version: VersionInfo,
+    quality: u8,
     queue: Queue,
 }
 
@@ -102,6 +105,7 @@ impl Front {
             public_url: parts.public_url.map(with_slash),
             own,
             version: parts.version,
+            quality: parts.quality,
             queue,
         }))
     }
@@ -161,7 +165,9 @@ impl Front {
     /// What a request asks for; `path` as sent, with `/graph/`.
     pub(crate) fn resolve(&self, request: &Request, path: &str, headers: &HeaderMap) -> Result<Resolved, JobError> {
         let own = OwnOrigins::new(self.own.iter().cloned().chain(asked_addresses(headers)));
-        Resolver { library: self.library(), access: &self.access, limits: &self.limits, own }.resolve(request, path)
+        let (limits, files) = (&self.limits, self.files());
+        Resolver { library: self.library(), access: &self.access, limits, own, files, quality: self.quality }
+            .resolve(request, path)
     }
 }
 

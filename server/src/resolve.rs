@@ -1,11 +1,13 @@
 //! From a request to the job that answers it.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use imgflo_job::input::{self, Input, OwnOrigins};
-use imgflo_job::key::cache_key;
+use imgflo_job::key::{cache_key, has_quality};
 use imgflo_job::request::{self, Request};
-use imgflo_job::{Category, Files, InputFile, JobData, JobError, Limits, Source};
+use imgflo_job::{Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Source};
 use imgflo_runtime::{ImageGraph, Library, RuntimeKind};
 use serde_json::{Value, json};
 
@@ -64,6 +66,20 @@ pub(crate) struct Resolver<'a> {
     pub(crate) limits: &'a Limits,
     /// Where this deployment itself is reached.
     pub(crate) own: OwnOrigins,
+    /// Folder served under `/files/`.
+    pub(crate) files: &'a Path,
+    /// Quality of lossy results.
+    pub(crate) quality: u8,
+}
+
+/// The version of a file below a folder; none if there is no such file. Blocks for as long as the
+/// file system does.
+pub(crate) fn file_version(folder: &Path, path: &str) -> Option<FileVersion> {
+    let metadata = std::fs::metadata(folder.join(path)).ok().filter(std::fs::Metadata::is_file)?;
+    let modified = metadata.modified().ok()?;
+    // A time before 1970 is as good as 1970.
+    let modified_ns = modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    Some(FileVersion { bytes: metadata.len(), modified_ns })
 }
 
 impl Resolver<'_> {
@@ -83,6 +99,7 @@ impl Resolver<'_> {
         self.access.check(request)?;
         let graph = self.library.get(&request.graph).ok_or_else(|| self.no_graph(&request.graph))?;
         let outtype = output_type(&graph, request.format.as_deref())?;
+        let makes_picture = graph.runtime() == RuntimeKind::Imgflo;
         let arguments = self.arguments(&graph, request)?;
         let source = match &request.input {
             Some(input) if graph.takes_input() => {
@@ -91,8 +108,9 @@ impl Resolver<'_> {
             // Clients of the original always send an input; a generator has no use for it.
             _ => None,
         };
-        let identity = source.as_ref().map(Source::identity).unwrap_or_default();
-        let cachekey = cache_key(graph.content(), &arguments, &identity, outtype.as_deref());
+        let identity = source.as_ref().map(|source| source.identity(self.version(source))).unwrap_or_default();
+        let quality = outtype.as_deref().filter(|outtype| makes_picture && has_quality(outtype)).map(|_| self.quality);
+        let cachekey = cache_key(graph.content(), &arguments, &identity, outtype.as_deref(), quality);
         let input = request.input.as_deref().filter(|_| source.is_some());
         Ok(JobData {
             graphspec: request.graphspec.clone(),
@@ -110,7 +128,15 @@ impl Resolver<'_> {
             runtime: runtime_name(graph.runtime()).to_owned(),
             source,
             definition: Value::Null,
+            quality,
         })
+    }
+
+    fn version(&self, source: &Source) -> Option<FileVersion> {
+        match source {
+            Source::File { path } => file_version(self.files, path),
+            _ => None,
+        }
     }
 
     fn no_graph(&self, asked: &str) -> JobError {

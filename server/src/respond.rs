@@ -44,7 +44,9 @@ pub(crate) fn status(category: Category) -> StatusCode {
         Category::Forbidden => StatusCode::FORBIDDEN,
         Category::NotFound => StatusCode::NOT_FOUND,
         Category::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Category::InvalidParameter | Category::TooLarge | Category::BrokenInput => StatusCode::UNPROCESSABLE_ENTITY,
+        Category::InvalidParameter | Category::TooLarge | Category::BrokenInput | Category::GivenUp => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         Category::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Category::OriginFailed => StatusCode::BAD_GATEWAY,
         Category::OriginTimeout | Category::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
@@ -214,6 +216,7 @@ mod tests {
             (Category::InvalidParameter, 422),
             (Category::TooLarge, 422),
             (Category::BrokenInput, 422),
+            (Category::GivenUp, 422),
             (Category::QuotaExceeded, 429),
             (Category::OriginFailed, 502),
             (Category::OriginTimeout, 504),

@@ -153,7 +153,9 @@ impl Processor {
         };
         let input = input.map(|input| input.bytes);
         let parameters = data.iips.clone();
-        let order = Order { graph, parameters, input, format, urgency: level.urgency };
+        // Whoever sent the job may be another program.
+        let quality = data.quality.filter(|quality| (1..=100).contains(quality));
+        let order = Order { graph, parameters, input, format, quality, urgency: level.urgency };
         let Picture { bytes, input_size, output_size } = self.renderer.render(order, level.cancel).await?;
         if let Some(notes) = notes {
             let now = Some(message::now());

@@ -23,7 +23,7 @@ pub(crate) struct Renderer {
     pub engine: Arc<dyn Engine>,
     pub catalogue: Arc<Catalogue>,
     pub limits: Limits,
-    /// Quality of lossy results, 1..=100.
+    /// Quality of lossy results of jobs that name none, 1..=100.
     pub quality: u8,
     pub memory: Arc<Budget>,
 }
@@ -35,6 +35,8 @@ pub(crate) struct Order {
     /// The input file.
     pub input: Option<Bytes>,
     pub format: FileFormat,
+    /// Quality of a lossy result, 1..=100; none: the renderer's own.
+    pub quality: Option<u8>,
     pub urgency: Urgency,
 }
 
@@ -128,7 +130,7 @@ impl Renderer {
         };
         let control = Control { cancel: cancel.clone(), progress: None };
         let image = self.engine.render(&prepared.plan, image, &control).map_err(unrendered)?;
-        let options = EncodeOptions { format: order.format, quality: self.quality };
+        let options = EncodeOptions { format: order.format, quality: order.quality.unwrap_or(self.quality) };
         let bytes = codec::encode(&image, options, cancel).map_err(unwritten)?;
         let rect = image.rect();
         Ok(Picture {

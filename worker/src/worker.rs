@@ -67,7 +67,7 @@ pub struct WorkerParts {
     pub slots: usize,
     /// Bytes that all jobs at work may take together; others wait.
     pub memory_budget: u64,
-    /// Quality of lossy results, 1..=100.
+    /// Quality of lossy results of jobs that name none, 1..=100.
     pub quality: u8,
 }
 

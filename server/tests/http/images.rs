@@ -124,7 +124,7 @@ async fn failures_of_every_category_have_their_status() {
             Category::Forbidden => 403,
             Category::NotFound => 404,
             Category::UnsupportedType => 415,
-            Category::InvalidParameter | Category::TooLarge | Category::BrokenInput => 422,
+            Category::InvalidParameter | Category::TooLarge | Category::BrokenInput | Category::GivenUp => 422,
             Category::QuotaExceeded => 429,
             Category::Internal => 500,
             Category::OriginFailed => 502,

@@ -120,6 +120,7 @@ impl Rig {
             public_url: wish.public_url,
             bind: address,
             version: VersionInfo { server: "1.2.3".into(), runtime: "native".into() },
+            quality: 85,
         })
         .await
         .unwrap();

@@ -142,7 +142,7 @@ async fn a_job_whose_result_cannot_be_stored_is_not_lost() {
     setup.until(BACKGROUND, |queue| queue.dead_letters == 1).await;
     let dead = setup.broker.dead_letters(BACKGROUND).unwrap();
     assert_eq!(serde_json::from_slice::<Job>(&dead[0].message).unwrap(), job);
-    assert!(dead[0].reason.contains("sda1"), "{}", dead[0].reason);
+    assert!(dead[0].death.reason.contains("sda1"), "{}", dead[0].death.reason);
     door.broken.store(false, Ordering::SeqCst);
     assert_eq!(setup.run(&job).await.error, None);
 }
@@ -268,7 +268,7 @@ async fn a_panic_is_reported_kept_as_a_dead_letter_and_survived() {
     assert_eq!(error.category, Category::Internal);
     assert!(!error.to_string().contains("inner/path"), "{error}");
     setup.until(URGENT, |queue| queue.dead_letters == 1).await;
-    assert!(setup.broker.dead_letters(URGENT).unwrap()[0].reason.contains("inner/path"));
+    assert!(setup.broker.dead_letters(URGENT).unwrap()[0].death.reason.contains("inner/path"));
     assert_eq!(setup.run(&urgent(copy("6f95.png"))).await.error, None);
 }
 
@@ -280,7 +280,7 @@ async fn what_is_no_job_goes_to_the_dead_letters() {
         setup.broker.send("imgflo_api.URGENTJOB", message.into()).await.unwrap();
     }
     setup.until(URGENT, |queue| queue.dead_letters == 3).await;
-    assert!(setup.broker.dead_letters(URGENT).unwrap()[0].reason.starts_with("no job:"));
+    assert!(setup.broker.dead_letters(URGENT).unwrap()[0].death.reason.starts_with("no job:"));
     assert_eq!(setup.run(&urgent(copy("6f95.png"))).await.error, None);
 }
 

@@ -64,6 +64,7 @@ pub fn ask(key: &str, definition: Value, source: Option<Source>) -> JobData {
         runtime: "imgflo".into(),
         source,
         definition,
+        quality: None,
     }
 }
 
