@@ -24,12 +24,16 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod amqp;
+pub mod connect;
 pub mod discovery;
 pub mod in_process;
 pub mod network;
 pub mod participant;
 pub mod transport;
 
+pub use amqp::Amqp;
+pub use connect::connect;
 pub use discovery::{Definition, DiscoveryError, Port};
 pub use in_process::{DeadLetter, InProcess, QueueStatus};
 pub use network::{Binding, Network, NetworkError};

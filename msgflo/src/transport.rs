@@ -46,7 +46,7 @@ pub enum TransportError {
     #[error("no queue or outport '{0}'")]
     Unknown(String),
     /// The address of the broker cannot be used.
-    #[error("broker '{0}'")]
+    #[error("the address of the broker {0}")]
     BadUrl(String),
     /// The broker refused us: wrong user, password or virtual host, or no right to do this.
     #[error("the broker refuses: {0}")]

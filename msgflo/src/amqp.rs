@@ -1,0 +1,349 @@
+//! AMQP 0-9-1: RabbitMQ as a transport.
+//!
+//! Objects on the broker are those of MsgFlo, so that participants in other languages run in the
+//! same network; the table is in `topology`. Messages are persistent, mandatory and confirmed.
+//! There are two connections, one to publish and one to consume; when one is lost, both are made
+//! anew after 0.1 to 10 s, with jitter, and everything is declared again.
+//!
+//! The limit of a queue is held by those who send: MsgFlo's queues have no length limit of their
+//! own, and a queue declared with one could not be shared with other participants. So it is soft,
+//! by what all senders together send in [`COUNTED`].
+
+mod hub;
+mod parcel;
+mod publish;
+mod session;
+mod topology;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lapin::protocol::AMQPSoftError;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::hub::{Hold, Hub, HubInbox};
+use self::publish::{Letter, Notes};
+use self::session::{Current, Keeper, Session, read_uri, told};
+use self::topology::{Item, Topology};
+use crate::discovery;
+use crate::transport::{Backlog, Consumer, Link, QueueOptions, SendError, Transport, TransportError};
+
+/// For how long a count of waiting messages is believed.
+const COUNTED: Duration = Duration::from_millis(250);
+/// How long what was settled may take to reach the broker when we close.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What the parts of a transport share.
+struct Shared {
+    topology: Arc<Topology>,
+    current: Current,
+    /// Set when the transport is being closed.
+    closing: CancellationToken,
+    tasks: TaskTracker,
+    runtime: Handle,
+}
+
+impl Shared {
+    /// Runs `work`, which closing waits for.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // A delivery may be settled on a thread of no runtime.
+        drop(self.tasks.spawn_on(work, &self.runtime));
+    }
+
+    fn session(&self) -> Option<Arc<Session>> {
+        self.current.borrow().clone()
+    }
+}
+
+/// How much room a queue has, as far as we know.
+struct Room {
+    limit: usize,
+    left: usize,
+    counted: Option<Instant>,
+}
+
+/// RabbitMQ, or another broker that speaks AMQP 0-9-1.
+pub struct Amqp {
+    shared: Arc<Shared>,
+    link: watch::Receiver<Link>,
+    rooms: Mutex<HashMap<String, Room>>,
+    hubs: Mutex<HashMap<String, Weak<Hold>>>,
+    temporary: Mutex<Vec<String>>,
+    /// Ends the connections.
+    closed: CancellationToken,
+}
+
+impl Amqp {
+    /// Connects to a broker: `amqp://user:password@host:5672/virtual-host`, or `amqps`. `name` is
+    /// shown in the broker's list of connections. A broker that cannot be reached is tried again
+    /// and again, and what is declared meanwhile is declared then.
+    ///
+    /// # Errors
+    /// [`TransportError::BadUrl`], [`TransportError::Refused`].
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub async fn connect(url: &str, name: &str) -> Result<Arc<Amqp>, TransportError> {
+        let uri = read_uri(url)?;
+        let topology: Arc<Topology> = Arc::default();
+        let (current, sessions) = watch::channel(None);
+        let (link, links) = watch::channel(Link::Down);
+        let closed = CancellationToken::new();
+        let keeper = Keeper {
+            uri,
+            name: name.to_owned(),
+            topology: Arc::clone(&topology),
+            current,
+            link,
+            closed: closed.clone(),
+        };
+        let first = keeper.first().await?;
+        if let Some(session) = &first {
+            keeper.announce(session);
+        }
+        tokio::spawn(keeper.keep(first));
+        let shared = Shared {
+            topology,
+            current: sessions,
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+        };
+        Ok(Arc::new(Amqp {
+            shared: Arc::new(shared),
+            link: links,
+            rooms: Mutex::default(),
+            hubs: Mutex::default(),
+            temporary: Mutex::default(),
+            closed,
+        }))
+    }
+
+    fn open(&self) -> Result<(), TransportError> {
+        if self.shared.closing.is_cancelled() { Err(TransportError::Closed) } else { Ok(()) }
+    }
+
+    fn session(&self) -> Result<Arc<Session>, SendError> {
+        if self.shared.closing.is_cancelled() {
+            return Err(SendError::Closed);
+        }
+        self.shared.session().ok_or_else(|| SendError::Unreachable("it is being connected to".into()))
+    }
+
+    /// Has something made now, or as soon as the broker is there.
+    async fn declare(&self, item: Item) -> Result<(), TransportError> {
+        self.open()?;
+        if let Some(session) = self.shared.session() {
+            match topology::make(&session.consuming, &item).await {
+                Ok(()) => {}
+                Err(error) if error.is_amqp_soft_error() => return Err(refused(&error, &item)),
+                // The connection is being lost: it is made on the next one.
+                Err(error) => tracing::debug!(?item, error = told(&error), "is declared later"),
+            }
+        }
+        self.shared.topology.add(item);
+        Ok(())
+    }
+
+    /// Refuses when one of the queues is full.
+    async fn admit(&self, session: &Session, queues: &[String]) -> Result<(), SendError> {
+        for queue in queues {
+            if self.take_room(queue, None)?.is_none_or(|taken| taken) {
+                continue;
+            }
+            match topology::messages(&session.consuming, queue).await {
+                Ok((waiting, _)) => _ = self.take_room(queue, Some(waiting))?,
+                Err(error) if error.is_amqp_soft_error() => {}
+                Err(error) => return Err(SendError::Unreachable(told(&error))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes room for one message in a queue: true when there was, false when the messages have to
+    /// be counted first, none when the queue has no limit.
+    fn take_room(&self, queue: &str, waiting: Option<usize>) -> Result<Option<bool>, SendError> {
+        let mut rooms = lock(&self.rooms);
+        let Some(room) = rooms.get_mut(queue) else { return Ok(None) };
+        match waiting {
+            Some(waiting) => {
+                room.left = room.limit.saturating_sub(waiting);
+                room.counted = Some(Instant::now());
+                if room.left == 0 {
+                    return Err(SendError::Full { queue: queue.to_owned(), limit: room.limit });
+                }
+            }
+            None if room.left == 0 || room.counted.is_none_or(|at| at.elapsed() > COUNTED) => return Ok(Some(false)),
+            None => {}
+        }
+        room.left -= 1;
+        Ok(Some(true))
+    }
+}
+
+/// No change under these locks can panic halfway.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a refusal of the broker means.
+fn refused(error: &lapin::Error, item: &Item) -> TransportError {
+    if !topology::is(error, AMQPSoftError::NOTFOUND) {
+        return TransportError::Refused(told(error));
+    }
+    let name = match item {
+        Item::Binding { outport, queue } | Item::RoundRobin { outport, queue, .. } => {
+            if error.to_string().contains("no queue") { queue } else { outport }
+        }
+        Item::Inport { queue, .. } | Item::DeadLetters(queue) => queue,
+        Item::Outport(name) => name,
+        Item::Discovery => discovery::QUEUE,
+    };
+    TransportError::Unknown(name.to_owned())
+}
+
+fn failed(error: &lapin::Error, queue: &str) -> TransportError {
+    if topology::is(error, AMQPSoftError::NOTFOUND) {
+        TransportError::Unknown(queue.to_owned())
+    } else if error.is_amqp_soft_error() {
+        TransportError::Refused(told(error))
+    } else {
+        TransportError::Unreachable(told(error))
+    }
+}
+
+#[async_trait]
+impl Transport for Amqp {
+    async fn declare_inport(&self, queue: &str, options: QueueOptions) -> Result<(), TransportError> {
+        if options.temporary {
+            let mut temporary = lock(&self.temporary);
+            if !temporary.iter().any(|other| other == queue) {
+                temporary.push(queue.to_owned());
+            }
+        }
+        self.declare(Item::Inport { queue: queue.to_owned(), temporary: options.temporary }).await?;
+        if let Some(limit) = options.limit {
+            let mut rooms = lock(&self.rooms);
+            let room = rooms.entry(queue.to_owned()).or_insert(Room { limit, left: 0, counted: None });
+            (room.limit, room.counted) = (limit, None);
+        }
+        Ok(())
+    }
+
+    async fn backlog(&self, queue: &str) -> Result<Backlog, TransportError> {
+        self.open()?;
+        let session = self.session().map_err(|error| TransportError::Unreachable(error.to_string()))?;
+        let counted = topology::messages(&session.consuming, queue).await;
+        let (waiting, consumers) = counted.map_err(|error| failed(&error, queue))?;
+        Ok(Backlog { waiting, consumers })
+    }
+
+    async fn declare_outport(&self, outport: &str) -> Result<(), TransportError> {
+        self.declare(Item::Outport(outport.to_owned())).await
+    }
+
+    async fn bind(&self, outport: &str, queue: &str) -> Result<(), TransportError> {
+        self.declare(Item::Binding { outport: outport.to_owned(), queue: queue.to_owned() }).await
+    }
+
+    async fn unbind(&self, outport: &str, queue: &str) -> Result<(), TransportError> {
+        self.open()?;
+        self.shared.topology.remove(&Item::Binding { outport: outport.to_owned(), queue: queue.to_owned() });
+        let Some(session) = self.shared.session() else {
+            return Err(TransportError::Unreachable("it is being connected to".into()));
+        };
+        topology::messages(&session.consuming, queue).await.map_err(|error| failed(&error, queue))?;
+        topology::unbind_queue(&session.consuming, outport, queue).await.map_err(|error| failed(&error, outport))
+    }
+
+    async fn bind_round_robin(
+        &self,
+        outport: &str,
+        queue: &str,
+        dead_letters: Option<&str>,
+    ) -> Result<(), TransportError> {
+        let dead_letters = dead_letters.map(str::to_owned);
+        self.declare(Item::RoundRobin { outport: outport.to_owned(), queue: queue.to_owned(), dead_letters }).await
+    }
+
+    async fn send(&self, outport: &str, message: Bytes) -> Result<(), SendError> {
+        let session = self.session()?;
+        if !self.shared.topology.has_exchange(outport) {
+            // Sending to an exchange that is not there would break the channel for all who send.
+            let exists = topology::exchange_exists(&session.consuming, outport).await;
+            if !exists.map_err(|error| SendError::Unreachable(told(&error)))? {
+                return Err(SendError::Unroutable(outport.to_owned()));
+            }
+        }
+        self.admit(&session, &self.shared.topology.queues_of(outport)).await?;
+        Letter::to_exchange(outport, &message, &Notes::default()).send(&session).await
+    }
+
+    async fn send_to_queue(&self, queue: &str, message: Bytes) -> Result<(), SendError> {
+        let session = self.session()?;
+        self.admit(&session, &[queue.to_owned()]).await?;
+        Letter::to_queue(queue, &message, &Notes::default()).send(&session).await
+    }
+
+    async fn announce(&self, message: Bytes, lifetime: Duration) -> Result<(), SendError> {
+        if self.declare(Item::Discovery).await.is_err() {
+            return Err(SendError::Unroutable(discovery::QUEUE.into()));
+        }
+        let session = self.session()?;
+        let notes = Notes::default();
+        Letter { lifetime: Some(lifetime), ..Letter::to_queue(discovery::QUEUE, &message, &notes) }.send(&session).await
+    }
+
+    async fn discover(&self) -> Result<Consumer, TransportError> {
+        self.declare(Item::Discovery).await?;
+        self.consume(discovery::QUEUE).await
+    }
+
+    async fn consume(&self, queue: &str) -> Result<Consumer, TransportError> {
+        self.open()?;
+        let temporary = lock(&self.temporary).iter().any(|other| other == queue);
+        if let Some(session) = self.shared.session() {
+            match topology::messages(&session.consuming, queue).await {
+                Err(error) if error.is_amqp_soft_error() => return Err(failed(&error, queue)),
+                // What is being lost comes back.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let mut hubs = lock(&self.hubs);
+        hubs.retain(|_, hold| hold.strong_count() > 0);
+        if let Some(hold) = hubs.get(queue).and_then(Weak::upgrade) {
+            return Ok(Consumer::new(HubInbox(hold)));
+        }
+        let hold = Hub::open(queue, temporary, &self.shared);
+        hubs.insert(queue.to_owned(), Arc::downgrade(&hold));
+        Ok(Consumer::new(HubInbox(hold)))
+    }
+
+    fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    async fn close(&self) {
+        self.shared.closing.cancel();
+        self.shared.tasks.close();
+        if tokio::time::timeout(FAREWELL, self.shared.tasks.wait()).await.is_err() {
+            tracing::warn!("what was settled last has not reached the broker; it delivers it again");
+        }
+        self.closed.cancel();
+        let mut current = self.shared.current.clone();
+        let _ = tokio::time::timeout(FAREWELL, current.wait_for(Option::is_none)).await;
+    }
+}
+
+impl Drop for Amqp {
+    fn drop(&mut self) {
+        self.shared.closing.cancel();
+        self.closed.cancel();
+    }
+}

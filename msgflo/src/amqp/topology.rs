@@ -1,0 +1,262 @@
+//! The queues, exchanges and bindings that this process declared: made on the broker, remembered,
+//! and made again on a new connection. The objects are those of MsgFlo:
+//!
+//! | of | objects |
+//! |---|---|
+//! | inport `Q` | queue `Q` (durable, `x-dead-letter-exchange: dead-Q`), fanout exchanges `Q` (bound to it) and `dead-Q` |
+//! | temporary inport `Q` | queue and exchange `Q` that are not durable and go with their last user |
+//! | outport `X` | fanout exchange `X` |
+//! | round robin `X` to `Q` | direct exchange `out-X`, bound to `X`; queue `Q` bound to it |
+//! | discovery | queue `fbp` |
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+
+use crate::discovery;
+
+/// Something to be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    Inport {
+        queue: String,
+        temporary: bool,
+    },
+    Outport(String),
+    Binding {
+        outport: String,
+        queue: String,
+    },
+    RoundRobin {
+        outport: String,
+        queue: String,
+        dead_letters: Option<String>,
+    },
+    /// Where the dead letters of a queue stay when nothing else is bound to their exchange.
+    DeadLetters(String),
+    Discovery,
+}
+
+/// What is to be there, in the order it was declared.
+#[derive(Debug, Default)]
+pub(super) struct Topology(Mutex<Vec<Item>>);
+
+/// Exchange of the dead letters of a queue.
+pub(super) fn dead_exchange(queue: &str) -> String {
+    format!("dead-{queue}")
+}
+
+impl Topology {
+    fn items(&self) -> MutexGuard<'_, Vec<Item>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, item: Item) {
+        let mut items = self.items();
+        if !items.contains(&item) {
+            items.push(item);
+        }
+    }
+
+    pub(super) fn remove(&self, item: &Item) {
+        self.items().retain(|other| other != item);
+    }
+
+    /// Forgets a queue and its bindings.
+    pub(super) fn remove_queue(&self, gone: &str) {
+        self.items().retain(|item| match item {
+            Item::Inport { queue, .. } | Item::Binding { queue, .. } | Item::RoundRobin { queue, .. } => queue != gone,
+            Item::DeadLetters(queue) => queue != gone,
+            Item::Outport(_) | Item::Discovery => true,
+        });
+    }
+
+    /// True for an exchange that we declared.
+    pub(super) fn has_exchange(&self, name: &str) -> bool {
+        self.items().iter().any(|item| match item {
+            Item::Outport(outport) => outport == name,
+            Item::Inport { queue, .. } => queue == name || dead_exchange(queue) == name,
+            _ => false,
+        })
+    }
+
+    /// The queues that we bound to an outport.
+    pub(super) fn queues_of(&self, name: &str) -> Vec<String> {
+        let items = self.items();
+        let bound = items.iter().filter_map(|item| match item {
+            Item::Binding { outport, queue } | Item::RoundRobin { outport, queue, .. } if outport == name => {
+                Some(queue)
+            }
+            _ => None,
+        });
+        bound.cloned().collect()
+    }
+
+    /// Makes all of it. What cannot be made (a queue that was deleted elsewhere) is logged and left
+    /// out.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub(super) async fn apply(&self, connection: &Connection) -> Result<(), lapin::Error> {
+        let items = self.items().clone();
+        for item in items {
+            match make(connection, &item).await {
+                Err(error) if error.is_amqp_soft_error() => tracing::warn!(?item, %error, "not declared again"),
+                made => made?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// True for a soft error of this kind.
+pub(super) fn is(error: &lapin::Error, kind: AMQPSoftError) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == AMQPErrorKind::Soft(kind))
+}
+
+/// A channel for `work` alone: an error closes the channel that it happens on.
+pub(super) async fn on_channel<T>(
+    connection: &Connection,
+    work: impl AsyncFnOnce(&Channel) -> Result<T, lapin::Error>,
+) -> Result<T, lapin::Error> {
+    let channel = connection.create_channel().await?;
+    let done = work(&channel).await?;
+    channel.close(200, "done".into()).await?;
+    Ok(done)
+}
+
+/// Makes one thing on the broker.
+///
+/// # Errors
+/// That of the broker; it is a soft one when only this thing cannot be.
+pub(super) async fn make(connection: &Connection, item: &Item) -> Result<(), lapin::Error> {
+    match item {
+        Item::Inport { queue, temporary } => {
+            declare_queue(connection, queue, *temporary).await?;
+            declare_exchange(connection, queue, ExchangeKind::Fanout, *temporary).await?;
+            bind_queue(connection, queue, queue).await?;
+            if !temporary {
+                declare_exchange(connection, &dead_exchange(queue), ExchangeKind::Fanout, false).await?;
+            }
+            Ok(())
+        }
+        Item::Outport(name) => declare_exchange(connection, name, ExchangeKind::Fanout, false).await,
+        Item::Binding { outport, queue } => bind_queue(connection, outport, queue).await,
+        Item::RoundRobin { outport, queue, dead_letters } => {
+            let shared = format!("out-{outport}");
+            declare_exchange(connection, &shared, ExchangeKind::Direct, false).await?;
+            on_channel(connection, async |channel| {
+                let options = ExchangeBindOptions::default();
+                let (to, from) = (shared.as_str().into(), outport.as_str().into());
+                channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await
+            })
+            .await?;
+            bind_queue(connection, &shared, queue).await?;
+            match dead_letters {
+                Some(dead_letters) => bind_queue(connection, &dead_exchange(queue), dead_letters).await,
+                None => Ok(()),
+            }
+        }
+        Item::DeadLetters(queue) => {
+            let name = dead_exchange(queue);
+            let options = QueueDeclareOptions { durable: true, ..Default::default() };
+            on_channel(connection, async |channel| {
+                channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await
+            })
+            .await?;
+            bind_queue(connection, &name, &name).await
+        }
+        Item::Discovery => {
+            let options = QueueDeclareOptions { durable: true, ..Default::default() };
+            let declared = on_channel(connection, async |channel| {
+                channel.queue_declare(discovery::QUEUE.into(), options, FieldTable::default()).await
+            });
+            match declared.await {
+                // Another declared it otherwise: it is used as it is.
+                Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => Ok(()),
+                declared => declared.map(|_| ()),
+            }
+        }
+    }
+}
+
+/// Declares a queue as the original does; one that another program declared otherwise (406) is used
+/// as it is.
+async fn declare_queue(connection: &Connection, queue: &str, temporary: bool) -> Result<(), lapin::Error> {
+    let options = QueueDeclareOptions { durable: !temporary, auto_delete: temporary, ..Default::default() };
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(dead_exchange(queue).into()));
+    let declared =
+        on_channel(connection, async |channel| channel.queue_declare(queue.into(), options, arguments).await);
+    match declared.await {
+        Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
+            tracing::info!(queue, "the queue was declared by another program, and is used as it is");
+            messages(connection, queue).await.map(|_| ())
+        }
+        declared => declared.map(|_| ()),
+    }
+}
+
+/// Messages and consumers of a queue that exists.
+///
+/// # Errors
+/// A soft `NOTFOUND` when it does not.
+pub(super) async fn messages(connection: &Connection, queue: &str) -> Result<(usize, usize), lapin::Error> {
+    on_channel(connection, async |channel| messages_on(channel, queue).await).await
+}
+
+/// As [`messages`], on a channel that an error closes.
+pub(super) async fn messages_on(channel: &Channel, queue: &str) -> Result<(usize, usize), lapin::Error> {
+    let options = QueueDeclareOptions { passive: true, ..Default::default() };
+    let queue = channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
+    Ok((queue.message_count() as usize, queue.consumer_count() as usize))
+}
+
+async fn declare_exchange(
+    connection: &Connection,
+    name: &str,
+    kind: ExchangeKind,
+    temporary: bool,
+) -> Result<(), lapin::Error> {
+    let options = ExchangeDeclareOptions { durable: !temporary, auto_delete: temporary, ..Default::default() };
+    let declared = on_channel(connection, async |channel| {
+        channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await
+    });
+    match declared.await {
+        Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
+            tracing::info!(exchange = name, "the exchange was declared by another program, and is used as it is");
+            Ok(())
+        }
+        declared => declared,
+    }
+}
+
+/// True when the exchange exists.
+pub(super) async fn exchange_exists(connection: &Connection, name: &str) -> Result<bool, lapin::Error> {
+    let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
+    let declared = on_channel(connection, async |channel| {
+        channel.exchange_declare(name.into(), ExchangeKind::Fanout, options, FieldTable::default()).await
+    });
+    match declared.await {
+        Err(error) if is(&error, AMQPSoftError::NOTFOUND) => Ok(false),
+        declared => declared.map(|()| true),
+    }
+}
+
+async fn bind_queue(connection: &Connection, exchange: &str, queue: &str) -> Result<(), lapin::Error> {
+    on_channel(connection, async |channel| {
+        let options = QueueBindOptions::default();
+        channel.queue_bind(queue.into(), exchange.into(), "".into(), options, FieldTable::default()).await
+    })
+    .await
+}
+
+pub(super) async fn unbind_queue(connection: &Connection, exchange: &str, queue: &str) -> Result<(), lapin::Error> {
+    on_channel(connection, async |channel| {
+        channel.queue_unbind(queue.into(), exchange.into(), "".into(), FieldTable::default()).await
+    })
+    .await
+}

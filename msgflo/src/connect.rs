@@ -1,0 +1,49 @@
+//! A transport by its address.
+
+use std::sync::Arc;
+
+use crate::amqp::Amqp;
+use crate::in_process::InProcess;
+use crate::transport::{Transport, TransportError};
+
+/// Connects to the broker at `url`:
+///
+/// | address | broker |
+/// |---|---|
+/// | `amqp://user:password@host:5672/virtual-host`, `amqps://...` | RabbitMQ: [`Amqp`] |
+/// | `mqtt://user:password@host:1883`, `mqtts://...` | Mosquitto: [`crate::mqtt::Mqtt`] |
+/// | `direct://anything` | none: [`InProcess`], for this process alone |
+///
+/// `name` is shown in the broker's list of connections. Returns though the broker cannot be
+/// reached: it is tried again and again.
+///
+/// # Errors
+/// [`TransportError::BadUrl`], [`TransportError::Refused`]; neither shows a password.
+///
+/// # Panics
+/// Outside of a Tokio runtime.
+pub async fn connect(url: &str, name: &str) -> Result<Arc<dyn Transport>, TransportError> {
+    let scheme = url.split("://").next().unwrap_or_default();
+    match scheme {
+        "amqp" | "amqps" => Ok(Amqp::connect(url, name).await?),
+        "direct" => Ok(InProcess::new()),
+        _ => Err(TransportError::BadUrl(
+            "has another scheme than amqp, amqps, mqtt, mqtts or direct: amqp://localhost is the usual one".into(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses() {
+        assert!(connect("direct://here", "test").await.is_ok());
+        for url in ["", "localhost", "http://secret@host", "amqp:localhost", "amqp://a:secret@host:port"] {
+            let Err(error) = connect(url, "test").await else { panic!("{url} was taken") };
+            assert!(matches!(error, TransportError::BadUrl(_)), "{url}: {error}");
+            assert!(!error.to_string().contains("secret"), "{url}: {error}");
+        }
+    }
+}
