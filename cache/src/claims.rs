@@ -1,6 +1,9 @@
 //! Who makes which result: what the machines of a cluster tell each other about results that are
 //! not there yet.
 
+pub mod local;
+pub mod redis;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,15 +1,22 @@
 //! Where results live: blobs by key, immutable once stored.
 //!
-//! [`LocalStore`] keeps them in a folder. Knows no HTTP.
+//! [`LocalStore`] keeps them in a folder; [`IndexedStore`] puts an index in Redis before a store.
+//! [`Claims`] say who makes which result. Knows no HTTP.
 
 #![forbid(unsafe_code)]
 
 pub mod claims;
 mod index;
+pub mod indexed;
 pub mod key;
 pub mod local;
+pub mod redis_link;
 pub mod store;
 
+pub use claims::local::LocalClaims;
+pub use claims::redis::RedisClaims;
 pub use claims::{Claim, Claims};
+pub use indexed::{IndexOptions, IndexedStore};
 pub use local::LocalStore;
+pub use redis_link::RedisLink;
 pub use store::{Address, Blob, CacheError, Store};

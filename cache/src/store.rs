@@ -19,6 +19,17 @@ pub enum CacheError {
         /// Size of the store, bytes.
         limit: u64,
     },
+    /// A service does not answer, or not as it should.
+    #[error("{what}: {reason}")]
+    Unreachable {
+        /// Which.
+        what: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// A setting that cannot be used.
+    #[error("{0}")]
+    BadSetting(String),
     /// The disk or the network failed.
     #[error("{action} '{key}': {source}")]
     Io {
