@@ -1,6 +1,6 @@
 //! Where results live: blobs by key, immutable once stored.
 //!
-//! [`LocalStore`] keeps them in a folder; [`IndexedStore`] puts an index in Redis before a store.
+//! [`LocalStore`] keeps them in a folder, [`S3Store`] in a bucket; [`IndexedStore`] puts an index in Redis before a store.
 //! [`Claims`] say who makes which result. Knows no HTTP.
 
 #![forbid(unsafe_code)]
@@ -10,7 +10,9 @@ mod index;
 pub mod indexed;
 pub mod key;
 pub mod local;
+mod media_type;
 pub mod redis_link;
+pub mod s3;
 pub mod store;
 
 pub use claims::local::LocalClaims;
@@ -19,4 +21,5 @@ pub use claims::{Claim, Claims};
 pub use indexed::{IndexOptions, IndexedStore};
 pub use local::LocalStore;
 pub use redis_link::RedisLink;
+pub use s3::{Delivery, S3Options, S3Store};
 pub use store::{Address, Blob, CacheError, Store};
