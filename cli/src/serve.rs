@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
-use imgflo_cache::{LocalStore, Store};
+use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
 use imgflo_msgflo::{InProcess, Transport};
 use imgflo_runtime::{Catalogue, Library, NativeEngine};
 use imgflo_server::{Front, FrontParts, VersionInfo};
@@ -18,8 +18,9 @@ use tracing::{info, warn};
 use crate::settings::{self, Settings};
 use crate::{Failure, limits, version};
 
-/// How long the jobs at work may take to end after the last client has its answer.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long the jobs at work may take to end after the last client has its answer; with the drain of the server this
+/// is less than the 25 s after which platforms kill.
+const DRAIN: Duration = Duration::from_secs(6);
 
 pub fn command() -> Command {
     settings::flags(
@@ -63,14 +64,17 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let store = LocalStore::open(&settings.data_dir.join("cache"), settings.cache_bytes)
         .map_err(|error| vec![format!("{}: {error}", settings.data_dir.display())])?;
     let store: Arc<dyn Store> = Arc::new(store);
+    let claims: Arc<dyn Claims> = Arc::new(LocalClaims::default());
     let transport: Arc<dyn Transport> = InProcess::new();
     let listener = TcpListener::bind(settings.bind)
         .await
         .map_err(|error| vec![format!("cannot listen on {}: {error}", settings.bind)])?;
     let bind = listener.local_addr().map_err(|error| vec![error.to_string()])?;
 
+    let (shutdown, served) = (CancellationToken::new(), CancellationToken::new());
     let worker = Worker::new(WorkerParts {
         store: store.clone(),
+        claims: claims.clone(),
         catalogue: catalogue.clone(),
         engine: Arc::new(NativeEngine::new(settings.workers)),
         limits: settings.limits.clone(),
@@ -86,6 +90,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let front = Front::start(FrontParts {
         library,
         store,
+        claims,
         transport: transport.clone(),
         limits: settings.limits.clone(),
         files: settings.files.clone(),
@@ -94,11 +99,13 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         bind,
         version: VersionInfo { server: version::short().into(), runtime: format!("native {}", version::short()) },
         quality: settings.quality,
+        reports: Vec::new(),
+        shutdown: shutdown.clone(),
+        drain: imgflo_server::DRAIN,
     })
     .await
     .map_err(|error| vec![error.to_string()])?;
 
-    let (shutdown, served) = (CancellationToken::new(), CancellationToken::new());
     let mut workers = tokio::spawn(worker.run(transport, &[Role::Urgent, Role::Background], served.clone()));
     greet(bind);
     tokio::spawn(stop_on_signal(shutdown.clone()));

@@ -1,6 +1,11 @@
 //! What happens around every request: its id, the length of its address, a time limit, headers that
 //! all responses have, and the log.
 
+use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -28,19 +33,19 @@ pub(crate) async fn around(State(front): State<SharedFront>, request: Request, n
     let id = request_id(&request);
     let method = request.method().clone();
     // The route, not the address: that may hold a token.
-    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let cross_origin = is_public(request.method(), request.uri().path());
     let mut response = match too_long(&front, &request) {
         Some(error) => respond::problem(&error),
         None => {
             let limit = front.limits().urgent_deadline + SLACK;
-            match tokio::time::timeout(limit, next.run(request)).await {
-                Ok(response) => response,
-                Err(_) => respond::problem(&JobError::new(Category::DeadlineExceeded, "a handler took too long")),
+            match within(limit, next.run(request)).await {
+                Some(response) => response,
+                None => respond::problem(&JobError::new(Category::DeadlineExceeded, "a handler took too long")),
             }
         }
     };
-    log(&response, &id, &method, &route, began.elapsed());
+    log(&response, &id, &method, route.as_ref().map_or("-", MatchedPath::as_str), began);
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if cross_origin {
@@ -59,7 +64,28 @@ fn request_id(request: &Request) -> HeaderValue {
     };
     match request.headers().get(REQUEST_ID).filter(|id| usable(id)) {
         Some(id) => id.clone(),
-        None => HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-")),
+        None => new_id(),
+    }
+}
+
+/// A random UUID. Its randomness is that of keys drawn once, which is far from a secret but free.
+fn new_id() -> HeaderValue {
+    static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let halves = [KEYS[0].hash_one(count), KEYS[1].hash_one(count)];
+    let id = uuid::Builder::from_random_bytes((u128::from(halves[0]) << 64 | u128::from(halves[1])).to_le_bytes())
+        .into_uuid();
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).unwrap_or(HeaderValue::from_static("-"))
+}
+
+/// What comes of `work`, if that comes in time. Most of it is there at once, and needs no timer.
+pub(crate) async fn within<F: Future>(limit: Duration, work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    match futures::poll!(work.as_mut()) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => tokio::time::timeout(limit, work).await.ok(),
     }
 }
 
@@ -80,10 +106,14 @@ fn is_public(method: &Method, path: &str) -> bool {
     open && [Method::GET, Method::HEAD, Method::POST].contains(method)
 }
 
-fn log(response: &Response, id: &HeaderValue, method: &Method, route: &str, took: Duration) {
-    let status = response.status().as_u16();
+fn log(response: &Response, id: &HeaderValue, method: &Method, route: &str, began: Instant) {
+    let status = response.status();
+    if !status.is_server_error() && !status.is_client_error() && !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
     let id = id.to_str().unwrap_or("-");
-    let took_ms = took.as_millis();
+    let took_ms = began.elapsed().as_millis();
+    let status = status.as_u16();
     let cause = response.extensions().get::<Cause>().map_or("", |cause| cause.0.as_str());
     if response.status().is_server_error() {
         tracing::warn!(request_id = id, %method, route, status, took_ms, cause, "request failed");
@@ -91,5 +121,28 @@ fn log(response: &Response, id: &HeaderValue, method: &Method, route: &str, took
         tracing::info!(request_id = id, %method, route, status, took_ms, cause, "request refused");
     } else {
         tracing::debug!(request_id = id, %method, route, status, took_ms, "request answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_usable() {
+        let ids: std::collections::HashSet<HeaderValue> = (0..1000).map(|_| new_id()).collect();
+        assert_eq!(ids.len(), 1000);
+        for id in ids {
+            let request = Request::builder().header(REQUEST_ID, &id).body(axum::body::Body::empty()).unwrap();
+            assert_eq!(request_id(&request), id);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_in_time_is_not_waited_for() {
+        assert_eq!(within(Duration::ZERO, async { 1 }).await, Some(1));
+        let later = tokio::time::sleep(Duration::from_millis(1));
+        assert_eq!(within(Duration::from_secs(60), later).await, Some(()));
+        assert_eq!(within(Duration::from_millis(1), std::future::pending::<()>()).await, None);
     }
 }

@@ -5,20 +5,53 @@
 //! that work goes on (a 504 at the deadline). A client that waits while the same image is queued in
 //! the background gets an urgent job, as the background may take long; whichever is done first
 //! answers.
+//!
+//! Several front ends share one job, too: each has a [`drive`]r for what it wants made, which claims
+//! the key and sends a job, or waits for the one of another front end.
+
+mod drive;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt, Shared};
-use imgflo_job::{Category, Job, JobData, JobError, JobResult, Urgency};
-use tokio::sync::{mpsc, watch};
+use futures::future::BoxFuture;
+use imgflo_cache::{Claims, Store};
+use imgflo_job::{Category, Job, JobError, JobResult, Urgency};
+use lru::LruCache;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::drive::Driver;
+pub(crate) use self::drive::Pace;
 
 /// What came of a job: the URL that its result message gave, or why there is none.
 pub(crate) type Outcome = Result<Option<String>, JobError>;
 /// Hands a job to its lane; done when the lane has it safely.
 pub(crate) type Dispatch = Arc<dyn Fn(Job) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+/// Whether somebody has a job safely: its lane, or another front end. None as long as that is open.
+type Accepted = Option<Result<(), JobError>>;
+
+/// Results that have come lately, remembered for who looked into the store just before they came.
+const LANDINGS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// What flights need of the rest of the system.
+pub(crate) struct Means {
+    pub(crate) dispatch: Dispatch,
+    /// Which front end has a result made.
+    pub(crate) claims: Arc<dyn Claims>,
+    /// Where results are.
+    pub(crate) store: Arc<dyn Store>,
+    /// Who we are, for claims.
+    pub(crate) holder: String,
+    pub(crate) pace: Pace,
+    /// Ends all flights, with the front end.
+    pub(crate) stop: CancellationToken,
+}
 
 /// What makes two requests one: the cache key, and whether the cache may answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,13 +60,44 @@ struct FlightKey {
     no_cache: bool,
 }
 
-/// A job that was handed to a lane and is not finished.
+/// What is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) cache_key: &'a str,
+    /// True: a stored result does not do.
+    pub(crate) no_cache: bool,
+    /// When the store was asked for it, in vain: a result that came since then does.
+    pub(crate) looked_up: Instant,
+}
+
+impl Wanted<'_> {
+    fn key(&self) -> FlightKey {
+        FlightKey { cache_key: self.cache_key.to_owned(), no_cache: self.no_cache }
+    }
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    /// Its key is being claimed.
+    Claiming,
+    /// Another front end makes the result.
+    Held,
+    /// It was handed to its lane.
+    Sent,
+}
+
+/// A job that is not finished.
 struct Flying {
     job_id: String,
     /// Since when.
     since: Instant,
-    /// Whether the lane has it, known as soon as it is.
-    sent: Shared<BoxFuture<'static, Result<(), JobError>>>,
+    stage: Stage,
+    accepted: watch::Receiver<Accepted>,
+    /// Has its driver look at once.
+    wake: Arc<Notify>,
+    /// Ends its driver.
+    _stop: DropGuard,
 }
 
 /// All that is under way for one key.
@@ -42,6 +106,8 @@ struct Flight {
     background: Option<Flying>,
     /// How many clients wait.
     waiters: usize,
+    /// Until when the last of them waits, ms since 1970.
+    deadline_at: u64,
     /// The urgent job is not to be cancelled, though nobody may wait.
     pinned: bool,
     /// A background job that joined the urgent one, should that one be dropped as late.
@@ -55,6 +121,7 @@ impl Flight {
             urgent: None,
             background: None,
             waiters: 0,
+            deadline_at: 0,
             pinned: false,
             ordered: None,
             outcome: watch::Sender::new(None),
@@ -73,11 +140,12 @@ impl Flight {
     }
 }
 
-#[derive(Default)]
 struct Board {
     flights: HashMap<FlightKey, Flight>,
     /// Which flight a job belongs to.
     jobs: HashMap<String, FlightKey>,
+    /// When results came, by cache key.
+    landings: LruCache<String, Instant>,
     last_result: Option<Instant>,
 }
 
@@ -89,14 +157,28 @@ impl Board {
         }
         Some(flight)
     }
+
+    /// True when a result came since `then`.
+    fn landed_since(&self, cache_key: &str, then: Instant) -> bool {
+        self.landings.peek(cache_key).is_some_and(|at| *at >= then)
+    }
+
+    /// The flight of a job that is not finished, and the job's place in it.
+    fn flight_of(&mut self, job_id: &str, urgency: Urgency) -> Option<&mut Flight> {
+        let flight = self.flights.get_mut(self.jobs.get(job_id)?)?;
+        let flies = flight.lane(urgency).as_ref().is_some_and(|flying| flying.job_id == job_id);
+        flies.then_some(flight)
+    }
 }
 
 /// The jobs in flight of one front end.
 pub(crate) struct Flights {
     board: Mutex<Board>,
-    dispatch: Dispatch,
+    means: Means,
     /// Ids of jobs that nobody waits for any more. Bounded by the number of jobs in flight.
     cancelled: mpsc::UnboundedSender<String>,
+    /// Has all drivers look into the store.
+    look: watch::Sender<()>,
 }
 
 /// How things are, for `/readyz`.
@@ -112,9 +194,16 @@ pub(crate) struct Traffic {
 
 impl Flights {
     /// A board without flights, and the ids to cancel.
-    pub(crate) fn new(dispatch: Dispatch) -> (Arc<Self>, mpsc::UnboundedReceiver<String>) {
+    pub(crate) fn new(means: Means) -> (Arc<Self>, mpsc::UnboundedReceiver<String>) {
         let (cancelled, ids) = mpsc::unbounded_channel();
-        (Arc::new(Flights { board: Mutex::default(), dispatch, cancelled }), ids)
+        let board = Board {
+            flights: HashMap::new(),
+            jobs: HashMap::new(),
+            landings: LruCache::new(LANDINGS),
+            last_result: None,
+        };
+        let look = watch::Sender::new(());
+        (Arc::new(Flights { board: Mutex::new(board), means, cancelled, look }), ids)
     }
 
     /// Nothing that runs under the lock can leave the board half changed, so a poisoned lock is
@@ -123,14 +212,25 @@ impl Flights {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a result: joins the urgent job of that key, or makes one. `job` is called only if
-    /// there is none.
-    pub(crate) fn wait_for(self: &Arc<Self>, cache_key: &str, no_cache: bool, job: impl FnOnce() -> Job) -> Waiter {
-        let key = FlightKey { cache_key: cache_key.to_owned(), no_cache };
+    /// Waits for a result until `deadline_at` (ms since 1970): joins the urgent job of that key, or
+    /// makes one. `job` is called only if there is none.
+    pub(crate) fn wait_for(
+        self: &Arc<Self>,
+        wanted: Wanted<'_>,
+        deadline_at: u64,
+        job: impl FnOnce() -> Job,
+    ) -> Waiter {
+        let key = wanted.key();
         let mut board = self.board();
+        if !wanted.no_cache && board.landed_since(wanted.cache_key, wanted.looked_up) {
+            let outcome = watch::channel(Some(Ok(None))).1;
+            drop(board);
+            return Waiter { flights: Arc::clone(self), key, outcome, counted: false };
+        }
         let Board { flights, jobs, .. } = &mut *board;
         let flight = flights.entry(key.clone()).or_insert_with(Flight::new);
         flight.waiters += 1;
+        flight.deadline_at = flight.deadline_at.max(deadline_at);
         if flight.urgent.is_none() {
             flight.urgent = Some(self.launch(&key, job(), jobs));
         }
@@ -140,19 +240,17 @@ impl Flights {
     }
 
     /// Has a result made when there is time. Joins whatever job of that key is in flight; returns
-    /// when the lane has the job.
+    /// when somebody has the job safely.
     ///
     /// # Errors
-    /// The lane did not take it.
-    pub(crate) async fn order(
-        self: &Arc<Self>,
-        cache_key: &str,
-        no_cache: bool,
-        job: impl FnOnce() -> Job,
-    ) -> Result<(), JobError> {
-        let key = FlightKey { cache_key: cache_key.to_owned(), no_cache };
-        let sent = {
+    /// The lane did not take it, or the result cannot be made.
+    pub(crate) async fn order(self: &Arc<Self>, wanted: Wanted<'_>, job: impl FnOnce() -> Job) -> Result<(), JobError> {
+        let key = wanted.key();
+        let accepted = {
             let mut board = self.board();
+            if !wanted.no_cache && board.landed_since(wanted.cache_key, wanted.looked_up) {
+                return Ok(());
+            }
             let Board { flights, jobs, .. } = &mut *board;
             let flight = flights.entry(key.clone()).or_insert_with(Flight::new);
             if flight.is_empty() {
@@ -161,60 +259,67 @@ impl Flights {
                 flight.pinned = true;
                 flight.ordered.get_or_insert_with(job);
             }
-            flight.background.as_ref().or(flight.urgent.as_ref()).map(|flying| flying.sent.clone())
+            flight.background.as_ref().or(flight.urgent.as_ref()).map(|flying| flying.accepted.clone())
         };
-        match sent {
-            Some(sent) => sent.await,
-            None => Ok(()),
+        let Some(mut accepted) = accepted else { return Ok(()) };
+        match accepted.wait_for(Option::is_some).await {
+            Ok(accepted) => accepted.clone().unwrap_or(Ok(())),
+            // Its driver ended before: the result came meanwhile.
+            Err(_) => Ok(()),
         }
     }
 
-    /// Sends a job in a task of its own, so that it does not matter whether the client that asked
+    /// Drives a job in a task of its own, so that it does not matter whether the client that asked
     /// first stays.
     fn launch(self: &Arc<Self>, key: &FlightKey, job: Job, jobs: &mut HashMap<String, FlightKey>) -> Flying {
-        let (flights, job_id, urgency) = (Arc::clone(self), job.id.clone(), job.urgency);
+        let job_id = job.id.clone();
         jobs.insert(job_id.clone(), key.clone());
-        let sending = (self.dispatch)(job);
-        let id = job_id.clone();
-        let task = tokio::spawn(async move {
-            let sent = sending.await;
-            if let Err(error) = &sent {
-                flights.fail(&id, urgency, error);
-            }
-            sent
-        });
-        let sent = async move {
-            task.await.unwrap_or_else(|error| Err(JobError::new(Category::Internal, format!("sending a job: {error}"))))
-        };
-        Flying { job_id, since: Instant::now(), sent: sent.boxed().shared() }
+        let (accept, accepted) = watch::channel(None);
+        let (stop, wake) = (self.means.stop.child_token(), Arc::new(Notify::new()));
+        let driver = Driver::new(Arc::clone(self), key.clone(), job, accept, Arc::clone(&wake));
+        tokio::spawn(driver.run(stop.clone()));
+        Flying { job_id, since: Instant::now(), stage: Stage::Claiming, accepted, wake, _stop: stop.drop_guard() }
     }
 
     /// Takes note of a finished job, of this front end or of another.
     pub(crate) fn settle(self: &Arc<Self>, result: JobResult) {
-        self.board().last_result = Some(Instant::now());
-        match result.error {
-            Some(error) => self.fail(&result.job.id, result.job.urgency, &error),
-            None => self.succeed(&result.job.data, &result.results.url),
+        let mut board = self.board();
+        board.last_result = Some(Instant::now());
+        let JobResult { job: Job { id, urgency, data, .. }, error, results, .. } = result;
+        let Some(error) = error else { return land(&mut board, &data.cachekey, data.no_cache, &results.url) };
+        if let Some(key) = board.jobs.get(&id).cloned() {
+            return self.fail_in(&mut board, &key, &id, urgency, &error);
+        }
+        // The job of another front end; we may wait for the same result.
+        let key = FlightKey { cache_key: data.cachekey, no_cache: false };
+        let flying = board.flights.get_mut(&key).and_then(|flight| flight.lane(urgency).as_ref());
+        let Some(flying) = flying.filter(|flying| flying.stage == Stage::Held) else { return };
+        if matches!(error.category, Category::Cancelled | Category::DeadlineExceeded) {
+            // Nobody waits there any more, but here somebody does.
+            flying.wake.notify_one();
+        } else {
+            let id = flying.job_id.clone();
+            self.fail_in(&mut board, &key, &id, urgency, &error);
         }
     }
 
-    /// A result answers everybody who waits for its key, whoever made it.
-    fn succeed(&self, data: &JobData, url: &Option<String>) {
+    /// Answers all who wait for a key: its result is stored. `anew`: it was made just now.
+    fn found(&self, cache_key: &str, anew: bool) {
+        land(&mut self.board(), cache_key, anew, &None);
+    }
+
+    /// Ends a job of ours without result.
+    fn fail(self: &Arc<Self>, job_id: &str, urgency: Urgency, error: &JobError) {
         let mut board = self.board();
-        // Who wants a result made anew is not served by one that the cache may have given.
-        for no_cache in [false, true].into_iter().filter(|no_cache| data.no_cache || !no_cache) {
-            if let Some(flight) = board.remove(&FlightKey { cache_key: data.cachekey.clone(), no_cache }) {
-                flight.outcome.send_replace(Some(Ok(url.clone())));
-            }
-        }
+        let Some(key) = board.jobs.get(job_id).cloned() else { return };
+        self.fail_in(&mut board, &key, job_id, urgency, error);
     }
 
     /// A failure is that of one job only: another job of the same key may still succeed.
-    fn fail(self: &Arc<Self>, job_id: &str, urgency: Urgency, error: &JobError) {
-        let mut board = self.board();
-        let Board { flights, jobs, .. } = &mut *board;
-        let Some(key) = jobs.remove(job_id) else { return };
-        let Some(flight) = flights.get_mut(&key) else { return };
+    fn fail_in(self: &Arc<Self>, board: &mut Board, key: &FlightKey, job_id: &str, urgency: Urgency, error: &JobError) {
+        let Board { flights, jobs, .. } = board;
+        jobs.remove(job_id);
+        let Some(flight) = flights.get_mut(key) else { return };
         let lane = flight.lane(urgency);
         if lane.as_ref().is_some_and(|flying| flying.job_id == job_id) {
             *lane = None;
@@ -223,17 +328,22 @@ impl Flights {
             flight.outcome.send_replace(Some(Err(error.clone())));
             // Those who wait are answered; a background job goes on in a flight of its own.
             let ordered = flight.ordered.take().filter(|_| error.category.retry());
-            let background = flight.background.take().or_else(|| Some(self.launch(&key, ordered?, jobs)));
+            let background = flight.background.take().or_else(|| Some(self.launch(key, ordered?, jobs)));
             if let Some(background) = background {
                 let mut rest = Flight::new();
                 rest.background = Some(background);
-                flights.insert(key, rest);
+                flights.insert(key.clone(), rest);
                 return;
             }
         }
         if flight.is_empty() {
-            flights.remove(&key);
+            flights.remove(key);
         }
+    }
+
+    /// Has every flight look for its result in the store: messages may have been lost.
+    pub(crate) fn look(&self) {
+        self.look.send_replace(());
     }
 
     /// Forgets jobs that nothing was heard of for so long that nothing will be: their worker or
@@ -286,8 +396,21 @@ impl Flights {
             board.flights.remove(key);
         }
         board.jobs.remove(&urgent.job_id);
-        // The receiver lives as long as the front end.
-        let _ = self.cancelled.send(urgent.job_id);
+        if urgent.stage == Stage::Sent {
+            // The receiver lives as long as the front end.
+            let _ = self.cancelled.send(urgent.job_id);
+        }
+    }
+}
+
+/// A result answers everybody who waits for its key, whoever made it.
+fn land(board: &mut Board, cache_key: &str, anew: bool, url: &Option<String>) {
+    board.landings.put(cache_key.to_owned(), Instant::now());
+    // Who wants a result made anew is not served by one that the cache may have given.
+    for no_cache in [false, true].into_iter().filter(|no_cache| anew || !no_cache) {
+        if let Some(flight) = board.remove(&FlightKey { cache_key: cache_key.to_owned(), no_cache }) {
+            flight.outcome.send_replace(Some(Ok(url.clone())));
+        }
     }
 }
 
@@ -301,19 +424,28 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    /// The outcome, or at `deadline` a failure while the job goes on.
+    /// The outcome, or at `deadline`, or when `stopping` is over, a failure while the job goes on.
     ///
     /// # Errors
-    /// Those of the job; [`Category::DeadlineExceeded`].
-    pub(crate) async fn outcome(mut self, deadline: Instant) -> Outcome {
-        let settled = tokio::time::timeout_at(deadline, self.outcome.wait_for(Option::is_some)).await;
-        let outcome = settled.map(|settled| settled.ok().and_then(|outcome| outcome.clone()));
-        let Ok(outcome) = outcome else {
-            self.flights.leave(&self.key, &self.outcome, true);
-            self.counted = false;
-            return Err(JobError::new(Category::DeadlineExceeded, "the client's deadline passed"));
+    /// Those of the job; [`Category::DeadlineExceeded`]; [`Category::Unavailable`] when we stop.
+    pub(crate) async fn outcome(mut self, deadline: Instant, stopping: impl Future<Output = ()>) -> Outcome {
+        let settled = tokio::select! {
+            settled = tokio::time::timeout_at(deadline, self.outcome.wait_for(Option::is_some)) => {
+                settled.map_err(|_| JobError::new(Category::DeadlineExceeded, "the client's deadline passed"))
+                    .map(|settled| settled.ok().and_then(|outcome| outcome.clone()))
+            }
+            () = stopping => Err(JobError::new(Category::Unavailable, "the server stops")),
         };
-        outcome.unwrap_or_else(|| Err(JobError::new(Category::Internal, "a flight ended without an outcome")))
+        match settled {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Err(JobError::new(Category::Internal, "a flight ended without an outcome")),
+            Err(error) => {
+                if std::mem::take(&mut self.counted) {
+                    self.flights.leave(&self.key, &self.outcome, true);
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -322,232 +454,5 @@ impl Drop for Waiter {
         if self.counted {
             self.flights.leave(&self.key, &self.outcome, false);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use imgflo_job::Results;
-
-    use super::*;
-
-    /// Flights, the jobs they sent, and the ids they cancelled.
-    struct Rig {
-        flights: Arc<Flights>,
-        jobs: mpsc::UnboundedReceiver<Job>,
-        cancelled: mpsc::UnboundedReceiver<String>,
-    }
-
-    fn rig() -> Rig {
-        let (sender, jobs) = mpsc::unbounded_channel();
-        let (flights, cancelled) = Flights::new(Arc::new(move |job| {
-            let sender = sender.clone();
-            async move { sender.send(job).map_err(|_| JobError::new(Category::Unavailable, "closed")) }.boxed()
-        }));
-        Rig { flights, jobs, cancelled }
-    }
-
-    fn job(id: &str, urgency: Urgency) -> Job {
-        let data = serde_json::json!({
-            "graphspec": "crop.png", "graph": "crop", "files": {}, "iips": {}, "outtype": "png", "apikey": null,
-            "token": null, "cachekey": "k.png", "query": "", "request": "/graph/crop.png", "noCache": false,
-            "debugUrl": null, "runtime": "imgflo", "definition": {}
-        });
-        Job {
-            urgency,
-            kind: "process-image".into(),
-            id: id.into(),
-            created_at: 0,
-            callback: None,
-            deadline_at: None,
-            data: serde_json::from_value(data).unwrap(),
-        }
-    }
-
-    fn done(id: &str, urgency: Urgency, error: Option<JobError>) -> JobResult {
-        let mut result: JobResult = serde_json::from_value(serde_json::to_value(job(id, urgency)).unwrap()).unwrap();
-        result.results = Results { url: Some("./k.png".into()) };
-        result.error = error;
-        result
-    }
-
-    fn urgent(rig: &Rig, id: &'static str) -> Waiter {
-        rig.flights.wait_for("k.png", false, || job(id, Urgency::Urgent))
-    }
-
-    fn later() -> Instant {
-        Instant::now() + Duration::from_secs(60)
-    }
-
-    fn idle(rig: &Rig) -> bool {
-        let board = rig.flights.board();
-        board.flights.is_empty() && board.jobs.is_empty()
-    }
-
-    #[tokio::test]
-    async fn equal_requests_share_a_job() {
-        let mut rig = rig();
-        let waiters: Vec<_> = ["a", "b", "c"].map(|id| urgent(&rig, id)).into();
-        assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
-        rig.flights.settle(done("a", Urgency::Urgent, None));
-        for waiter in waiters {
-            assert_eq!(waiter.outcome(later()).await, Ok(Some("./k.png".into())));
-        }
-        assert!(rig.jobs.try_recv().is_err());
-        assert!(rig.cancelled.try_recv().is_err());
-        assert!(idle(&rig));
-    }
-
-    #[tokio::test]
-    async fn the_last_one_to_leave_cancels() {
-        let mut rig = rig();
-        let (first, second) = (urgent(&rig, "a"), urgent(&rig, "b"));
-        drop(first);
-        assert!(rig.cancelled.try_recv().is_err());
-        drop(second);
-        assert_eq!(rig.cancelled.try_recv().unwrap(), "a");
-        assert!(idle(&rig));
-        // Who comes then starts anew.
-        let _third = urgent(&rig, "c");
-        assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
-        assert_eq!(rig.jobs.recv().await.unwrap().id, "c");
-    }
-
-    #[tokio::test]
-    async fn a_settled_flight_does_not_disturb_the_next() {
-        let mut rig = rig();
-        let first = urgent(&rig, "a");
-        rig.flights.settle(done("a", Urgency::Urgent, None));
-        let second = urgent(&rig, "b");
-        drop(first);
-        assert!(rig.cancelled.try_recv().is_err());
-        rig.flights.settle(done("b", Urgency::Urgent, None));
-        assert!(second.outcome(later()).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn at_the_deadline_the_job_goes_on() {
-        let mut rig = rig();
-        let error = urgent(&rig, "a").outcome(Instant::now()).await.unwrap_err();
-        assert_eq!(error.category, Category::DeadlineExceeded);
-        assert!(rig.cancelled.try_recv().is_err());
-        // The next one joins the same job.
-        let next = urgent(&rig, "b");
-        rig.flights.settle(done("a", Urgency::Urgent, None));
-        assert!(next.outcome(later()).await.is_ok());
-        assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
-        assert!(rig.jobs.try_recv().is_err());
-    }
-
-    #[tokio::test]
-    async fn an_order_joins_what_is_in_flight_and_keeps_it() {
-        let mut rig = rig();
-        let waiter = urgent(&rig, "a");
-        rig.flights.order("k.png", false, || job("b", Urgency::Background)).await.unwrap();
-        drop(waiter);
-        assert!(rig.cancelled.try_recv().is_err());
-        assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
-        assert!(rig.jobs.try_recv().is_err());
-    }
-
-    #[tokio::test]
-    async fn an_order_outlives_the_urgent_job_that_it_joined() {
-        let mut rig = rig();
-        let waiter = urgent(&rig, "a");
-        rig.flights.order("k.png", false, || job("b", Urgency::Background)).await.unwrap();
-        let late = JobError::new(Category::DeadlineExceeded, "dropped as late");
-        rig.flights.settle(done("a", Urgency::Urgent, Some(late)));
-        assert_eq!(waiter.outcome(later()).await.unwrap_err().category, Category::DeadlineExceeded);
-        assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
-        assert_eq!(rig.jobs.recv().await.unwrap().id, "b");
-        rig.flights.settle(done("b", Urgency::Background, None));
-        assert!(idle(&rig));
-    }
-
-    #[tokio::test]
-    async fn a_background_result_answers_who_waits() {
-        let mut rig = rig();
-        rig.flights.order("k.png", false, || job("slow", Urgency::Background)).await.unwrap();
-        let waiter = urgent(&rig, "fast");
-        assert_eq!(rig.jobs.recv().await.unwrap().id, "slow");
-        assert_eq!(rig.jobs.recv().await.unwrap().id, "fast");
-        rig.flights.settle(done("slow", Urgency::Background, None));
-        assert!(waiter.outcome(later()).await.is_ok());
-        assert!(idle(&rig));
-    }
-
-    #[tokio::test]
-    async fn a_background_failure_does_not_answer_who_waits_for_an_urgent_job() {
-        let rig = rig();
-        rig.flights.order("k.png", false, || job("slow", Urgency::Background)).await.unwrap();
-        let waiter = urgent(&rig, "fast");
-        let failure = JobError::new(Category::OriginFailed, "404");
-        rig.flights.settle(done("slow", Urgency::Background, Some(failure.clone())));
-        rig.flights.settle(done("fast", Urgency::Urgent, None));
-        assert!(waiter.outcome(later()).await.is_ok());
-
-        rig.flights.order("k.png", false, || job("slow", Urgency::Background)).await.unwrap();
-        let waiter = urgent(&rig, "fast");
-        rig.flights.settle(done("fast", Urgency::Urgent, Some(failure.clone())));
-        assert_eq!(waiter.outcome(later()).await, Err(failure));
-        assert_eq!(rig.flights.traffic().background, 1);
-    }
-
-    #[tokio::test]
-    async fn one_made_anew_answers_all_but_not_the_other_way_round() {
-        let rig = rig();
-        let plain = urgent(&rig, "a");
-        let mut anew = rig.flights.wait_for("k.png", true, || job("b", Urgency::Urgent));
-        rig.flights.settle(done("a", Urgency::Urgent, None));
-        assert!(plain.outcome(later()).await.is_ok());
-        assert!(anew.outcome.borrow_and_update().is_none());
-        let plain = urgent(&rig, "c");
-        let mut result = done("b", Urgency::Urgent, None);
-        result.job.data.no_cache = true;
-        rig.flights.settle(result);
-        assert!(anew.outcome(later()).await.is_ok());
-        assert!(plain.outcome(later()).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_lane_that_refuses_answers_all() {
-        let (flights, _cancelled) =
-            Flights::new(Arc::new(|_| async { Err(JobError::new(Category::Overloaded, "full")) }.boxed()));
-        let waiters: Vec<_> = (0..3).map(|_| flights.wait_for("k", false, || job("a", Urgency::Urgent))).collect();
-        for waiter in waiters {
-            assert_eq!(waiter.outcome(later()).await.unwrap_err().category, Category::Overloaded);
-        }
-        let refused = flights.order("k", false, || job("b", Urgency::Background)).await.unwrap_err();
-        assert_eq!(refused.category, Category::Overloaded);
-        assert!(flights.board().flights.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_job_that_nothing_is_heard_of_is_forgotten() {
-        let rig = rig();
-        let waiter = urgent(&rig, "a");
-        assert!(rig.flights.traffic().unanswered_for.is_some());
-        rig.flights.forget(Duration::from_secs(60), Duration::ZERO);
-        assert!(!idle(&rig));
-        rig.flights.forget(Duration::ZERO, Duration::from_secs(60));
-        assert!(idle(&rig));
-        assert_eq!(waiter.outcome(later()).await.unwrap_err().category, Category::DeadlineExceeded);
-    }
-
-    #[tokio::test]
-    async fn a_result_of_whatever_job_says_that_workers_live() {
-        let rig = rig();
-        let _waiter = urgent(&rig, "a");
-        rig.flights.settle(done("x", Urgency::Background, Some(JobError::new(Category::Internal, ""))));
-        assert_eq!(rig.flights.traffic().unanswered_for, None);
-        assert_eq!(rig.flights.traffic().urgent, 1);
-    }
-
-    #[tokio::test]
-    async fn results_of_unknown_jobs_are_no_harm() {
-        let rig = rig();
-        rig.flights.settle(done("x", Urgency::Urgent, Some(JobError::new(Category::Cancelled, ""))));
-        rig.flights.settle(done("x", Urgency::Urgent, None));
-        assert!(idle(&rig));
     }
 }

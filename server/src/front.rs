@@ -3,26 +3,38 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::HOST;
-use imgflo_cache::Store;
+use http::{HeaderMap, Uri};
+use imgflo_cache::{Claims, Store};
 use imgflo_job::input::OwnOrigins;
 use imgflo_job::request::Request;
-use imgflo_job::{JobError, Limits};
+use imgflo_job::{Category, JobError, Limits};
 use imgflo_msgflo::Transport;
 use imgflo_runtime::Library;
 use serde::Serialize;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::asked::{Asked, Memory};
 use crate::auth::{Access, Application};
 use crate::flight::Flights;
 use crate::listing::Listing;
 use crate::queue::{Queue, QueueError};
-use crate::resolve::{Resolved, Resolver};
+use crate::resolve::Resolver;
 
 /// The front end as handlers get it.
 pub(crate) type SharedFront = Arc<Front>;
+
+/// Tells how a part of the system is, as JSON.
+pub type Report = Box<dyn Fn() -> Value + Send + Sync>;
+
+/// How long clients may wait for results that are being made when the server stops, by default. Then
+/// they are told to ask again, while there is time for that: [`crate::ServeOptions::drain_timeout`]
+/// is longer.
+pub const DRAIN: Duration = Duration::from_secs(16);
 
 /// What a front end is made of.
 pub struct FrontParts {
@@ -30,6 +42,8 @@ pub struct FrontParts {
     pub library: Arc<Library>,
     /// Where results are.
     pub store: Arc<dyn Store>,
+    /// Who has which result made, among all front ends that share them.
+    pub claims: Arc<dyn Claims>,
     /// The way to the workers.
     pub transport: Arc<dyn Transport>,
     /// What strangers may ask for.
@@ -46,6 +60,12 @@ pub struct FrontParts {
     pub version: VersionInfo,
     /// Quality of lossy results, 1..=100.
     pub quality: u8,
+    /// What else `/readyz` tells, by name.
+    pub reports: Vec<(&'static str, Report)>,
+    /// When the server stops.
+    pub shutdown: CancellationToken,
+    /// How long clients may wait after that: [`DRAIN`].
+    pub drain: Duration,
 }
 
 /// What `/version` tells.
@@ -83,18 +103,23 @@ pub struct Front {
     own: Vec<Url>,
     version: VersionInfo,
     quality: u8,
+    reports: Vec<(&'static str, Report)>,
+    shutdown: CancellationToken,
+    drain: Duration,
     queue: Queue,
+    memory: Memory,
 }
 
 impl Front {
-    /// Sets up the queues and starts to listen for results.
+    /// Sets up the queues and starts to listen for results. Waits for no broker: one that is away
+    /// gets its queues when it is there, and until then only stored results are served.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn start(parts: FrontParts) -> Result<Arc<Self>, StartError> {
         let access = Access::new(parts.applications);
         let listing = Arc::new(Listing::new(&parts.library, access.is_closed()));
-        let queue = Queue::start(parts.transport, &parts.limits).await?;
+        let queue = Queue::start(parts.transport, parts.claims, Arc::clone(&parts.store), &parts.limits).await?;
         let own = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
         Ok(Arc::new(Front {
             served: RwLock::new(Served { library: parts.library, listing }),
@@ -106,7 +131,11 @@ impl Front {
             own,
             version: parts.version,
             quality: parts.quality,
+            reports: parts.reports,
+            shutdown: parts.shutdown,
+            drain: parts.drain,
             queue,
+            memory: Memory::default(),
         }))
     }
 
@@ -162,12 +191,75 @@ impl Front {
         }
     }
 
-    /// What a request asks for; `path` as sent, with `/graph/`.
-    pub(crate) fn resolve(&self, request: &Request, path: &str, headers: &HeaderMap) -> Result<Resolved, JobError> {
+    pub(crate) fn reports(&self) -> &[(&'static str, Report)] {
+        &self.reports
+    }
+
+    /// True once the server stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.shutdown.is_cancelled()
+    }
+
+    /// Ends when clients cannot wait any longer, as the server stops.
+    pub(crate) async fn out_of_time(&self) {
+        self.shutdown.cancelled().await;
+        tokio::time::sleep(self.drain).await;
+    }
+
+    /// What an address asked for when it was last asked for, if that is still so and still allowed.
+    ///
+    /// # Errors
+    /// It is not allowed (any more).
+    pub(crate) async fn remembered(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<Arc<Asked>>, JobError> {
+        let Some(asked) = self.memory.get(uri, headers) else { return Ok(None) };
+        let same_graphs = {
+            let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+            Arc::ptr_eq(&served.library, asked.library())
+        };
+        if !same_graphs || !asked.is_fresh(self.files()).await {
+            return Ok(None);
+        }
+        asked.requests().try_for_each(|request| self.access.check(request))?;
+        Ok(Some(asked))
+    }
+
+    /// What a request asks for.
+    ///
+    /// # Errors
+    /// Everything that can be known without the input's bytes.
+    pub(crate) async fn resolve(
+        self: &Arc<Self>,
+        request: Request,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Asked>, JobError> {
         let own = OwnOrigins::new(self.own.iter().cloned().chain(asked_addresses(headers)));
-        let (limits, files) = (&self.limits, self.files());
-        Resolver { library: self.library(), access: &self.access, limits, own, files, quality: self.quality }
-            .resolve(request, path)
+        // Files are looked at for their versions: not on the threads that serve.
+        let blocks = request.input.as_ref().is_some_and(|input| input.contains("files"));
+        let front = Arc::clone(self);
+        let path = uri.path().to_owned();
+        let resolve = move || {
+            let resolver = Resolver {
+                library: front.library(),
+                access: &front.access,
+                limits: &front.limits,
+                own,
+                files: &front.files,
+                quality: front.quality,
+            };
+            let resolved = resolver.resolve(request, &path)?;
+            let place = front.address_of(&resolved.data().cachekey);
+            Asked::new(resolved, &place)
+        };
+        let asked = if blocks {
+            let failed = |error| JobError::new(Category::Internal, format!("resolving a request: {error}"));
+            tokio::task::spawn_blocking(resolve).await.map_err(failed)??
+        } else {
+            resolve()?
+        };
+        let asked = Arc::new(asked);
+        self.memory.put(uri, headers, &asked);
+        Ok(asked)
     }
 }
 

@@ -3,62 +3,81 @@
 //! A redirect to a result may be kept for an hour: the result itself never changes, but the graph
 //! or the picture behind the address may.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request as AxumRequest, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, Uri};
+use imgflo_cache::Address;
 use imgflo_job::request::{self, Request};
 use imgflo_job::{Category, Job, JobData, JobError, Urgency, message};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::around::within;
+use crate::asked::Asked;
+use crate::flight::Wanted;
 use crate::front::{Front, SharedFront};
 use crate::respond::Problem;
 use crate::stored::STORE_TIMEOUT;
 
 /// How long a redirect may be kept: long enough to spare a page's every view the question.
 const REDIRECT: &str = "public, max-age=3600";
+/// The same, in seconds.
+const MAX_KEPT_SECONDS: u64 = 3600;
 
 /// `GET` and `HEAD /graph/...`: a redirect to the result, once there is one.
-pub(crate) async fn get(State(front): State<SharedFront>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn get(State(front): State<SharedFront>, asked: AxumRequest) -> Result<Response, Problem> {
     let arrival = Instant::now();
-    let request = read(&front, &uri)?;
-    if request.debug {
-        return Ok(to_page(&request, &uri));
-    }
-    let resolved = front.resolve(&request, uri.path(), &headers)?;
-    let data = resolved.data();
+    let Parts { uri, headers, .. } = asked.into_parts().0;
+    let asked = match front.remembered(&uri, &headers).await? {
+        Some(asked) => asked,
+        None => {
+            let request = read(&front, &uri)?;
+            if request.debug {
+                return Ok(to_page(&request, &uri));
+            }
+            front.resolve(request, &uri, &headers).await?
+        }
+    };
+    let data = asked.data();
     if !data.no_cache && is_stored(&front, &data.cachekey).await {
-        return redirect(&front, StatusCode::MOVED_PERMANENTLY, data, None);
+        return redirect(&front, &asked, None).await;
     }
-    let deadline_at = message::now() + front.limits().urgent_deadline.as_millis() as u64;
-    let waiter = front.flights().wait_for(&data.cachekey, data.no_cache, || {
-        let job = Job::new(Urgency::Urgent, resolved.job_data(), Some(deadline_at));
+    let limit = front.limits().urgent_deadline;
+    let deadline_at = message::now() + limit.as_millis() as u64;
+    let waiter = front.flights().wait_for(wanted(data, arrival), deadline_at, || {
+        let job = Job::new(Urgency::Urgent, asked.job_data(), Some(deadline_at));
         tracing::info!(job = %job.id, graph = %data.graph, key = %data.cachekey, "an urgent job");
         job
     });
-    let url = waiter.outcome(arrival + front.limits().urgent_deadline).await?;
-    redirect(&front, StatusCode::MOVED_PERMANENTLY, data, url)
+    let url = waiter.outcome(arrival + limit, front.out_of_time()).await?;
+    redirect(&front, &asked, url).await
 }
 
 /// `POST /graph/...`: has the result made when there is time, and says where it will be.
-pub(crate) async fn post(State(front): State<SharedFront>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let request = read(&front, &uri)?;
-    let resolved = front.resolve(&request, uri.path(), &headers)?;
-    let data = resolved.data();
+pub(crate) async fn post(State(front): State<SharedFront>, asked: AxumRequest) -> Result<Response, Problem> {
+    let arrival = Instant::now();
+    let Parts { uri, headers, .. } = asked.into_parts().0;
+    let asked = match front.remembered(&uri, &headers).await? {
+        Some(asked) => asked,
+        None => front.resolve(read(&front, &uri)?, &uri, &headers).await?,
+    };
+    let data = asked.data();
     if !data.no_cache && is_stored(&front, &data.cachekey).await {
-        return redirect(&front, StatusCode::MOVED_PERMANENTLY, data, None);
+        return redirect(&front, &asked, None).await;
     }
-    front
-        .flights()
-        .order(&data.cachekey, data.no_cache, || {
-            let job = Job::new(Urgency::Background, resolved.job_data(), None);
-            tracing::info!(job = %job.id, graph = %data.graph, key = %data.cachekey, "a background job");
-            job
-        })
-        .await?;
-    redirect(&front, StatusCode::ACCEPTED, data, None)
+    let order = front.flights().order(wanted(data, arrival), || {
+        let job = Job::new(Urgency::Background, asked.job_data(), None);
+        tracing::info!(job = %job.id, graph = %data.graph, key = %data.cachekey, "a background job");
+        job
+    });
+    order.await?;
+    Ok(accepted(&asked))
 }
 
 fn read(front: &Front, uri: &Uri) -> Result<Request, JobError> {
@@ -66,15 +85,20 @@ fn read(front: &Front, uri: &Uri) -> Result<Request, JobError> {
     request::parse(path, uri.query(), front.limits())
 }
 
+/// What to wait for, after the store was asked for it in vain.
+fn wanted(data: &JobData, looked_up: Instant) -> Wanted<'_> {
+    Wanted { cache_key: &data.cachekey, no_cache: data.no_cache, looked_up }
+}
+
 /// Looks the key up. A store that cannot say counts as not having it: the worker will find out.
 async fn is_stored(front: &Front, key: &str) -> bool {
-    match tokio::time::timeout(STORE_TIMEOUT, front.store().contains(key)).await {
-        Ok(Ok(stored)) => stored,
-        Ok(Err(error)) => {
+    match within(STORE_TIMEOUT, front.store().contains(key)).await {
+        Some(Ok(stored)) => stored,
+        Some(Err(error)) => {
             tracing::warn!(%error, key, "the store could not be asked");
             false
         }
-        Err(_) => {
+        None => {
             tracing::warn!(key, "the store does not answer");
             false
         }
@@ -94,21 +118,83 @@ fn to_page(request: &Request, uri: &Uri) -> Response {
 }
 
 /// Points to the result; `url` as a result message gives it.
-fn redirect(front: &Front, status: StatusCode, data: &JobData, url: Option<String>) -> Result<Response, Problem> {
-    let place = match url {
-        Some(url) if !url.starts_with("./") => url,
-        _ => front.address_of(&data.cachekey),
+async fn redirect(front: &Front, asked: &Asked, url: Option<String>) -> Result<Response, Problem> {
+    let data = asked.data();
+    let elsewhere = match url {
+        Some(url) if !url.starts_with("./") => Some(Address { url, lifetime: None }),
+        _ => address(front, &data.cachekey).await,
     };
-    let location = HeaderValue::from_str(&place)
-        .map_err(|error| JobError::new(Category::Internal, format!("the result's address {place:?}: {error}")))?;
-    let mut response = if status == StatusCode::ACCEPTED {
-        let body = json!({ "status": "accepted", "key": data.cachekey, "location": place });
-        (status, [(CONTENT_TYPE, "application/json")], Body::from(body.to_string())).into_response()
-    } else {
-        status.into_response()
+    let mut keep = if data.no_cache { Cow::Borrowed("no-store") } else { Cow::Borrowed(REDIRECT) };
+    let location = match elsewhere {
+        None => asked.place().clone(),
+        Some(Address { url, lifetime }) => {
+            if let Some(lifetime) = lifetime.filter(|_| !data.no_cache) {
+                keep = kept_for(lifetime);
+            }
+            HeaderValue::from_str(&url)
+                .map_err(|error| JobError::new(Category::Internal, format!("the result's address {url:?}: {error}")))?
+        }
     };
-    let keep = if status == StatusCode::ACCEPTED || data.no_cache { "no-store" } else { REDIRECT };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+    let keep = match keep {
+        Cow::Borrowed(keep) => HeaderValue::from_static(keep),
+        Cow::Owned(keep) => HeaderValue::from_str(&keep).unwrap_or(HeaderValue::from_static("no-store")),
+    };
+    let mut response = StatusCode::MOVED_PERMANENTLY.into_response();
+    response.headers_mut().insert(CACHE_CONTROL, keep);
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
+}
+
+/// Where a client gets a result without us. If the store cannot say, the client gets it from us.
+async fn address(front: &Front, key: &str) -> Option<Address> {
+    match within(STORE_TIMEOUT, front.store().address(key)).await {
+        Some(Ok(address)) => address,
+        Some(Err(error)) => {
+            tracing::warn!(%error, key, "the store gives no address");
+            None
+        }
+        None => {
+            tracing::warn!(key, "the store does not answer");
+            None
+        }
+    }
+}
+
+/// How long a redirect to an address may be kept that is good for some time only: so long that there
+/// is still time to follow it.
+fn kept_for(lifetime: Duration) -> Cow<'static, str> {
+    match (lifetime * 9 / 10).as_secs().min(MAX_KEPT_SECONDS) {
+        0 => Cow::Borrowed("no-store"),
+        seconds => Cow::Owned(format!("public, max-age={seconds}")),
+    }
+}
+
+/// Says where the result will be.
+fn accepted(asked: &Asked) -> Response {
+    let place = asked.place();
+    let body = json!({
+        "status": "accepted",
+        "key": asked.data().cachekey,
+        "location": place.to_str().unwrap_or_default(),
+    });
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (LOCATION, place.clone()),
+    ];
+    (StatusCode::ACCEPTED, headers, Body::from(body.to_string())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_not_kept_longer_than_what_it_leads_to() {
+        let kept = |seconds| kept_for(Duration::from_secs(seconds)).into_owned();
+        assert_eq!(kept(100), "public, max-age=90");
+        assert_eq!(kept(1_000_000), "public, max-age=3600");
+        assert_eq!(kept(1), "no-store");
+        assert_eq!(kept(0), "no-store");
+    }
 }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use imgflo_msgflo::Link;
 use serde_json::json;
 
 use crate::front::SharedFront;
@@ -19,8 +20,9 @@ pub(crate) async fn healthz() -> Response {
     ([(CACHE_CONTROL, "no-store"), (CONTENT_TYPE, "text/plain")], "ok\n").into_response()
 }
 
-/// `GET /readyz`: whether requests can be served, with the reasons if not. Graphs that could not be
-/// read are listed, but are no reason: the others are served.
+/// `GET /readyz`: whether requests can be served, with the reasons if not. What leaves a part of
+/// them to be served is a warning only: stored results do not need the queue, and a front end that is
+/// taken out of service serves nobody.
 pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
     let mut reasons = Vec::new();
     match tokio::time::timeout(STORE_TIMEOUT, front.store().contains(NO_KEY)).await {
@@ -31,24 +33,43 @@ pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
         }
         Err(_) => reasons.push("the store of results does not answer"),
     }
+    if front.is_stopping() {
+        reasons.push("the server stops");
+    }
     if !front.queue().is_connected() {
         reasons.push("no results come: the connection to the queue is closed");
     }
+    let link = front.queue().link();
+    let mut warnings = Vec::new();
+    match link {
+        Link::Up => {}
+        Link::Blocked => warnings.push("the broker takes no jobs: only stored results are served"),
+        Link::Down => warnings.push("the broker is away: only stored results are served"),
+    }
     let traffic = front.flights().traffic();
-    if traffic.unanswered_for.is_some_and(|time| time > front.limits().urgent_deadline) {
+    if link == Link::Up && traffic.unanswered_for.is_some_and(|time| time > front.limits().urgent_deadline) {
         reasons.push("no worker answers: an urgent job is past its deadline, and no result has come since it began");
     }
     let listing = front.listing();
     if listing.len() == 0 {
         reasons.push("there are no graphs");
     }
-    let report = json!({
+    let mut report = json!({
         "ready": reasons.is_empty(),
         "reasons": reasons,
+        "warnings": warnings,
+        "link": match link {
+            Link::Up => "up",
+            Link::Blocked => "blocked",
+            Link::Down => "down",
+        },
         "graphs": listing.len(),
         "faults": listing.faults(),
         "jobs": { "urgent": traffic.urgent, "background": traffic.background },
     });
+    for (name, tell) in front.reports() {
+        report[*name] = tell();
+    }
     if !reasons.is_empty() {
         return respond::not_ready(&report);
     }

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod around;
+mod asked;
 mod auth;
 mod files;
 mod flight;
@@ -40,7 +41,7 @@ use http::Uri;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use auth::Application;
-pub use front::{Front, FrontParts, StartError, VersionInfo};
+pub use front::{DRAIN, Front, FrontParts, Report, StartError, VersionInfo};
 pub use queue::QueueError;
 pub use serve::{ServeOptions, serve, serve_with};
 

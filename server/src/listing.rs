@@ -103,7 +103,9 @@ pub(crate) async fn files(State(front): State<SharedFront>) -> Response {
     let root = front.files().to_owned();
     let found = tokio::task::spawn_blocking(move || {
         let mut found = Vec::new();
-        walk(&root, "", MAX_DEPTH, &mut found);
+        if let Ok(root) = root.canonicalize() {
+            walk(&root, &root, "", MAX_DEPTH, &mut found);
+        }
         found
     });
     // A folder that cannot be read has no pictures to show; /readyz tells.
@@ -119,8 +121,9 @@ fn json_response(value: &Value) -> Response {
     (headers, Body::from(value.to_string())).into_response()
 }
 
-/// Collects the images below a folder, sorted by name, without hidden ones.
-fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<Value>) {
+/// Collects the images of a folder below `root`, sorted by name, without hidden ones, and without
+/// what links lead to outside of `root`: that is not served either.
+fn walk(root: &Path, folder: &Path, prefix: &str, depth: usize, found: &mut Vec<Value>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut entries: Vec<_> = entries.flatten().collect();
     entries.sort_by_key(std::fs::DirEntry::file_name);
@@ -128,10 +131,14 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<Value>) {
         let file_name = entry.file_name();
         // A name that is not UTF-8 has no URL.
         let Some(name) = file_name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        if is_link && !entry.path().canonicalize().is_ok_and(|target| target.starts_with(root)) {
+            continue;
+        }
         let Ok(metadata) = std::fs::metadata(entry.path()) else { continue };
         let name = format!("{prefix}{name}");
         if metadata.is_dir() && depth > 1 {
-            walk(&entry.path(), &format!("{name}/"), depth - 1, found);
+            walk(root, &entry.path(), &format!("{name}/"), depth - 1, found);
         } else if let Some(media_type) = sniff::by_name(&name).filter(|_| metadata.is_file()) {
             if found.len() == MAX_FILES {
                 return;
@@ -154,11 +161,33 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "12345").unwrap();
         }
+        let root = folder.path().canonicalize().unwrap();
         let mut found = Vec::new();
-        walk(folder.path(), "", MAX_DEPTH, &mut found);
+        walk(&root, &root, "", MAX_DEPTH, &mut found);
         let urls: Vec<_> = found.iter().map(|file| file["url"].as_str().unwrap()).collect();
         assert_eq!(urls, ["files/a%20b.jpg", "files/b.png", "files/sub/c.webp"]);
         assert_eq!(found[0], json!({"name": "a b.jpg", "url": "files/a%20b.jpg", "bytes": 5, "type": "image/jpeg"}));
+    }
+
+    #[test]
+    fn links_are_listed_when_they_stay_inside() {
+        use std::os::unix::fs::symlink;
+        let top = tempfile::tempdir().unwrap();
+        let root = top.path().canonicalize().unwrap().join("files");
+        std::fs::create_dir_all(root.join("sub")).unwrap();
+        std::fs::create_dir(top.path().join("other")).unwrap();
+        for path in [root.join("sub/a.png"), top.path().join("secret.png"), top.path().join("other/b.png")] {
+            std::fs::write(path, "12345").unwrap();
+        }
+        symlink(root.join("sub/a.png"), root.join("in.png")).unwrap();
+        symlink(root.join("sub"), root.join("twin")).unwrap();
+        symlink(top.path().join("secret.png"), root.join("out.png")).unwrap();
+        symlink(top.path().join("other"), root.join("outside")).unwrap();
+        symlink(root.join("nothing.png"), root.join("nowhere.png")).unwrap();
+        let mut found = Vec::new();
+        walk(&root, &root, "", MAX_DEPTH, &mut found);
+        let names: Vec<_> = found.iter().map(|file| file["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["in.png", "sub/a.png", "twin/a.png"]);
     }
 
     #[test]

@@ -30,9 +30,13 @@ const SHOWN: usize = 100;
 pub(crate) struct Resolved {
     /// The job, but for the definitions of its graphs: most requests are answered from the cache,
     /// which needs none.
-    data: JobData,
+    pub(crate) data: JobData,
+    /// The request, and those inside its input.
+    pub(crate) requests: Vec<Request>,
+    /// The files of ours that it works on, and their versions.
+    pub(crate) files: Vec<(String, Option<FileVersion>)>,
     /// Where the definitions are.
-    library: Arc<Library>,
+    pub(crate) library: Arc<Library>,
 }
 
 impl Resolved {
@@ -57,6 +61,13 @@ fn define(data: &mut JobData, library: &Library) {
     if let Some(Source::Graph { job }) = &mut data.source {
         define(job, library);
     }
+}
+
+/// What was met on the way.
+#[derive(Default)]
+struct Seen {
+    requests: Vec<Request>,
+    files: Vec<(String, Option<FileVersion>)>,
 }
 
 /// What requests are read against.
@@ -90,29 +101,38 @@ impl Resolver<'_> {
     ///
     /// # Errors
     /// Everything that can be known without the input's bytes.
-    pub(crate) fn resolve(self, request: &Request, path: &str) -> Result<Resolved, JobError> {
-        let data = self.level(request, path, 0)?;
-        Ok(Resolved { data, library: self.library })
+    pub(crate) fn resolve(self, request: Request, path: &str) -> Result<Resolved, JobError> {
+        let mut seen = Seen::default();
+        let data = self.level(request, path, 0, &mut seen)?;
+        Ok(Resolved { data, requests: seen.requests, files: seen.files, library: self.library })
     }
 
-    fn level(&self, request: &Request, path: &str, depth: u64) -> Result<JobData, JobError> {
-        self.access.check(request)?;
+    fn level(&self, request: Request, path: &str, depth: u64, seen: &mut Seen) -> Result<JobData, JobError> {
+        self.access.check(&request)?;
         let graph = self.library.get(&request.graph).ok_or_else(|| self.no_graph(&request.graph))?;
         let outtype = output_type(&graph, request.format.as_deref())?;
         let makes_picture = graph.runtime() == RuntimeKind::Imgflo;
-        let arguments = self.arguments(&graph, request)?;
+        let arguments = self.arguments(&graph, &request)?;
         let source = match &request.input {
             Some(input) if graph.takes_input() => {
-                Some(self.source(input, depth).map_err(|error| at_input(error, depth))?)
+                Some(self.source(input, depth, seen).map_err(|error| at_input(error, depth))?)
             }
             // Clients of the original always send an input; a generator has no use for it.
             _ => None,
         };
-        let identity = source.as_ref().map(|source| source.identity(self.version(source))).unwrap_or_default();
+        let version = match &source {
+            Some(Source::File { path }) => {
+                let version = file_version(self.files, path);
+                seen.files.push((path.clone(), version));
+                version
+            }
+            _ => None,
+        };
+        let identity = source.as_ref().map(|source| source.identity(version)).unwrap_or_default();
         let quality = outtype.as_deref().filter(|outtype| makes_picture && has_quality(outtype)).map(|_| self.quality);
         let cachekey = cache_key(graph.content(), &arguments, &identity, outtype.as_deref(), quality);
         let input = request.input.as_deref().filter(|_| source.is_some());
-        Ok(JobData {
+        let data = JobData {
             graphspec: request.graphspec.clone(),
             graph: request.graph.clone(),
             files: Files { input: input.map(InputFile::new) },
@@ -129,14 +149,9 @@ impl Resolver<'_> {
             source,
             definition: Value::Null,
             quality,
-        })
-    }
-
-    fn version(&self, source: &Source) -> Option<FileVersion> {
-        match source {
-            Source::File { path } => file_version(self.files, path),
-            _ => None,
-        }
+        };
+        seen.requests.push(request);
+        Ok(data)
     }
 
     fn no_graph(&self, asked: &str) -> JobError {
@@ -180,7 +195,7 @@ impl Resolver<'_> {
         if faults.is_empty() { Ok(canonical) } else { Err(bad_parameters(graph, faults)) }
     }
 
-    fn source(&self, value: &str, depth: u64) -> Result<Source, JobError> {
+    fn source(&self, value: &str, depth: u64, seen: &mut Seen) -> Result<Source, JobError> {
         match input::read(value, &self.own, self.limits)? {
             Input::Source(source) => Ok(source),
             Input::Graph { path, query } => {
@@ -191,7 +206,7 @@ impl Resolver<'_> {
                 }
                 let full = format!("/graph/{path}");
                 let nested = request::parse(&path, query.as_deref(), self.limits)
-                    .and_then(|request| self.level(&request, &full, level))
+                    .and_then(|request| self.level(request, &full, level, seen))
                     .map_err(|error| inside(error, &full))?;
                 Ok(Source::Graph { job: Box::new(nested) })
             }

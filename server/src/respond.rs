@@ -84,6 +84,10 @@ fn spelled(category: Category) -> Value {
     serde_json::to_value(category).unwrap_or(Value::Null)
 }
 
+fn tells_overrun(category: Category) -> bool {
+    category.fault() != Fault::Us || category == Category::Overloaded
+}
+
 fn body(error: &JobError) -> Value {
     let category = spelled(error.category);
     let mut members = Map::new();
@@ -99,11 +103,12 @@ fn body(error: &JobError) -> Value {
     if let Some(node) = &error.node {
         members.insert("node".into(), node.as_str().into());
     }
+    // What is full, and which setting moves that, may be known.
+    if let Some(overrun) = error.overrun.as_ref().filter(|_| tells_overrun(error.category)) {
+        members.insert("overrun".into(), json!(overrun));
+    }
     if error.category.fault() == Fault::Us {
         return Value::Object(members);
-    }
-    if let Some(overrun) = &error.overrun {
-        members.insert("overrun".into(), json!(overrun));
     }
     for (name, value) in &error.details {
         // The members that RFC 9457 names, and ours, cannot be replaced by a detail.

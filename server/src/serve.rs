@@ -30,7 +30,8 @@ pub struct ServeOptions {
     pub head_timeout: Duration,
     /// Time that a client may take no byte of an answer. Default 30 s.
     pub stall_timeout: Duration,
-    /// Time that requests have to finish when the server stops. Default 25 s.
+    /// Time that requests have to finish when the server stops. Default 18 s: platforms kill what
+    /// has not ended after 25 or 30 s, and workers in the same process end after the requests.
     pub drain_timeout: Duration,
 }
 
@@ -41,7 +42,7 @@ impl Default for ServeOptions {
             max_head_bytes: 96 * 1024,
             head_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
-            drain_timeout: Duration::from_secs(25),
+            drain_timeout: Duration::from_secs(18),
         }
     }
 }

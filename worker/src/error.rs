@@ -35,11 +35,15 @@ impl Error {
     }
 
     /// True when the job belongs to the dead letters: the fault is in this system, not in the job, so that somebody
-    /// should look, and the job may succeed once the fault is mended.
+    /// should look, and the job may succeed once the fault is mended. A store that fails is not the job's to wait for:
+    /// it depends on the job whether it comes again.
     pub fn is_dead_letter(&self) -> bool {
         match self {
-            Error::Job(error) => matches!(error.category, Category::Internal | Category::Unavailable),
-            Error::Store(_) | Error::Internal(_) | Error::Transport(_) => true,
+            Error::Job(error) => {
+                matches!(error.category, Category::Internal | Category::Unavailable | Category::GivenUp)
+            }
+            Error::Internal(_) | Error::Transport(_) => true,
+            Error::Store(_) => false,
         }
     }
 }
@@ -60,7 +64,7 @@ mod tests {
         let error = Error::Store(CacheError::Io { action: "store", key: "k".into(), source });
         assert!(error.to_string().contains("/secret/path"), "the log needs it");
         assert!(!error.report().to_string().contains("secret"));
-        assert!(error.is_dead_letter());
+        assert!(error.report().category.retry());
         let error = Error::Internal("index out of bounds in blur.rs".into());
         assert!(!error.report().to_string().contains("blur.rs"));
         assert_eq!(error.report().category, Category::Internal);
@@ -70,7 +74,7 @@ mod tests {
     #[test]
     fn what_the_job_itself_causes_is_no_dead_letter() {
         for category in Category::ALL {
-            let dead = matches!(category, Category::Internal | Category::Unavailable);
+            let dead = matches!(category, Category::Internal | Category::Unavailable | Category::GivenUp);
             assert_eq!(Error::Job(JobError::new(category, "x")).is_dead_letter(), dead, "{category:?}");
         }
     }

@@ -93,9 +93,15 @@ impl Processor {
 
     /// Makes sure that the result of the job itself is stored.
     async fn serve(&self, data: &JobData, level: Level<'_>, notes: &mut JobResult) -> Result<(), Error> {
-        // A store that cannot be read may still be written to.
-        if !data.no_cache && self.store.contains(&data.cachekey).await.unwrap_or(false) {
-            return Ok(());
+        if !data.no_cache {
+            match self.store.contains(&data.cachekey).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                // Nobody waits: rather later than in vain.
+                Err(error) if level.urgency == Urgency::Background => return Err(Error::Store(error)),
+                // A store that cannot be read may still be written to.
+                Err(error) => tracing::debug!(%error, "the store could not be asked"),
+            }
         }
         let bytes = self.make(data, level, Some(&mut *notes)).await?;
         self.keep(data, bytes).await?;
@@ -208,12 +214,16 @@ impl Processor {
 fn output_format(data: &JobData) -> Result<FileFormat, JobError> {
     let asked = data.outtype.as_deref().unwrap_or("jpg");
     FileFormat::from_extension(asked).filter(|format| format.can_encode()).ok_or_else(|| {
-        let supported: Vec<&str> =
-            FileFormat::ALL.into_iter().filter(|format| format.can_encode()).map(FileFormat::extension).collect();
+        let supported = written_types();
         let asked: String = asked.chars().take(20).collect();
         let message = format!("images are not written as '{asked}'; supported: {}", supported.join(", "));
         JobError::new(Category::UnsupportedType, message).with("supported", supported)
     })
+}
+
+/// Types that results are written in.
+pub(crate) fn written_types() -> Vec<&'static str> {
+    FileFormat::ALL.into_iter().filter(|format| format.can_encode()).map(FileFormat::extension).collect()
 }
 
 /// Notes what the input turned out to be.

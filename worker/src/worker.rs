@@ -1,5 +1,6 @@
 //! Slots that take jobs from their lanes, urgent ones first.
 
+mod gate;
 mod lanes;
 mod running;
 
@@ -9,14 +10,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use imgflo_cache::Store;
-use imgflo_job::{Category, Fault, Job, JobError, JobResult, Limits, Urgency, message};
-use imgflo_msgflo::{Delivery, Outcome, SendError, Transport, TransportError};
+use imgflo_cache::{Claims, Store};
+use imgflo_job::{Category, Fault, Job, JobError, JobResult, Limits, Urgency, key, message, network};
+use imgflo_msgflo::{Delivery, Outcome, Transport, TransportError};
 use imgflo_runtime::{Catalogue, Engine};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::gate::Gate;
 use self::lanes::{Lane, Lanes};
 use self::running::Running;
 use crate::Error;
@@ -27,8 +29,12 @@ use crate::process::{JobControl, Processor};
 use crate::render::Renderer;
 use crate::source::Sources;
 
-/// Waits between attempts to send a result to a front end that is behind.
-const SEND_AGAIN: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
+/// A job that ended this many workers, or lost them their broker, is given up.
+const MAX_CRASHES: u32 = 2;
+/// For how long it is not tried again.
+const REFUSAL: Duration = Duration::from_secs(3600);
+/// For how long after it was made a background job comes back when its result cannot be stored, ms.
+const COMES_BACK_FOR: u64 = 24 * 3600 * 1000;
 
 /// What a worker takes jobs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,14 +43,20 @@ pub enum Role {
     Urgent,
     /// `imgflo_backgroundworker`.
     Background,
+    /// `imgflo_video`. No video is made yet: its jobs are answered with that.
+    Video,
 }
 
 impl Role {
+    /// All roles, urgent first.
+    pub const ALL: [Role; 3] = [Role::Urgent, Role::Background, Role::Video];
+
     /// Name of the role in a MsgFlo network.
     pub fn name(self) -> &'static str {
         match self {
-            Role::Urgent => "imgflo_urgentworker",
-            Role::Background => "imgflo_backgroundworker",
+            Role::Urgent => network::URGENT_WORKER,
+            Role::Background => network::BACKGROUND_WORKER,
+            Role::Video => network::VIDEO_WORKER,
         }
     }
 }
@@ -53,6 +65,8 @@ impl Role {
 pub struct WorkerParts {
     /// Where results go.
     pub store: Arc<dyn Store>,
+    /// Where it is noted that a result cannot be made.
+    pub claims: Arc<dyn Claims>,
     /// The components that graphs may use.
     pub catalogue: Arc<Catalogue>,
     /// What renders.
@@ -74,6 +88,7 @@ pub struct WorkerParts {
 /// Takes jobs and does them.
 pub struct Worker {
     processor: Processor,
+    claims: Arc<dyn Claims>,
     limits: Limits,
     slots: usize,
 }
@@ -81,14 +96,17 @@ pub struct Worker {
 /// What the slots of a running worker share.
 struct Shared {
     processor: Processor,
+    claims: Arc<dyn Claims>,
     limits: Limits,
     running: Running,
+    gate: Arc<Gate>,
 }
 
 impl Worker {
     /// A worker that is not running yet.
     pub fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { store, catalogue, engine, limits, fetch, files, slots, memory_budget, quality } = parts;
+        let WorkerParts { store, claims, catalogue, engine, limits, fetch, files, slots, memory_budget, quality } =
+            parts;
         let processor = Processor {
             sources: Sources {
                 fetcher: Fetcher::new(fetch, limits.clone()),
@@ -107,15 +125,17 @@ impl Worker {
             store,
             limits: limits.clone(),
         };
-        Worker { processor, limits, slots: slots.max(1) }
+        Worker { processor, claims, limits, slots: slots.max(1) }
     }
 
     /// Takes jobs in `roles` until `shutdown`; then the jobs at work are finished and their results sent, which takes
     /// as long as it takes: who cannot wait that long drops the future. Jobs that are at work when it is dropped are
     /// stopped and go back to their queues.
     ///
-    /// A free slot takes an urgent job when there is one. With two slots or more one of them takes no background jobs,
-    /// so that an urgent job never waits for a background one to end.
+    /// A free slot takes an urgent job when there is one. With two slots or more one of them takes urgent jobs only, so
+    /// that these never wait for others to end.
+    ///
+    /// A broker that is away is waited for.
     ///
     /// # Errors
     /// [`Error::Transport`] when the queues cannot be set up, or are closed without `shutdown`.
@@ -125,8 +145,10 @@ impl Worker {
         roles: &[Role],
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
-        let lanes = Lanes::open(&transport, roles, &self.limits).await?;
-        let shared = Arc::new(Shared { processor: self.processor, limits: self.limits, running: Running::default() });
+        let gate = Arc::new(Gate::default());
+        let lanes = Lanes::open(&transport, roles, &self.limits, Arc::clone(&gate)).await?;
+        let Worker { processor, claims, limits, .. } = self;
+        let shared = Arc::new(Shared { processor, claims, limits, running: Running::default(), gate });
         // Ends when dropped, that is with this function: cancellations count during the drain, too.
         let mut listeners = JoinSet::new();
         for cancellations in lanes.cancellations() {
@@ -136,7 +158,7 @@ impl Worker {
         let mut slots = JoinSet::new();
         for slot in 0..self.slots {
             let (shared, lanes, shutdown) = (Arc::clone(&shared), lanes.clone(), shutdown.clone());
-            let any_lane = lanes.only_background() || self.slots == 1 || slot > 0;
+            let any_lane = !lanes.are_mixed() || self.slots == 1 || slot > 0;
             slots.spawn(async move { shared.slot(&lanes, any_lane, &shutdown).await });
         }
         let names: Vec<_> = roles.iter().map(|role| role.name()).collect();
@@ -188,12 +210,11 @@ impl Shared {
     async fn work(&self, job: Job, delivery: Delivery, lane: &Lane) {
         let began = Instant::now();
         let control = JobControl::of(&job, &self.limits);
-        let id = job.id.clone();
-        let urgency = job.urgency;
+        let (id, urgency) = (job.id.clone(), job.urgency);
         let mut result = JobResult::of(job);
         let done = {
-            let _at_work = self.running.start(&id, &control, urgency == Urgency::Urgent);
-            let work = AssertUnwindSafe(self.processor.run(&mut result, &control)).catch_unwind();
+            let _at_work = self.running.start(&id, &control, urgency == Urgency::Urgent).await;
+            let work = AssertUnwindSafe(self.attempt(&mut result, &control, &delivery, lane)).catch_unwind();
             work.await
                 .unwrap_or_else(|panic| Err(Error::Internal(format!("panic: {}", crate::error::panic_text(&*panic)))))
         };
@@ -201,37 +222,71 @@ impl Shared {
             result.completed_at = Some(message::now());
         }
         result.error = done.as_ref().err().map(Error::report);
-        let ms = began.elapsed().as_millis() as u64;
-        log(&result, done.as_ref().err(), ms);
-        if !self.tell(&result, lane).await {
+        log(&result, done.as_ref().err(), began.elapsed().as_millis() as u64);
+        let outcome = self.outcome(&result.job, &done);
+        if outcome == Outcome::Returned {
+            // It is not over.
+            return delivery.settle(outcome);
+        }
+        if !lane.tell(&result).await {
             // The queues are closed: the delivery goes back, and the stored result answers the next attempt.
             return;
         }
-        delivery.settle(match done {
-            Err(error) if error.is_dead_letter() => Outcome::Rejected(error.to_string()),
-            _ => Outcome::Done,
-        });
+        delivery.settle(outcome);
     }
 
-    /// Sends a result; false when the transport is closed.
-    async fn tell(&self, result: &JobResult, lane: &Lane) -> bool {
-        let mut waits = SEND_AGAIN.into_iter();
-        loop {
-            match lane.tell(result).await {
-                Ok(()) => return true,
-                Err(SendError::Closed) => return false,
-                Err(error @ SendError::Unroutable(_)) => {
-                    tracing::debug!(%error, "nobody listens for results");
-                    return true;
-                }
-                Err(error) => match waits.next() {
-                    Some(wait) if matches!(error, SendError::Full { .. }) => tokio::time::sleep(wait).await,
-                    _ => {
-                        tracing::warn!(%error, "a result was not told");
-                        return true;
-                    }
-                },
+    /// Does a job, unless it cannot be done or should not be tried again.
+    async fn attempt(
+        &self,
+        result: &mut JobResult,
+        control: &JobControl,
+        delivery: &Delivery,
+        lane: &Lane,
+    ) -> Result<(), Error> {
+        result.started_at = Some(message::now());
+        let data = &result.job.data;
+        if delivery.crashes >= MAX_CRASHES && (data.no_cache || !self.is_stored(&data.cachekey).await?) {
+            return Err(self.give_up(&data.cachekey, delivery.crashes).await.into());
+        }
+        if lane.role() == Role::Video {
+            let asked = data.outtype.as_deref().unwrap_or("video");
+            return Err(JobError::unsupported_type(asked, &crate::process::written_types()).into());
+        }
+        self.processor.run(result, control).await
+    }
+
+    async fn is_stored(&self, cache_key: &str) -> Result<bool, Error> {
+        self.processor.store.contains(cache_key).await.map_err(Error::Store)
+    }
+
+    /// Sees to it that nobody tries it again soon; what to tell.
+    async fn give_up(&self, cache_key: &str, crashes: u32) -> JobError {
+        let reason = format!("it ended its worker {crashes} times");
+        for urgency in [Urgency::Urgent, Urgency::Background] {
+            if let Err(error) = self.claims.refuse(&key::claim(urgency, cache_key), &reason, REFUSAL).await {
+                tracing::warn!(%error, "a job that ends workers may be sent again");
             }
+        }
+        JobError::new(Category::GivenUp, reason)
+    }
+
+    /// What becomes of the message of a job.
+    fn outcome(&self, job: &Job, done: &Result<(), Error>) -> Outcome {
+        match done {
+            Ok(()) => {
+                self.gate.unlock();
+                Outcome::Done
+            }
+            // A client is told to ask again; a job that nobody waits for is not to be lost.
+            Err(Error::Store(_)) if job.urgency == Urgency::Urgent => Outcome::Done,
+            Err(Error::Store(_)) if message::now().saturating_sub(job.created_at) < COMES_BACK_FOR => {
+                self.gate.shut();
+                Outcome::Returned
+            }
+            Err(error @ Error::Store(_)) => Outcome::Rejected(error.to_string()),
+            Err(Error::Job(error)) if error.category == Category::GivenUp => Outcome::Rejected(error.message.clone()),
+            Err(error) if error.is_dead_letter() => Outcome::Rejected(error.to_string()),
+            Err(_) => Outcome::Done,
         }
     }
 }
@@ -244,6 +299,7 @@ fn log(result: &JobResult, error: Option<&Error>, ms: u64) {
             let JobError { category, node, .. } = error.report();
             let node = node.as_deref();
             match category.fault() {
+                Fault::Client if category == Category::GivenUp => tracing::error!(%error, "job given up"),
                 Fault::Client | Fault::Origin => tracing::info!(ms, ?category, node, %error, "job failed"),
                 Fault::Us if category == Category::Cancelled => tracing::info!(ms, "job cancelled"),
                 Fault::Us if category == Category::DeadlineExceeded => {

@@ -2,7 +2,10 @@
 //! speaks the workers' side of the protocol.
 
 mod connections;
+mod fleet;
 mod images;
+mod keys;
 mod places;
 mod rig;
+mod switch;
 mod waiting;

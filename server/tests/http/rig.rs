@@ -5,19 +5,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use imgflo_cache::{LocalStore, Store};
+use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
 use imgflo_job::{Cancel, Job, JobError, JobResult, Limits, Urgency};
 use imgflo_msgflo::{Consumer, InProcess, Outcome, QueueOptions, Transport};
 use imgflo_runtime::{Catalogue, Library, LibraryLimits};
 use imgflo_server::{Application, Front, FrontParts, ServeOptions, VersionInfo};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::switch::Switch;
 
 /// No step of a test takes this long unless something hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,14 +42,20 @@ pub struct Wish {
     pub serve: ServeOptions,
     /// In place of the store in a folder.
     pub store: Option<Arc<dyn Store>>,
+    pub quality: Option<u8>,
+    pub drain: Option<Duration>,
+    /// What is between the front end and its broker.
+    pub switch: Option<Arc<Switch>>,
 }
 
 /// All of it.
 pub struct Rig {
     pub address: SocketAddr,
+    pub router: Router,
     pub transport: Arc<InProcess>,
     pub store: Arc<dyn Store>,
-    pub folder: TempDir,
+    pub claims: Arc<dyn Claims>,
+    pub folder: Arc<TempDir>,
     pub shutdown: CancellationToken,
     pub serving: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -100,34 +109,61 @@ impl Rig {
         std::fs::write(path("files/page.html"), "<script>alert(1)</script>").unwrap();
         std::fs::write(path("files/.hidden.gif"), PICTURE).unwrap();
         std::fs::write(path("secret.txt"), "secret").unwrap();
-
-        let limits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
-        let library = Library::load(&path("graphs"), Arc::new(Catalogue::native()), &limits).unwrap();
-        let store = match wish.store {
-            Some(store) => store,
+        let store: Arc<dyn Store> = match &wish.store {
+            Some(store) => Arc::clone(store),
             None => Arc::new(LocalStore::open(&path("cache"), 1 << 30).unwrap()),
         };
-        let transport = InProcess::new();
+        let transport = match &wish.switch {
+            Some(switch) => Arc::clone(&switch.broker),
+            None => InProcess::new(),
+        };
+        Self::front(wish, Arc::new(folder), store, Arc::new(LocalClaims::default()), transport).await
+    }
+
+    /// Another front end with the same broker, store, claims and files.
+    pub async fn another(&self, wish: Wish) -> Self {
+        let Rig { folder, store, claims, transport, .. } = self;
+        Self::front(wish, folder.clone(), store.clone(), claims.clone(), transport.clone()).await
+    }
+
+    async fn front(
+        wish: Wish,
+        folder: Arc<TempDir>,
+        store: Arc<dyn Store>,
+        claims: Arc<dyn Claims>,
+        transport: Arc<InProcess>,
+    ) -> Self {
+        let limits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
+        let library = Library::load(&folder.path().join("graphs"), Arc::new(Catalogue::native()), &limits).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let queues: Arc<dyn Transport> = match wish.switch {
+            Some(switch) => switch,
+            None => transport.clone(),
+        };
         let front = Front::start(FrontParts {
             library: Arc::new(library),
             store: Arc::clone(&store),
-            transport: transport.clone(),
+            claims: Arc::clone(&claims),
+            transport: queues,
             limits: wish.limits,
-            files: path("files"),
+            files: folder.path().join("files"),
             applications: wish.applications,
             public_url: wish.public_url,
             bind: address,
             version: VersionInfo { server: "1.2.3".into(), runtime: "native".into() },
-            quality: 85,
+            quality: wish.quality.unwrap_or(85),
+            reports: vec![("index", Box::new(|| json!({"failures": 3})))],
+            shutdown: shutdown.clone(),
+            drain: wish.drain.unwrap_or(imgflo_server::DRAIN),
         })
         .await
         .unwrap();
-        let shutdown = CancellationToken::new();
         let router = imgflo_server::router(front);
-        let serving = tokio::spawn(imgflo_server::serve_with(listener, router, shutdown.clone(), wish.serve));
-        Rig { address, transport, store, folder, shutdown, serving }
+        let serving = imgflo_server::serve_with(listener, router.clone(), shutdown.clone(), wish.serve);
+        let serving = tokio::spawn(serving);
+        Rig { address, router, transport, store, claims, folder, shutdown, serving }
     }
 
     pub async fn connect(&self) -> TcpStream {
@@ -235,9 +271,14 @@ impl Peer {
         cancel.id
     }
 
+    /// Stores a picture for a job.
+    pub async fn store(&self, job: &Job) {
+        self.store.put(&job.data.cachekey, Bytes::from_static(PICTURE), true).await.unwrap();
+    }
+
     /// Stores a picture for a job, and says so.
     pub async fn finish(&self, job: Job) {
-        self.store.put(&job.data.cachekey, Bytes::from_static(PICTURE), true).await.unwrap();
+        self.store(&job).await;
         let mut result = JobResult::of(job);
         result.results.url = Some(format!("./{}", result.job.data.cachekey));
         self.report(&result).await;

@@ -10,7 +10,7 @@ use crate::rig::{Rig, Wish};
 
 const TARGET: &str = "/graph/plain.png?input=files/a.gif";
 
-async fn until(mut condition: impl FnMut() -> bool) {
+pub async fn until(mut condition: impl FnMut() -> bool) {
     tokio::time::timeout(crate::rig::PATIENCE, async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -148,10 +148,13 @@ async fn a_full_lane_refuses() {
     });
     until(|| rig.waiting("imgflo_urgentworker.JOB") == 1).await;
     let refused = rig.get(&format!("{TARGET}&width=3")).await;
-    refused.problem(503);
+    let problem = refused.problem(503);
     assert_eq!(refused.header("retry-after"), "5");
+    assert_eq!(problem["overrun"]["setting"], "IMGFLO_MAX_URGENT_JOBS", "{problem}");
+    assert_eq!(problem["overrun"]["limit"], 1, "{problem}");
     assert_eq!(rig.ask("POST", &format!("{TARGET}&width=4"), &[]).await.status, 202);
-    rig.ask("POST", &format!("{TARGET}&width=5"), &[]).await.problem(503);
+    let problem = rig.ask("POST", &format!("{TARGET}&width=5"), &[]).await.problem(503);
+    assert_eq!(problem["overrun"]["setting"], "IMGFLO_MAX_BACKGROUND_JOBS", "{problem}");
     // The full lane is no matter for what is there, nor for who waits already.
     let peer = rig.peer(Urgency::Urgent).await;
     peer.finish(peer.take().await).await;

@@ -1,16 +1,28 @@
 //! The queues a worker takes jobs from, and those beside them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use imgflo_job::{JobResult, Limits};
-use imgflo_msgflo::{Consumer, Definition, Delivery, Participant, Port, SendError, Transport, TransportError};
+use futures::FutureExt;
+use futures::future::select_all;
+use imgflo_job::{JobResult, Limits, network};
+use imgflo_msgflo::{
+    Consumer, Definition, Delivery, Link, Network, Participant, Port, SendError, Transport, TransportError,
+};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Role;
+use super::gate::Gate;
+use crate::Error;
 
 /// What a worker runs, as the original calls it.
 const COMPONENT: &str = "imgflo-server/ProcessImage";
-/// Outport of the front ends that says which jobs nobody waits for.
-const CANCELLATIONS: &str = "imgflo_api.JOBCANCEL";
+/// Waits between attempts to send a result to a front end that is behind.
+const SEND_AGAIN: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
+/// How long a slot waits for a broker that is away, to tell a result. Front ends look into the store
+/// as well, and a job that was not acknowledged comes again.
+const WAIT_FOR_BROKER: Duration = Duration::from_secs(3);
 
 /// A worker in one role: its queues, and its announcements for as long as it lives.
 pub(super) struct Lane {
@@ -18,82 +30,138 @@ pub(super) struct Lane {
     participant: Participant,
     jobs: Consumer,
     cancellations: Option<Consumer>,
+    link: watch::Receiver<Link>,
 }
 
 /// The lanes of a worker, urgent first.
 #[derive(Clone)]
-pub(super) struct Lanes(Arc<[Lane]>);
+pub(super) struct Lanes {
+    lanes: Arc<[Lane]>,
+    /// Shut while results cannot be stored: jobs that nobody waits for can wait, too.
+    gate: Arc<Gate>,
+}
 
 impl Lanes {
-    /// Declares and opens the queues of `roles`.
+    /// Sets up the network of roles, and opens the queues of `roles`. Waits for no broker: the queues
+    /// are there when it is.
     pub(super) async fn open(
         transport: &Arc<dyn Transport>,
         roles: &[Role],
         limits: &Limits,
-    ) -> Result<Lanes, TransportError> {
+        gate: Arc<Gate>,
+    ) -> Result<Lanes, Error> {
+        let network = Network::from_graph(&network::graph()).map_err(|error| Error::Internal(error.to_string()))?;
+        network.set_up(&**transport, &|queue| network::limit(queue, limits).map(|(limit, _)| limit)).await?;
         let mut lanes = Vec::new();
-        for role in [Role::Urgent, Role::Background].into_iter().filter(|role| roles.contains(role)) {
-            lanes.push(Lane::open(transport, role, limits).await?);
+        for role in Role::ALL.into_iter().filter(|role| roles.contains(role)) {
+            lanes.push(Lane::open(transport, &network, role, limits).await?);
         }
-        Ok(Lanes(lanes.into()))
+        Ok(Lanes { lanes: lanes.into(), gate })
     }
 
-    pub(super) fn only_background(&self) -> bool {
-        self.0.iter().all(|lane| lane.role == Role::Background)
+    /// True when urgent jobs come, and others that could keep them waiting.
+    pub(super) fn are_mixed(&self) -> bool {
+        self.lanes.len() > 1 && self.lanes.iter().any(|lane| lane.role == Role::Urgent)
     }
 
     /// Queues of cancellations.
     pub(super) fn cancellations(&self) -> impl Iterator<Item = Consumer> {
-        self.0.iter().filter_map(|lane| lane.cancellations.clone())
+        self.lanes.iter().filter_map(|lane| lane.cancellations.clone())
     }
 
     /// The next job: an urgent one if there is one, else one of another lane if `any_lane`. Safe to drop.
     pub(super) async fn next(&self, any_lane: bool) -> (Option<Delivery>, &Lane) {
-        match &self.0[..] {
-            [first, second] if any_lane => tokio::select! {
-                biased;
-                delivery = first.jobs.next() => (delivery, first),
-                delivery = second.jobs.next() => (delivery, second),
-            },
-            [lane, ..] => (lane.jobs.next().await, lane),
-            // No role at all: nothing ever comes.
-            [] => std::future::pending().await,
+        let (urgent, patient): (Vec<&Lane>, Vec<&Lane>) = self.lanes.iter().partition(|lane| lane.role == Role::Urgent);
+        let patient = async {
+            self.gate.open().await;
+            first(&patient).await
+        };
+        tokio::select! {
+            biased;
+            taken = first(&urgent) => taken,
+            taken = patient, if any_lane => taken,
         }
     }
 }
 
+/// The next job of several lanes; never, of none.
+async fn first<'a>(lanes: &[&'a Lane]) -> (Option<Delivery>, &'a Lane) {
+    if lanes.is_empty() {
+        return std::future::pending().await;
+    }
+    select_all(lanes.iter().map(|lane| async { (lane.jobs.next().await, *lane) }.boxed())).await.0
+}
+
 impl Lane {
-    async fn open(transport: &Arc<dyn Transport>, role: Role, limits: &Limits) -> Result<Lane, TransportError> {
-        let limit = match role {
-            Role::Urgent => limits.max_urgent_jobs,
-            Role::Background => limits.max_background_jobs,
-        };
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut definition = Definition::new(role.name(), COMPONENT)
-            .label("Makes images")
-            .inport(Port::new("job").of_type("object").limit(limit))
-            .outport(Port::new("jobresult").of_type("object"));
-        // Background jobs are never cancelled. Each worker hears all cancellations, so the queue is its own.
-        let cancellations = (role == Role::Urgent).then(|| format!("{}.JOBCANCEL", definition.id));
+    async fn open(
+        transport: &Arc<dyn Transport>,
+        network: &Network,
+        role: Role,
+        limits: &Limits,
+    ) -> Result<Lane, TransportError> {
+        let mut definition = Definition::new(role.name(), COMPONENT).label("Makes images");
+        let mut jobs = Port::new("job").of_type("object");
+        jobs.limit = network::limit(&format!("{}.JOB", role.name()), limits).map(|(limit, _)| limit);
+        definition = definition.inport(jobs).outport(Port::new("jobresult").of_type("object"));
+        // Each worker hears all cancellations, so the queue is its own.
+        let sources = network.sources(role.name(), "jobcancel");
+        let cancellations = (!sources.is_empty()).then(|| format!("{}.JOBCANCEL", definition.id));
         if let Some(queue) = &cancellations {
             definition = definition.inport(Port::new("jobcancel").of_type("object").queue(queue).temporary());
         }
         let participant = Participant::start(definition, Arc::clone(transport)).await?;
         let cancellations = match &cancellations {
             Some(queue) => {
-                transport.declare_outport(CANCELLATIONS).await?;
-                transport.bind(CANCELLATIONS, queue).await?;
+                for source in sources {
+                    transport.bind(source, queue).await?;
+                }
                 Some(participant.consume("jobcancel").await?)
             }
             None => None,
         };
         let jobs = participant.consume("job").await?;
-        Ok(Lane { role, participant, jobs, cancellations })
+        Ok(Lane { role, participant, jobs, cancellations, link: transport.link() })
     }
 
-    /// Tells a result to all who listen.
-    pub(super) async fn tell(&self, result: &JobResult) -> Result<(), SendError> {
-        self.participant.send("jobresult", result).await
+    /// Tells a result to all who listen, as far as that can be done in a few seconds; false when the
+    /// transport is closed.
+    pub(super) async fn tell(&self, result: &JobResult) -> bool {
+        let end = Instant::now() + WAIT_FOR_BROKER;
+        let mut waits = SEND_AGAIN.into_iter();
+        loop {
+            let error = match self.participant.send("jobresult", result).await {
+                Ok(()) => return true,
+                Err(SendError::Closed) => return false,
+                Err(error @ SendError::Unroutable(_)) => {
+                    tracing::debug!(%error, "nobody listens for results");
+                    return true;
+                }
+                Err(error) => error,
+            };
+            let again = match &error {
+                SendError::Full { .. } => match waits.next() {
+                    Some(wait) => {
+                        tokio::time::sleep(wait).await;
+                        true
+                    }
+                    None => false,
+                },
+                SendError::Unreachable(_) | SendError::Blocked => self.is_up_before(end).await,
+                _ => false,
+            };
+            if !again {
+                tracing::warn!(%error, "a result was not told");
+                return true;
+            }
+        }
+    }
+
+    /// Waits until messages flow; false when `end` comes first.
+    async fn is_up_before(&self, end: Instant) -> bool {
+        // Not at once: what the link says may be behind what happened to the message.
+        tokio::time::sleep(SEND_AGAIN[0]).await;
+        let mut link = self.link.clone();
+        matches!(tokio::time::timeout_at(end, link.wait_for(|link| *link == Link::Up)).await, Ok(Ok(_)))
     }
 
     pub(super) fn role(&self) -> Role {

@@ -19,8 +19,16 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 pub(super) struct Running(Mutex<State>);
 
 #[derive(Debug)]
+struct Entry {
+    /// Set when nobody waits any more.
+    cancel: CancellationToken,
+    /// Set when the job is over.
+    over: CancellationToken,
+}
+
+#[derive(Debug)]
 struct State {
-    at_work: HashMap<String, CancellationToken>,
+    at_work: HashMap<String, Entry>,
     cancelled: LruCache<String, ()>,
 }
 
@@ -35,28 +43,40 @@ impl Default for Running {
 pub(super) struct AtWork<'a> {
     running: &'a Running,
     id: &'a str,
+    over: CancellationToken,
 }
 
 impl Running {
-    /// Registers a job that starts. Only a job that `may_be_cancelled` can be stopped, then or later.
-    pub(super) fn start<'a>(&'a self, id: &'a str, control: &JobControl, may_be_cancelled: bool) -> AtWork<'a> {
-        let token = control.token.clone();
-        let mut state = self.state();
-        let cancelled = state.cancelled.pop(id).is_some();
-        if may_be_cancelled {
-            if cancelled {
-                token.cancel();
-            }
-            state.at_work.insert(id.to_owned(), token);
+    /// Registers a job that starts. Only a job that `may_be_cancelled` can be stopped, then or later. A job that is at
+    /// work here already is waited for: a broker that lost the connection delivers it again meanwhile.
+    pub(super) async fn start<'a>(&'a self, id: &'a str, control: &JobControl, may_be_cancelled: bool) -> AtWork<'a> {
+        loop {
+            let earlier = {
+                let mut state = self.state();
+                match state.at_work.get(id) {
+                    Some(earlier) => earlier.over.clone(),
+                    None => {
+                        let cancelled = state.cancelled.pop(id).is_some();
+                        // What nobody can cancel has a token that nobody knows.
+                        let cancel = if may_be_cancelled { control.token.clone() } else { CancellationToken::new() };
+                        if cancelled {
+                            cancel.cancel();
+                        }
+                        let over = CancellationToken::new();
+                        state.at_work.insert(id.to_owned(), Entry { cancel, over: over.clone() });
+                        return AtWork { running: self, id, over };
+                    }
+                }
+            };
+            earlier.cancelled().await;
         }
-        AtWork { running: self, id }
     }
 
     /// Stops the job, or remembers not to start it.
     pub(super) fn cancel(&self, id: &str) {
         let mut state = self.state();
         match state.at_work.get(id) {
-            Some(token) => token.cancel(),
+            Some(entry) => entry.cancel.cancel(),
             None => {
                 state.cancelled.put(id.to_owned(), ());
             }
@@ -87,6 +107,7 @@ impl Running {
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
         self.running.state().at_work.remove(self.id);
+        self.over.cancel();
     }
 }
 
@@ -99,45 +120,61 @@ mod tests {
     }
 
     /// True when a job that starts now is cancelled.
-    fn starts_cancelled(running: &Running, id: &str) -> bool {
+    async fn starts_cancelled(running: &Running, id: &str) -> bool {
         let control = control();
-        drop(running.start(id, &control, true));
+        drop(running.start(id, &control, true).await);
         control.token.is_cancelled()
     }
 
-    #[test]
-    fn a_job_is_cancelled_before_or_while_it_runs_but_once() {
+    #[tokio::test]
+    async fn a_job_that_comes_again_waits_for_the_one_at_work() {
+        let running = Running::default();
+        let (first, second) = (control(), control());
+        let at_work = running.start("a", &first, true).await;
+        let again = running.start("a", &second, true);
+        tokio::pin!(again);
+        assert!(futures::poll!(again.as_mut()).is_pending());
+        drop(running.start("b", &control(), true).await);
+        drop(at_work);
+        let again = again.await;
+        running.cancel("a");
+        assert!(second.token.is_cancelled() && !first.token.is_cancelled());
+        drop(again);
+    }
+
+    #[tokio::test]
+    async fn a_job_is_cancelled_before_or_while_it_runs_but_once() {
         let running = Running::default();
         let control = control();
-        let at_work = running.start("a", &control, true);
+        let at_work = running.start("a", &control, true).await;
         assert!(!control.token.is_cancelled());
         running.cancel("a");
         assert!(control.token.is_cancelled());
         drop(at_work);
-        assert!(!starts_cancelled(&running, "a"));
+        assert!(!starts_cancelled(&running, "a").await);
         running.cancel("b");
-        assert!(starts_cancelled(&running, "b"));
-        assert!(!starts_cancelled(&running, "b"));
+        assert!(starts_cancelled(&running, "b").await);
+        assert!(!starts_cancelled(&running, "b").await);
     }
 
-    #[test]
-    fn background_jobs_are_not_cancelled() {
+    #[tokio::test]
+    async fn background_jobs_are_not_cancelled() {
         let running = Running::default();
         let control = control();
         running.cancel("a");
-        let _at_work = running.start("a", &control, false);
+        let _at_work = running.start("a", &control, false).await;
         running.cancel("a");
         assert!(!control.token.is_cancelled());
     }
 
-    #[test]
-    fn memory_of_cancelled_jobs_is_bounded() {
+    #[tokio::test]
+    async fn memory_of_cancelled_jobs_is_bounded() {
         let running = Running::default();
         for id in 0..10_000 {
             running.cancel(&id.to_string());
         }
         assert_eq!(running.state().cancelled.len(), REMEMBERED.get());
-        assert!(!starts_cancelled(&running, "0"));
-        assert!(starts_cancelled(&running, "9999"));
+        assert!(!starts_cancelled(&running, "0").await);
+        assert!(starts_cancelled(&running, "9999").await);
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use imgflo_cache::{Blob, CacheError, Store};
-use imgflo_job::{Category, Job, Limits, Urgency, message};
+use imgflo_cache::{Blob, CacheError, Claim, Store};
+use imgflo_job::{Category, Job, Limits, Urgency, key, message};
 use imgflo_msgflo::Transport;
 use imgflo_runtime::ops::OpError;
 use imgflo_worker::{Error, Role};
@@ -75,8 +76,14 @@ async fn a_worker_takes_only_its_roles() {
 struct Door {
     inner: Arc<dyn Store>,
     open: Semaphore,
+    /// Attempts to write.
     knocked: AtomicUsize,
+    /// Attempts to read.
+    asked: AtomicUsize,
+    /// It cannot be written to.
     broken: AtomicBool,
+    /// It cannot be read.
+    blind: AtomicBool,
 }
 
 impl Door {
@@ -85,7 +92,9 @@ impl Door {
             inner: Arc::clone(inner),
             open: Semaphore::new(0),
             knocked: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            blind: AtomicBool::new(false),
         })
     }
 }
@@ -93,6 +102,11 @@ impl Door {
 #[async_trait]
 impl Store for Door {
     async fn contains(&self, key: &str) -> Result<bool, CacheError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.blind.load(Ordering::SeqCst) {
+            let source = std::io::Error::other("it does not answer");
+            return Err(CacheError::Io { action: "look up", key: key.into(), source });
+        }
         self.inner.contains(key).await
     }
 
@@ -128,23 +142,122 @@ async fn a_message_is_acknowledged_when_its_result_is_stored_and_told() {
 }
 
 #[tokio::test]
-async fn a_job_whose_result_cannot_be_stored_is_not_lost() {
+async fn a_background_job_whose_result_cannot_be_stored_comes_again() {
     let setup = Setup::new().await;
     let door = Door::new(&setup.store);
     door.broken.store(true, Ordering::SeqCst);
     door.open.add_permits(100);
     let _worker = setup.worker(Options { store: Some(door.clone()), ..Options::default() });
     let job = background(copy("6f95.png"));
+    setup.send(&job).await;
+    until(|| door.knocked.load(Ordering::SeqCst) == 4).await;
+    setup.until(BACKGROUND, |queue| queue.waiting == 1 && queue.unsettled == 0).await;
+    assert_eq!(door.knocked.load(Ordering::SeqCst), 4);
+    assert_eq!(setup.queue("results").waiting, 0, "it is not over");
+    // Urgent jobs do not come again: their clients are told to.
+    let error = setup.run(&urgent(copy("u.png"))).await.error.unwrap();
+    assert_eq!(error.category, Category::Unavailable);
+    assert!(error.category.retry() && !error.to_string().contains("sda1"), "{error}");
+    door.broken.store(false, Ordering::SeqCst);
+    let result = setup.result().await;
+    assert_eq!((result.job.id, result.error), (job.id, None));
+    for queue in [URGENT, BACKGROUND] {
+        setup.until(queue, |queue| queue.unsettled == 0).await;
+        assert_eq!((setup.queue(queue).waiting, setup.queue(queue).dead_letters), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_could_not_be_stored_for_a_day_is_a_dead_letter() {
+    let setup = Setup::new().await;
+    let door = Door::new(&setup.store);
+    door.broken.store(true, Ordering::SeqCst);
+    door.open.add_permits(100);
+    let _worker = setup.worker(Options { store: Some(door.clone()), ..Options::default() });
+    let job = Job { created_at: message::now() - 25 * 3600 * 1000, ..background(copy("6f95.png")) };
     let error = setup.run(&job).await.error.unwrap();
     assert_eq!(error.category, Category::Unavailable);
     assert!(!error.to_string().contains("sda1"), "{error}");
-    assert_eq!(door.knocked.load(Ordering::SeqCst), 4, "it was tried again");
     setup.until(BACKGROUND, |queue| queue.dead_letters == 1).await;
     let dead = setup.broker.dead_letters(BACKGROUND).unwrap();
     assert_eq!(serde_json::from_slice::<Job>(&dead[0].message).unwrap(), job);
     assert!(dead[0].death.reason.contains("sda1"), "{}", dead[0].death.reason);
+    // Somebody puts it back when the store is mended.
     door.broken.store(false, Ordering::SeqCst);
     assert_eq!(setup.run(&job).await.error, None);
+}
+
+#[tokio::test]
+async fn no_background_job_is_begun_while_the_store_cannot_be_asked() {
+    let setup = Setup::new().await;
+    let engine = Gated::closed();
+    engine.open();
+    let door = Door::new(&setup.store);
+    door.blind.store(true, Ordering::SeqCst);
+    door.open.add_permits(100);
+    let _worker = setup.worker(Options { engine: engine.clone(), store: Some(door.clone()), ..Options::default() });
+    setup.send(&background(copy("6f95.png"))).await;
+    until(|| door.asked.load(Ordering::SeqCst) >= 2).await;
+    assert_eq!((engine.begun(), setup.queue("results").waiting), (0, 0));
+    // It may be that such a store can be written to.
+    assert_eq!(setup.run(&urgent(copy("u.png"))).await.error, None);
+    door.blind.store(false, Ordering::SeqCst);
+    assert_eq!(setup.result().await.error, None);
+}
+
+#[tokio::test]
+async fn a_job_that_ends_its_workers_is_given_up() {
+    let setup = Setup::new().await;
+    let job = urgent(copy("6f95.png"));
+    setup.send(&job).await;
+    for _ in 0..2 {
+        let engine = Gated::closed();
+        let worker = setup.worker(Options { engine: engine.clone(), ..Options::default() });
+        until(|| engine.begun() == 1).await;
+        worker.die().await;
+        setup.until(URGENT, |queue| queue.waiting == 1 && queue.unsettled == 0).await;
+    }
+    let engine = Gated::closed();
+    let _worker = setup.worker(Options { engine: engine.clone(), ..Options::default() });
+    let error = setup.result().await.error.unwrap();
+    assert_eq!((error.category, error.message.as_str()), (Category::GivenUp, "it ended its worker 2 times"));
+    assert!(!error.category.retry());
+    assert_eq!(engine.begun(), 0);
+    setup.until(URGENT, |queue| queue.dead_letters == 1).await;
+    let dead = setup.broker.dead_letters(URGENT).unwrap();
+    assert_eq!(dead[0].death.reason, "it ended its worker 2 times");
+    for urgency in [Urgency::Urgent, Urgency::Background] {
+        let claim = setup.claims.claim(&key::claim(urgency, "6f95.png"), "me", Duration::from_secs(1)).await;
+        assert_eq!(claim.unwrap(), Claim::Refused("it ended its worker 2 times".into()));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_came_back_is_no_harm_when_its_result_is_stored() {
+    let setup = Setup::new().await;
+    let job = background(copy("6f95.png"));
+    setup.send(&job).await;
+    for _ in 0..2 {
+        drop(setup.broker.consume(BACKGROUND).await.unwrap().next().await.unwrap());
+    }
+    setup.store.put("6f95.png", Bytes::from_static(b"done"), false).await.unwrap();
+    let _worker = setup.worker(Options::default());
+    assert_eq!(setup.result().await.error, None);
+    setup.until(BACKGROUND, |queue| queue.unsettled == 0 && queue.dead_letters == 0).await;
+}
+
+#[tokio::test]
+async fn video_is_not_made_yet() {
+    let setup = Setup::new().await;
+    let _worker = setup.worker(Options { roles: &[Role::Video], ..Options::default() });
+    // As a front end of the original sends it: without the graph itself.
+    let mut data = copy("6f95.mp4");
+    data.definition = serde_json::Value::Null;
+    setup.send_video(&urgent(data)).await;
+    let error = setup.result().await.error.unwrap();
+    assert_eq!(error.category, Category::UnsupportedType);
+    assert!(error.message.contains("'mp4' is not supported; supported are jpg, png, webp"), "{error}");
+    setup.until("imgflo_video.JOB", |queue| queue.unsettled == 0 && queue.dead_letters == 0).await;
 }
 
 #[tokio::test]
@@ -253,7 +366,7 @@ async fn a_job_that_was_begun_goes_on_past_its_deadline() {
 async fn the_engine_stops_at_the_end_of_a_jobs_time() {
     let setup = Setup::new().await;
     let engine = Gated::closed();
-    let limits = Limits { background_deadline: std::time::Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits { background_deadline: Duration::from_millis(200), ..Limits::default() };
     let _worker = setup.worker(Options { engine: engine.clone(), limits, ..Options::default() });
     let error = setup.run(&background(copy("6f95.png"))).await.error.unwrap();
     assert_eq!(error.category, Category::DeadlineExceeded);

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgflo_cache::{LocalStore, Store};
-use imgflo_job::{Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Source, Urgency, message};
-use imgflo_msgflo::{Consumer, InProcess, Outcome, QueueOptions, QueueStatus, Transport};
+use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
+use imgflo_job::{Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Source, Urgency, message, network};
+use imgflo_msgflo::{Consumer, InProcess, Network, Outcome, QueueOptions, QueueStatus, Transport};
 use imgflo_runtime::ops::codec::{self, EncodeOptions, FileFormat, Header};
 use imgflo_runtime::ops::{Cancel as OpsCancel, Image, Rect};
 use imgflo_runtime::{Catalogue, Engine, NativeEngine};
@@ -112,6 +112,7 @@ impl Default for Options {
 pub struct Setup {
     pub folder: tempfile::TempDir,
     pub store: Arc<dyn Store>,
+    pub claims: Arc<dyn Claims>,
     pub broker: Arc<InProcess>,
     results: Consumer,
 }
@@ -150,20 +151,13 @@ impl Setup {
         let store = Arc::new(LocalStore::open(&folder.path().join("cache"), 1 << 30).unwrap());
         let broker = InProcess::new();
         broker.declare_inport("results", QueueOptions { limit: None, temporary: true }).await.unwrap();
-        let lanes = [
-            ("imgflo_api.URGENTJOB", URGENT, "imgflo_urgentworker.JOBRESULT"),
-            ("imgflo_api.BACKGROUNDJOB", BACKGROUND, "imgflo_backgroundworker.JOBRESULT"),
-        ];
-        for (outport, queue, results) in lanes {
-            broker.declare_outport(outport).await.unwrap();
-            broker.declare_inport(queue, QueueOptions::default()).await.unwrap();
-            broker.bind(outport, queue).await.unwrap();
-            broker.declare_outport(results).await.unwrap();
-            broker.bind(results, "results").await.unwrap();
+        let network = Network::from_graph(&network::graph()).unwrap();
+        network.set_up(&*broker, &|_| None).await.unwrap();
+        for source in network.sources(network::API, "jobresult") {
+            broker.bind(source, "results").await.unwrap();
         }
-        broker.declare_outport("imgflo_api.JOBCANCEL").await.unwrap();
         let results = broker.consume("results").await.unwrap();
-        Setup { folder, store, broker, results }
+        Setup { folder, store, claims: Arc::new(LocalClaims::default()), broker, results }
     }
 
     pub fn files(&self) -> PathBuf {
@@ -174,6 +168,7 @@ impl Setup {
     pub fn worker(&self, options: Options) -> AtWork {
         let worker = Worker::new(WorkerParts {
             store: options.store.unwrap_or_else(|| Arc::clone(&self.store)),
+            claims: Arc::clone(&self.claims),
             catalogue: Arc::new(Catalogue::native()),
             engine: options.engine,
             limits: options.limits,
@@ -198,6 +193,11 @@ impl Setup {
             Urgency::Background => "imgflo_api.BACKGROUNDJOB",
         };
         self.broker.send(outport, serde_json::to_vec(job).unwrap().into()).await.unwrap();
+    }
+
+    /// Sends a job in the video lane.
+    pub async fn send_video(&self, job: &Job) {
+        self.broker.send("imgflo_api.VIDEOJOB", serde_json::to_vec(job).unwrap().into()).await.unwrap();
     }
 
     pub async fn cancel(&self, job: &Job) {

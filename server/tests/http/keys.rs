@@ -1,0 +1,137 @@
+//! What makes two results one, and where a result is.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use imgflo_cache::{Address, Blob, CacheError, Store};
+use imgflo_job::Urgency;
+
+use crate::rig::{PICTURE, Rig, Wish};
+
+const INPUT: &str = "input=files%2Fa.gif";
+
+async fn place(rig: &Rig, target: &str) -> String {
+    let answer = rig.get(target).await;
+    assert_eq!(answer.status, 301, "{target}: {answer:?}");
+    answer.header("location").to_owned()
+}
+
+#[tokio::test]
+async fn lossy_results_of_other_quality_are_other_results() {
+    let rig = Rig::start().await;
+    let worse = rig.another(Wish { quality: Some(40), ..Wish::default() }).await;
+    rig.busy_peer().await;
+    for (name, same) in [("plain.jpg", false), ("plain.webp", false), ("plain", false), ("plain.png", true)] {
+        let target = format!("/graph/{name}?{INPUT}");
+        assert_eq!(place(&rig, &target).await == place(&worse, &target).await, same, "{name}");
+    }
+    // What is handed on has no quality.
+    let target = format!("/graph/noop.jpg?{INPUT}");
+    assert_eq!(place(&rig, &target).await, place(&worse, &target).await);
+}
+
+#[tokio::test]
+async fn the_quality_goes_with_the_job() {
+    let rig = Rig::with(Wish { quality: Some(40), ..Wish::default() }).await;
+    let peer = rig.peer(Urgency::Urgent).await;
+    for (name, quality) in [("plain.jpg", Some(40)), ("plain.png", None)] {
+        // Those inside the input have theirs.
+        let target =
+            format!("/graph/{name}?input=graph%2Fplain.webp%3F{}", INPUT.replace('%', "%25").replace('=', "%3D"));
+        let (answer, job) = tokio::join!(rig.get(&target), async {
+            let job = peer.take().await;
+            peer.finish(job.clone()).await;
+            job
+        });
+        assert_eq!(answer.status, 301);
+        assert_eq!(job.data.quality, quality, "{name}");
+        let Some(imgflo_job::Source::Graph { job: inner }) = job.data.source else { panic!("{name}") };
+        assert_eq!(inner.quality, Some(40));
+    }
+}
+
+#[tokio::test]
+async fn a_changed_file_is_another_input() {
+    let rig = Rig::start().await;
+    rig.busy_peer().await;
+    let target = format!("/graph/plain.png?{INPUT}");
+    let nested = format!("/graph/tone.png?input=graph%2Fplain.png%3F{}", INPUT.replace('%', "%25").replace('=', "%3D"));
+    let before = (place(&rig, &target).await, place(&rig, &nested).await);
+    assert_eq!((place(&rig, &target).await, place(&rig, &nested).await), before);
+    let file = rig.folder.path().join("files/a.gif");
+    let times = [SystemTime::now() - Duration::from_secs(1000), SystemTime::now() - Duration::from_secs(500)];
+    let mut seen = vec![before.clone()];
+    for (bytes, time) in [(PICTURE, times[0]), (PICTURE, times[1]), (b"GIF89a longer than before", times[1])] {
+        std::fs::write(&file, bytes).unwrap();
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+        // What was just looked at counts as unchanged for a second.
+        tokio::time::sleep(Duration::from_millis(1050)).await;
+        let now = (place(&rig, &target).await, place(&rig, &nested).await);
+        assert!(seen.iter().all(|then| then.0 != now.0 && then.1 != now.1), "{now:?}");
+        seen.push(now);
+    }
+    // Another address of the same file sees the change at once.
+    let other = format!("/graph/plain.png?{INPUT}&height=3");
+    let then = place(&rig, &other).await;
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(times[0]).unwrap();
+    assert_ne!(place(&rig, &format!("{other}&width=")).await, then);
+}
+
+/// A store whose blobs clients get elsewhere.
+struct Elsewhere {
+    inner: Arc<dyn Store>,
+    address: Option<Address>,
+}
+
+#[async_trait]
+impl Store for Elsewhere {
+    async fn contains(&self, key: &str) -> Result<bool, CacheError> {
+        self.inner.contains(key).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Blob>, CacheError> {
+        self.inner.get(key).await
+    }
+
+    async fn address(&self, key: &str) -> Result<Option<Address>, CacheError> {
+        match &self.address {
+            Some(Address { url, lifetime }) => Ok(Some(Address { url: format!("{url}{key}"), lifetime: *lifetime })),
+            None => {
+                let source = std::io::Error::other("no credentials");
+                Err(CacheError::Io { action: "sign", key: key.into(), source })
+            }
+        }
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError> {
+        self.inner.put(key, bytes, replace).await
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_leads_to_where_the_store_says_and_is_kept_no_longer() {
+    let url = || "https://bucket.example/p/".to_owned();
+    let minutes = |minutes: u64| Some(Duration::from_secs(60 * minutes));
+    for (address, start, keep) in [
+        (Some(Address { url: url(), lifetime: None }), "https://bucket.example/p/", "public, max-age=3600"),
+        (Some(Address { url: url(), lifetime: minutes(10) }), "https://bucket.example/p/", "public, max-age=540"),
+        (Some(Address { url: url(), lifetime: minutes(10_000) }), "https://bucket.example/p/", "public, max-age=3600"),
+        (None, "/cache/", "public, max-age=3600"),
+    ] {
+        let inner = Rig::start().await;
+        let store = Arc::new(Elsewhere { inner: inner.store.clone(), address });
+        let rig = Rig::with(Wish { store: Some(store), ..Wish::default() }).await;
+        rig.busy_peer().await;
+        // Made now, and found.
+        for _ in 0..2 {
+            let answer = rig.get(&format!("/graph/plain.png?{INPUT}")).await;
+            assert_eq!((answer.status, answer.header("cache-control")), (301, keep));
+            assert!(answer.header("location").starts_with(start), "{answer:?}");
+        }
+        let anew = rig.get(&format!("/graph/plain.png?{INPUT}&_nocache=true")).await;
+        assert_eq!(anew.header("cache-control"), "no-store");
+        assert!(anew.header("location").starts_with(start), "{anew:?}");
+    }
+}
