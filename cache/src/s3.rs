@@ -12,7 +12,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
@@ -76,6 +76,15 @@ impl S3Store {
     /// A store in a bucket that exists. Asks the network for nothing, unless the region is told by
     /// the machine only.
     pub async fn open(options: S3Options) -> S3Store {
+        Self::open_as(options, None).await
+    }
+
+    /// As [`S3Store::open`], with an access key and its secret instead of those that the SDK finds.
+    pub async fn open_with(options: S3Options, access_key: &str, secret: &str) -> S3Store {
+        Self::open_as(options, Some(Credentials::new(access_key, secret, None, None, "given"))).await
+    }
+
+    async fn open_as(options: S3Options, credentials: Option<Credentials>) -> S3Store {
         let http =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let region = RegionProviderChain::first_try(options.region.clone().map(Region::new));
@@ -101,6 +110,9 @@ impl S3Store {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         config.set_endpoint_url(options.endpoint.clone());
+        if let Some(credentials) = credentials {
+            config = config.credentials_provider(credentials);
+        }
         S3Store { client: Client::from_conf(config.build()), options }
     }
 

@@ -86,7 +86,7 @@ async fn every_blob_is_whole_after_kill_9() {
     let (mut seen, mut left_behind) = (0, 0);
     for round in 0..ROUNDS {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "writer", "--ignored", "--nocapture"])
+            .args(["--exact", "kill::writer", "--ignored", "--nocapture"])
             .env(FOLDER, folder.path())
             .env(ROUND, round.to_string())
             .stdin(Stdio::null())

@@ -1,0 +1,176 @@
+//! An index that is down, slow, wiped or wrong: the store is asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use imgflo_cache::{Blob, CacheError, IndexOptions, IndexedStore, LocalStore, RedisLink, Store};
+use tempfile::TempDir;
+
+use crate::server;
+
+/// A store that counts how often it is asked whether it has something.
+struct Counted {
+    inner: LocalStore,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Store for Counted {
+    async fn contains(&self, key: &str) -> Result<bool, CacheError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.inner.contains(key).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Blob>, CacheError> {
+        self.inner.get(key).await
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError> {
+        self.inner.put(key, bytes, replace).await
+    }
+}
+
+struct Rig {
+    store: Arc<Counted>,
+    _folder: TempDir,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = LocalStore::open(folder.path(), 1 << 30).unwrap();
+        Rig { store: Arc::new(Counted { inner, asked: AtomicUsize::new(0) }), _folder: folder }
+    }
+
+    /// Another process' view of it.
+    fn indexed(&self, link: &Arc<RedisLink>, hot: Duration) -> IndexedStore {
+        let options = IndexOptions { ttl: 60, hot, ..IndexOptions::default() };
+        IndexedStore::new(Arc::clone(link), self.store.clone(), options)
+    }
+
+    fn asked(&self) -> usize {
+        self.store.asked.load(Ordering::SeqCst)
+    }
+}
+
+async fn connection() -> redis::aio::MultiplexedConnection {
+    redis::Client::open(crate::redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn set(key: &str, value: &str) {
+    let place = format!("imgflo_cache/url/{key}");
+    redis::cmd("SET").arg(place).arg(value).arg("EX").arg(60).exec_async(&mut connection().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_in_the_index_costs_the_store_nothing() {
+    let rig = Rig::new();
+    let key = crate::key("png");
+    rig.indexed(&crate::redis(), Duration::ZERO).put(&key, "x".into(), false).await.unwrap();
+    // Another process, which has no memory of it.
+    let other = rig.indexed(&crate::redis(), Duration::ZERO);
+    for _ in 0..10 {
+        assert!(other.contains(&key).await.unwrap());
+    }
+    assert_eq!(rig.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_hot_key_costs_redis_nothing() {
+    let rig = Rig::new();
+    let key = crate::key("png");
+    let indexed = rig.indexed(&crate::redis(), Duration::from_secs(60));
+    indexed.put(&key, "x".into(), false).await.unwrap();
+    let place = format!("imgflo_cache/url/{key}");
+    redis::cmd("DEL").arg(place).exec_async(&mut connection().await).await.unwrap();
+    assert!(indexed.contains(&key).await.unwrap());
+    assert_eq!(rig.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_wiped_index_is_filled_again() {
+    let rig = Rig::new();
+    let key = crate::key("png");
+    rig.store.inner.put(&key, "x".into(), false).await.unwrap();
+    let indexed = rig.indexed(&crate::redis(), Duration::ZERO);
+    for _ in 0..5 {
+        assert!(indexed.contains(&key).await.unwrap());
+    }
+    assert_eq!(rig.asked(), 1);
+}
+
+#[tokio::test]
+async fn old_and_foreign_entries_are_checked() {
+    let rig = Rig::new();
+    let indexed = rig.indexed(&crate::redis(), Duration::ZERO);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for entry in [&(now - 61).to_string(), "0", "https://s3.example.org/p/x.png", "-1", "99999999999999999999999", ""] {
+        let key = crate::key("png");
+        set(&key, entry).await;
+        let before = rig.asked();
+        assert!(!indexed.contains(&key).await.unwrap(), "{entry}");
+        assert_eq!(rig.asked(), before + 1, "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn what_turns_out_to_be_gone_is_forgotten() {
+    let rig = Rig::new();
+    let indexed = rig.indexed(&crate::redis(), Duration::from_secs(60));
+    let key = crate::key("png");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    set(&key, &now.to_string()).await;
+    assert!(indexed.contains(&key).await.unwrap(), "for a moment the index is believed");
+    assert!(indexed.get(&key).await.unwrap().is_none());
+    assert!(!indexed.contains(&key).await.unwrap());
+}
+
+/// Asks 20 times at an index that does not work; the store answers all.
+async fn asks_without(url: &str) -> (u64, Duration) {
+    let rig = Rig::new();
+    let key = crate::key("png");
+    let link = RedisLink::open(url).unwrap();
+    let indexed = rig.indexed(&link, Duration::ZERO);
+    let start = std::time::Instant::now();
+    indexed.put(&key, "x".into(), false).await.unwrap();
+    for _ in 0..20 {
+        assert!(indexed.contains(&key).await.unwrap());
+        assert!(!indexed.contains(&crate::key("png")).await.unwrap());
+    }
+    assert_eq!(rig.asked(), 40);
+    assert!(!link.is_up());
+    (link.failures(), start.elapsed())
+}
+
+#[tokio::test]
+async fn an_index_that_is_down_is_left_alone() {
+    let (failures, _) = asks_without("redis://127.0.0.1:9/").await;
+    assert!(failures >= 20, "{failures}");
+}
+
+#[tokio::test]
+async fn an_index_that_hangs_is_waited_for_once() {
+    let address = server::answering(None).await;
+    let (failures, took) = asks_without(&format!("redis://{address}/")).await;
+    assert!(failures >= 20, "{failures}");
+    // One question of 100 ms, not 61 of them.
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test]
+async fn an_index_that_answers_nonsense_is_no_error() {
+    let address = server::answering(Some(b"HTTP/1.1 400 Bad Request\r\n\r\n")).await;
+    asks_without(&format!("redis://{address}/")).await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_told_without_the_password() {
+    for url in ["", "redis//x", "http://:hush@host/", "redis://:hush@host:port/"] {
+        let error = RedisLink::open(url).unwrap_err();
+        assert!(matches!(error, CacheError::BadSetting(_)), "{url}: {error}");
+        assert!(!error.to_string().contains("hush"), "{url}: {error}");
+    }
+}
