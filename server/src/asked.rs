@@ -97,6 +97,11 @@ impl Memory {
         lock(&self.0).get(name(uri, headers)?.as_str()).cloned()
     }
 
+    /// Frees what belongs to graphs that are not served any more.
+    pub(crate) fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
     pub(crate) fn put(&self, uri: &Uri, headers: &HeaderMap, asked: &Arc<Asked>) {
         if let Some(name) = name(uri, headers) {
             lock(&self.0).put(name.into(), Arc::clone(asked));

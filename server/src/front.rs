@@ -143,6 +143,7 @@ impl Front {
     pub fn replace_library(&self, library: Arc<Library>) {
         let listing = Arc::new(Listing::new(&library, self.access.is_closed()));
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Served { library, listing };
+        self.memory.clear();
     }
 
     /// The graphs of the moment.

@@ -7,4 +7,5 @@ mod worker {
     pub mod lanes;
     pub mod origin;
     pub mod setup;
+    pub mod trouble;
 }

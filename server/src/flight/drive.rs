@@ -50,7 +50,12 @@ impl Pace {
 pub(super) struct Driver {
     flights: Arc<Flights>,
     key: FlightKey,
-    job: Job,
+    id: String,
+    urgency: Urgency,
+    /// When the job was made, ms since 1970.
+    created_at: u64,
+    /// The job until it is sent: thousands may wait for their results.
+    job: Option<Box<Job>>,
     accept: watch::Sender<Accepted>,
     wake: Arc<Notify>,
     look: watch::Receiver<()>,
@@ -68,7 +73,19 @@ impl Driver {
         wake: Arc<Notify>,
     ) -> Self {
         let look = flights.look.subscribe();
-        Driver { flights, key, job, accept, wake, look, began: Instant::now(), ours: false }
+        Driver {
+            flights,
+            key,
+            id: job.id.clone(),
+            urgency: job.urgency,
+            created_at: job.created_at,
+            job: Some(Box::new(job)),
+            accept,
+            wake,
+            look,
+            began: Instant::now(),
+            ours: false,
+        }
     }
 
     /// Runs until the job is over, or `stop`.
@@ -78,8 +95,8 @@ impl Driver {
     }
 
     async fn drive(&mut self) {
-        let mut sent = false;
         loop {
+            let sent = self.job.is_none();
             match self.claim().await {
                 Some(Claim::Refused(reason)) => {
                     return self.fail(&JobError::new(Category::GivenUp, reason));
@@ -95,11 +112,13 @@ impl Driver {
                         return;
                     }
                 }
-                _ if !sent => match self.send().await {
-                    Ok(()) => sent = true,
-                    Err(error) => return self.fail(&error),
-                },
-                _ => {}
+                _ => {
+                    if let Some(job) = self.job.take()
+                        && let Err(error) = self.send(*job).await
+                    {
+                        return self.fail(&error);
+                    }
+                }
             }
             self.pause().await;
             if self.look_into_store().await {
@@ -111,11 +130,11 @@ impl Driver {
     /// Claims the key, or renews the claim; none when nobody can say.
     async fn claim(&mut self) -> Option<Claim> {
         let means = &self.flights.means;
-        let lease = match self.job.urgency {
+        let lease = match self.urgency {
             Urgency::Urgent => means.pace.urgent_lease,
             Urgency::Background => means.pace.background_lease,
         };
-        let name = key::claim(self.job.urgency, &self.key.cache_key);
+        let name = key::claim(self.urgency, &self.key.cache_key);
         let claim = match timeout(CLAIM_TIMEOUT, means.claims.claim(&name, &means.holder, lease)).await {
             Ok(Ok(claim)) => Some(claim),
             Ok(Err(error)) => {
@@ -135,7 +154,7 @@ impl Driver {
     /// looked into the store just before that result came finds it claimed, and looks again. A job
     /// that goes on without us keeps it as well.
     async fn release(&self) {
-        let urgency = self.job.urgency;
+        let urgency = self.urgency;
         if !self.ours || self.flights.means.stop.is_cancelled() {
             return;
         }
@@ -156,8 +175,8 @@ impl Driver {
     /// Notes how far the job is; false when it is not wanted any more.
     fn at(&self, stage: Stage) -> bool {
         let mut board = self.flights.board();
-        let Some(flight) = board.flight_of(&self.job.id, self.job.urgency) else { return false };
-        match flight.lane(self.job.urgency) {
+        let Some(flight) = board.flight_of(&self.id, self.urgency) else { return false };
+        match flight.lane(self.urgency) {
             Some(flying) => {
                 flying.stage = stage;
                 true
@@ -167,23 +186,23 @@ impl Driver {
     }
 
     /// Hands the job to its lane.
-    async fn send(&mut self) -> Result<(), JobError> {
+    async fn send(&self, mut job: Job) -> Result<(), JobError> {
         let deadline_at = {
             let mut board = self.flights.board();
-            board.flight_of(&self.job.id, self.job.urgency).map(|flight| flight.deadline_at)
+            board.flight_of(&self.id, self.urgency).map(|flight| flight.deadline_at)
         };
         if !self.at(Stage::Sent) {
             return Err(JobError::new(Category::Cancelled, "nobody waits for it any more"));
         }
-        if self.job.urgency == Urgency::Urgent && self.job.deadline_at.is_some() {
+        if self.urgency == Urgency::Urgent && job.deadline_at.is_some() {
             // Later clients may have joined while another front end had the key.
-            self.job.deadline_at = self.job.deadline_at.max(deadline_at);
-            if self.job.deadline_at.is_some_and(|deadline| deadline <= message::now()) {
+            job.deadline_at = job.deadline_at.max(deadline_at);
+            if job.deadline_at.is_some_and(|deadline| deadline <= message::now()) {
                 return Err(JobError::new(Category::DeadlineExceeded, "nobody waits for it any more"));
             }
         }
         // In a task of its own: a message that is half sent helps nobody.
-        let sending = tokio::spawn((self.flights.means.dispatch)(self.job.clone()));
+        let sending = tokio::spawn((self.flights.means.dispatch)(job));
         let sent = sending
             .await
             .unwrap_or_else(|error| Err(JobError::new(Category::Internal, format!("sending a job: {error}"))));
@@ -195,15 +214,15 @@ impl Driver {
 
     fn fail(&self, error: &JobError) {
         self.accept.send_replace(Some(Err(error.clone())));
-        self.flights.fail(&self.job.id, self.job.urgency, error);
+        self.flights.fail(&self.id, self.urgency, error);
     }
 
     /// Waits until it is time to look, or there is reason to.
     async fn pause(&mut self) {
-        let urgency = self.job.urgency;
+        let urgency = self.urgency;
         let waiters = {
             let mut board = self.flights.board();
-            board.flight_of(&self.job.id, urgency).map_or(0, |flight| flight.waiters)
+            board.flight_of(&self.id, urgency).map_or(0, |flight| flight.waiters)
         };
         let pace = self.flights.means.pace;
         let period = match urgency {
@@ -229,7 +248,7 @@ impl Driver {
         let asked = async {
             if self.key.no_cache {
                 // Only one that was made since will do. Clocks differ, so this is rather late than wrong.
-                let made = UNIX_EPOCH + Duration::from_millis(self.job.created_at);
+                let made = UNIX_EPOCH + Duration::from_millis(self.created_at);
                 store.get(cache_key).await.map(|blob| blob.is_some_and(|blob| blob.stored_at > made))
             } else {
                 store.contains(cache_key).await
@@ -244,7 +263,7 @@ impl Driver {
             Err(_) => false,
         };
         if stored {
-            tracing::debug!(key = cache_key, job = self.job.id, "a result was found in the store");
+            tracing::debug!(key = cache_key, job = self.id, "a result was found in the store");
             self.flights.found(cache_key, self.key.no_cache);
         }
         stored

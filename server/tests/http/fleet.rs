@@ -169,6 +169,23 @@ async fn while_the_broker_fails_stored_images_are_served_and_others_refused() {
 }
 
 #[tokio::test]
+async fn a_front_end_starts_without_its_broker() {
+    // A port of nobody: it was ours a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let transport = imgflo_msgflo::connect(&format!("amqp://127.0.0.1:{port}"), "test").await.unwrap();
+    let rig = Rig::with(Wish { transport: Some(transport.clone()), ..Wish::default() }).await;
+    for method in ["GET", "POST"] {
+        let began = Instant::now();
+        let answer = rig.ask(method, TARGET, &[]).await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        answer.problem(503);
+    }
+    let ready = rig.get("/readyz").await;
+    assert_eq!((ready.status, &ready.json()["link"]), (200, &"down".into()));
+    transport.close().await;
+}
+
+#[tokio::test]
 async fn a_result_that_came_while_the_broker_was_away_is_found() {
     let switch = Switch::new(Link::Up);
     let rig = Rig::with(Wish { switch: Some(switch.clone()), ..Wish::default() }).await;

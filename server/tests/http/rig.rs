@@ -46,6 +46,8 @@ pub struct Wish {
     pub drain: Option<Duration>,
     /// What is between the front end and its broker.
     pub switch: Option<Arc<Switch>>,
+    /// In place of the broker in the process.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 /// All of it.
@@ -138,9 +140,10 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let queues: Arc<dyn Transport> = match wish.switch {
-            Some(switch) => switch,
-            None => transport.clone(),
+        let queues: Arc<dyn Transport> = match (wish.transport, wish.switch) {
+            (Some(other), _) => other,
+            (None, Some(switch)) => switch,
+            (None, None) => transport.clone(),
         };
         let front = Front::start(FrontParts {
             library: Arc::new(library),

@@ -93,6 +93,8 @@ pub struct Options {
     pub slots: usize,
     pub memory_budget: u64,
     pub roles: &'static [Role],
+    /// In place of the broker in the process.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl Default for Options {
@@ -104,6 +106,7 @@ impl Default for Options {
             slots: 2,
             memory_budget: 1 << 30,
             roles: &[Role::Urgent, Role::Background],
+            transport: None,
         }
     }
 }
@@ -182,7 +185,7 @@ impl Setup {
             quality: 90,
         });
         let shutdown = CancellationToken::new();
-        let transport: Arc<dyn Transport> = self.broker.clone();
+        let transport = options.transport.unwrap_or_else(|| self.broker.clone());
         let task = tokio::spawn(worker.run(transport, options.roles, shutdown.clone()));
         AtWork { shutdown, task }
     }
