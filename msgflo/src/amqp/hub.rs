@@ -180,8 +180,8 @@ impl Hub {
 
     fn delivery(self: &Arc<Self>, parcel: Parcel) -> Delivery {
         let hub = Arc::clone(self);
-        let Parcel { message, redelivered, notes, .. } = &parcel;
-        let (message, redelivered, Notes { crashes, death }) = (message.clone(), *redelivered, notes.clone());
+        let (message, Notes { crashes, death }) = (parcel.message.clone(), parcel.notes.clone());
+        let redelivered = parcel.redelivered || crashes > 0;
         Delivery::new(message, redelivered, crashes, death, move |outcome| {
             let shared = Arc::clone(&hub.shared);
             match outcome {

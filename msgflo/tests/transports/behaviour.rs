@@ -72,11 +72,8 @@ behaviours!(
     ]
 );
 
-/// The broker that scripts/test started.
 async fn amqp_broker() -> Arc<dyn Transport> {
-    let url = std::env::var("IMGFLO_TEST_AMQP");
-    let url = url.expect("IMGFLO_TEST_AMQP: run scripts/test, or start the services with scripts/services");
-    imgflo_msgflo::Amqp::connect(&url, "behaviour").await.unwrap()
+    imgflo_msgflo::connect(&crate::amqp_url(), "behaviour").await.unwrap()
 }
 
 /// A hang is a failure.

@@ -1,0 +1,263 @@
+//! What only happens with a broker elsewhere: other programs' queues, connections that break.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgflo_msgflo::{
+    Definition, Link, Outcome, Participant, Port, QueueOptions, SendError, Transport, TransportError, connect,
+    discovery,
+};
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work).await.expect("it hangs")
+}
+
+fn name(what: &str) -> String {
+    format!("{what}-{}", uuid::Uuid::new_v4())
+}
+
+/// What leads to the broker, and can be cut.
+struct Line {
+    address: SocketAddr,
+    open: watch::Sender<bool>,
+}
+
+impl Line {
+    async fn lay() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let broker = crate::amqp_url().trim_start_matches("amqp://").trim_end_matches('/').to_owned();
+        let (open, is_open) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (mut is_open, broker) = (is_open.clone(), broker.clone());
+                tokio::spawn(async move {
+                    if !*is_open.borrow() {
+                        return;
+                    }
+                    let mut server = TcpStream::connect(broker).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        _ = is_open.wait_for(|open| !open) => {}
+                    }
+                });
+            }
+        });
+        Line { address, open }
+    }
+
+    fn url(&self) -> String {
+        format!("amqp://{}", self.address)
+    }
+
+    fn cut(&self) {
+        self.open.send_replace(false);
+    }
+
+    fn mend(&self) {
+        self.open.send_replace(true);
+    }
+}
+
+async fn becomes(transport: &dyn Transport, wanted: Link) {
+    let mut link = transport.link();
+    within(link.wait_for(|link| *link == wanted)).await.unwrap();
+}
+
+async fn send_again(transport: &dyn Transport, outport: &str, message: &'static str) {
+    within(async {
+        while transport.send(outport, message.into()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_is_made_again_with_all_that_was_declared() {
+    let line = Line::lay().await;
+    let transport = connect(&line.url(), "reconnect test").await.unwrap();
+    let (out, durable, temporary) = (name("out"), name("durable"), name("temporary"));
+    transport.declare_outport(&out).await.unwrap();
+    transport.declare_inport(&durable, QueueOptions::default()).await.unwrap();
+    transport.declare_inport(&temporary, QueueOptions { temporary: true, limit: None }).await.unwrap();
+    for queue in [&durable, &temporary] {
+        transport.bind(&out, queue).await.unwrap();
+    }
+    let (jobs, results) = (transport.consume(&durable).await.unwrap(), transport.consume(&temporary).await.unwrap());
+    transport.send(&out, "before".into()).await.unwrap();
+    for consumer in [&jobs, &results] {
+        within(consumer.next()).await.unwrap().settle(Outcome::Done);
+    }
+    for _ in 0..3 {
+        line.cut();
+        becomes(&*transport, Link::Down).await;
+        let start = std::time::Instant::now();
+        let refused = transport.send(&out, "meanwhile".into()).await;
+        assert!(matches!(refused, Err(SendError::Unreachable(_))), "{refused:?}");
+        assert!(start.elapsed() < Duration::from_secs(1));
+        line.mend();
+        becomes(&*transport, Link::Up).await;
+        send_again(&*transport, &out, "after").await;
+        // The consumers of before go on, and the temporary queue, which went away, is bound again.
+        for consumer in [&jobs, &results] {
+            loop {
+                let delivery = within(consumer.next()).await.unwrap();
+                let message = delivery.message.clone();
+                // One whose settling did not reach the broker in time comes again.
+                assert!(message == "after" || delivery.redelivered, "{delivery:?}");
+                delivery.settle(Outcome::Done);
+                if message == "after" {
+                    break;
+                }
+            }
+        }
+    }
+    transport.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_held_when_the_connection_is_lost_comes_again_and_is_counted() {
+    let line = Line::lay().await;
+    let transport = connect(&line.url(), "held test").await.unwrap();
+    let (queue, grave) = (name("in"), name("grave"));
+    for queue in [&queue, &grave] {
+        transport.declare_inport(queue, QueueOptions::default()).await.unwrap();
+    }
+    transport.bind(&format!("dead-{queue}"), &grave).await.unwrap();
+    let consumer = transport.consume(&queue).await.unwrap();
+    transport.send_to_queue(&queue, "job".into()).await.unwrap();
+    for crashes in 0..3 {
+        let delivery = within(consumer.next()).await.unwrap();
+        assert_eq!((delivery.crashes, delivery.redelivered), (crashes, crashes > 0));
+        line.cut();
+        becomes(&*transport, Link::Down).await;
+        // Too late: the broker does not hear it.
+        delivery.settle(Outcome::Done);
+        line.mend();
+        becomes(&*transport, Link::Up).await;
+    }
+    // Three are too many: who asks next does not get it.
+    let grave = transport.consume(&grave).await.unwrap();
+    let dead = within(async {
+        tokio::select! {
+            dead = grave.next() => dead.unwrap(),
+            alive = consumer.next() => panic!("{alive:?}"),
+        }
+    })
+    .await;
+    assert_eq!((&dead.message[..], dead.death.clone().unwrap().queue), (&b"job"[..], queue));
+    dead.settle(Outcome::Done);
+    transport.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_announces_itself_again_after_an_outage() {
+    let line = Line::lay().await;
+    let (transport, role) = (connect(&line.url(), "announce test").await.unwrap(), name("role"));
+    let definition = Definition::new(&role, "Test").inport(Port::new("in"));
+    let _participant = Participant::start(definition, transport.clone()).await.unwrap();
+    let listener = connect(&crate::amqp_url(), "listener").await.unwrap();
+    let heard = listener.discover().await.unwrap();
+    let announced = async || loop {
+        let delivery = within(heard.next()).await.unwrap();
+        let definition = discovery::read(&delivery.message);
+        delivery.settle(Outcome::Done);
+        if definition.is_ok_and(|definition| definition.role == role) {
+            return;
+        }
+    };
+    announced().await;
+    line.cut();
+    becomes(&*transport, Link::Down).await;
+    line.mend();
+    announced().await;
+    transport.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_declared_while_the_broker_is_away_is_there_when_it_comes() {
+    let line = Line::lay().await;
+    line.cut();
+    let transport = connect(&line.url(), "early test").await.unwrap();
+    assert_eq!(*transport.link().borrow(), Link::Down);
+    let (queue, out) = (name("in"), name("out"));
+    transport.declare_inport(&queue, QueueOptions::default()).await.unwrap();
+    transport.declare_outport(&out).await.unwrap();
+    transport.bind(&out, &queue).await.unwrap();
+    let consumer = transport.consume(&queue).await.unwrap();
+    line.mend();
+    becomes(&*transport, Link::Up).await;
+    send_again(&*transport, &out, "job").await;
+    let delivery = within(consumer.next()).await.unwrap();
+    assert_eq!(delivery.message, "job");
+    delivery.settle(Outcome::Done);
+    transport.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_was_declared_otherwise_is_used_as_it_is() {
+    let queue = name("foreign");
+    let runtime = lapin::runtime::default_runtime().unwrap();
+    let url = crate::amqp_url();
+    let foreign = lapin::Connection::connect_with_runtime(&url, Default::default(), runtime).await.unwrap();
+    let channel = foreign.create_channel().await.unwrap();
+    // As MsgFlo's library for Rust declares it: without dead letters.
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();
+    let transport = connect(&crate::amqp_url(), "foreign test").await.unwrap();
+    transport.declare_inport(&queue, QueueOptions::default()).await.unwrap();
+    transport.send_to_queue(&queue, "job".into()).await.unwrap();
+    let consumer = transport.consume(&queue).await.unwrap();
+    // Its dead letters are kept all the same, in a queue that is made when there is none.
+    within(consumer.next()).await.unwrap().settle(Outcome::Rejected("no way".into()));
+    let grave = format!("dead-{queue}");
+    within(async {
+        while transport.backlog(&grave).await.map_or(0, |backlog| backlog.waiting) == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let dead = within(transport.consume(&grave).await.unwrap().next()).await.unwrap();
+    assert_eq!(dead.death.clone().unwrap().reason, "no way");
+    dead.settle(Outcome::Done);
+    transport.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_settled_before_closing_is_settled() {
+    let queue = name("in");
+    let first = connect(&crate::amqp_url(), "first").await.unwrap();
+    first.declare_inport(&queue, QueueOptions::default()).await.unwrap();
+    let consumer = first.consume(&queue).await.unwrap();
+    for n in 0..50 {
+        first.send_to_queue(&queue, n.to_string().into()).await.unwrap();
+    }
+    for _ in 0..25 {
+        within(consumer.next()).await.unwrap().settle(Outcome::Done);
+    }
+    first.close().await;
+    let second = connect(&crate::amqp_url(), "second").await.unwrap();
+    let consumer = second.consume(&queue).await.unwrap();
+    for n in 25..50 {
+        let delivery = within(consumer.next()).await.unwrap();
+        assert_eq!((delivery.message.clone(), delivery.crashes), (n.to_string().into(), 0));
+        delivery.settle(Outcome::Done);
+    }
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_is_an_error_at_once() {
+    let url = crate::amqp_url().replace("amqp://", "amqp://guest:hush@");
+    let refused = connect(&url, "refused test").await.map(|_: Arc<dyn Transport>| ());
+    let Err(error @ TransportError::Refused(_)) = refused else { panic!("{refused:?}") };
+    assert!(!error.to_string().contains("hush"), "{error}");
+}
