@@ -114,7 +114,7 @@ pub fn load(matches: &ArgMatches, catalogue: &Catalogue) -> Result<ImageGraph, F
 }
 
 /// Reads a graph; a text that begins with `{` is JSON, any other is the .fbp language.
-fn read(file: &Path) -> Result<Graph, Failure> {
+pub fn read(file: &Path) -> Result<Graph, Failure> {
     let fail = |error: &dyn std::fmt::Display| vec![format!("{}: {error}", file.display())];
     let mut text = String::new();
     if file.as_os_str() == "-" {

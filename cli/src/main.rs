@@ -5,12 +5,16 @@
 mod completions;
 mod graph;
 mod limits;
+mod network;
 mod ops;
+mod parts;
+mod process;
 mod render;
 mod serve;
 mod settings;
 mod url;
 mod version;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -31,11 +35,14 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(serve::command())
+        .subcommand(worker::command())
+        .subcommand(network::setup_command())
+        .subcommand(network::procfile_command())
         .subcommand(render::command())
         .subcommand(graph::command())
         .subcommand(ops::command())
         .subcommand(url::command())
-        .subcommand(Command::new("settings").about("Prints the table of all settings of `imgflo serve`"))
+        .subcommand(Command::new("settings").about("Prints the table of all settings of `imgflo serve` and `imgflo worker`"))
         .subcommand(completions::command())
         .subcommand(version::command())
 }
@@ -45,6 +52,9 @@ fn main() -> ExitCode {
     let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
     let result = match name {
         "serve" => serve::run(matches),
+        "worker" => worker::run(matches),
+        "setup" => network::set_up(matches),
+        "procfile" => network::procfile(matches),
         "render" => render::run(matches),
         "graph" => graph::run(matches),
         "ops" => ops::run(matches),

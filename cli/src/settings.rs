@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches};
+use imgflo_cache::{Delivery, S3Options};
 use imgflo_job::Limits;
 use imgflo_job::limits::LimitSetting;
 use imgflo_server::Application;
@@ -17,6 +19,20 @@ use url::Url;
 
 /// Variables of ours that are no settings of the server.
 const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
+/// What the variables begin with that the tests have for themselves.
+const TESTS: &str = "IMGFLO_TEST_";
+
+/// For how long a presigned address is good.
+const PRESIGNED: Duration = Duration::from_secs(3600);
+
+/// Which command a setting is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `imgflo serve`.
+    Serve,
+    /// `imgflo worker`.
+    Worker,
+}
 
 /// One setting.
 pub struct Setting {
@@ -30,6 +46,14 @@ pub struct Setting {
     pub help: String,
     /// True for a value that must not be printed.
     pub secret: bool,
+    /// True when workers use it, too.
+    pub workers: bool,
+}
+
+impl Setting {
+    fn is_for(&self, command: Command) -> bool {
+        command == Command::Serve || self.workers
+    }
 }
 
 /// The environment as the settings see it; tests give their own.
@@ -66,6 +90,14 @@ pub struct Settings {
     pub log_json: bool,
     /// Limits on what strangers control.
     pub limits: Limits,
+    /// Address of the broker; none: front end and workers are one process.
+    pub broker: Option<String>,
+    /// Address of Redis.
+    pub redis: Option<String>,
+    /// After what time Redis forgets a result, seconds.
+    pub redis_ttl: u64,
+    /// Where results are kept, unless in the data folder.
+    pub s3: Option<S3Options>,
 }
 
 fn setting(name: &str, default: &str, help: &str) -> Setting {
@@ -75,7 +107,22 @@ fn setting(name: &str, default: &str, help: &str) -> Setting {
         default: default.to_owned(),
         help: help.to_owned(),
         secret: false,
+        workers: false,
     }
+}
+
+fn secret(setting: Setting) -> Setting {
+    Setting { secret: true, ..setting }
+}
+
+/// With further names of its variable, which platforms set.
+fn also(mut setting: Setting, variables: &[&str]) -> Setting {
+    setting.variables.extend(variables.iter().map(|variable| (*variable).to_owned()));
+    setting
+}
+
+fn of_workers(setting: Setting) -> Setting {
+    Setting { workers: true, ..setting }
 }
 
 /// All settings, in the order of the table.
@@ -87,15 +134,11 @@ pub fn all() -> Vec<Setting> {
     );
     bind.variables.push("PORT".into());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let secret = |mut s: Setting| {
-        s.secret = true;
-        s
-    };
     let mut settings = vec![
         bind,
-        setting("data-dir", "imgflo-data", "Folder for results; it is made if missing"),
+        of_workers(setting("data-dir", "imgflo-data", "Folder for results; it is made if missing")),
         setting("graphs", "graphs", "Folder with graphs (.json and .fbp)"),
-        setting("files", "files", "Folder with pictures, served under /files/"),
+        of_workers(setting("files", "files", "Folder with pictures, served under /files/")),
         setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
         setting("api-key", "", "Key of the one ordinary application"),
         secret(setting("api-secret", "", "Its secret; without one its requests need no token")),
@@ -107,24 +150,78 @@ pub fn all() -> Vec<Setting> {
             "false",
             "Serve without application keys on other addresses than loopback (true or false)",
         ),
-        setting("allow-addresses", "", "Private address ranges that inputs may come from (10.1.0.0/16,fd00::/8)"),
-        setting("cache-bytes", "10GiB", "Bytes that stored results may take; the least recently used go first"),
-        setting("workers", &cores.to_string(), "Jobs worked on at once, 1 to 256; the default is the number of cores"),
-        setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait"),
-        setting("quality", "85", "Quality of JPEG and WebP results, 1 to 100"),
-        setting("log", "info", "Which messages are logged: error, warn, info, debug, or a tracing filter"),
-        setting("log-format", "text", "text or json"),
+        of_workers(setting(
+            "allow-addresses",
+            "",
+            "Private address ranges that inputs may come from (10.1.0.0/16,fd00::/8)",
+        )),
+        of_workers(setting(
+            "cache-bytes",
+            "10GiB",
+            "Bytes that results in the data folder may take; the least recently used go first",
+        )),
+        of_workers(setting(
+            "workers",
+            &cores.to_string(),
+            "Jobs worked on at once, at most 256; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
+        )),
+        of_workers(setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait")),
+        of_workers(setting("quality", "85", "Quality of JPEG and WebP results, 1 to 100")),
+        of_workers(setting("log", "info", "Which messages are logged: error, warn, info, debug, or a tracing filter")),
+        of_workers(setting("log-format", "text", "text or json")),
+        of_workers(secret(also(
+            Setting {
+                variables: vec!["IMGFLO_BROKER_URL".into()],
+                ..setting(
+                    "broker",
+                    "",
+                    "Broker between front ends and workers: amqp://user:password@host/virtual-host; without one they are one process",
+                )
+            },
+            &["CLOUDAMQP_URL"],
+        ))),
+        of_workers(secret(also(
+            Setting {
+                variables: vec!["IMGFLO_REDIS_URL".into()],
+                ..setting(
+                    "redis",
+                    "",
+                    "Redis for the index of results and for making each only once: redis://:password@host:6379",
+                )
+            },
+            &["REDIS_URL", "REDISCLOUD_URL"],
+        ))),
+        of_workers(setting("redis-ttl", "86400", "Seconds after which Redis forgets a result; the store does not")),
+        of_workers(setting(
+            "s3-bucket",
+            "",
+            "Bucket for results, instead of the data folder; credentials as the AWS SDK finds them (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)",
+        )),
+        of_workers(setting("s3-endpoint", "", "Another server than Amazon's that speaks S3: http://minio:9000")),
+        of_workers(setting("s3-region", "", "Region of the bucket; without it AWS_REGION, or what the machine tells")),
+        of_workers(setting("s3-prefix", "p", "Folder in the bucket")),
+        of_workers(setting(
+            "s3-path-style",
+            "auto",
+            "Name the bucket in the path instead of the host (true, false, or auto: where there is an endpoint)",
+        )),
+        setting(
+            "results",
+            "stream",
+            "How clients get results from a bucket: stream (through the front end), public (redirected to s3-public-url) or presigned (redirected to an address signed for an hour)",
+        ),
+        setting("s3-public-url", "", "Address of the bucket, or of a CDN before it, for results=public"),
     ];
     settings.extend(Limits::SETTINGS.iter().map(|limit| {
         let default = (limit.get)(&Limits::default());
-        setting(limit.name, &default.to_string(), &format!("{} ({})", limit.help, limit.unit))
+        of_workers(setting(limit.name, &default.to_string(), &format!("{} ({})", limit.help, limit.unit)))
     }));
     settings
 }
 
-/// Adds a flag for each setting. Flags take text; [`read`] checks it.
-pub fn flags(mut command: Command) -> Command {
-    for setting in all() {
+/// Adds a flag for each setting of a command. Flags take text; [`read`] checks it.
+pub fn flags(mut command: clap::Command, which: Command) -> clap::Command {
+    for setting in all().into_iter().filter(|setting| setting.is_for(which)) {
         let mut help = setting.help;
         let _ = write!(help, " [env: {}]", setting.variables.join(", "));
         if !setting.default.is_empty() {
@@ -137,7 +234,7 @@ pub fn flags(mut command: Command) -> Command {
 
 /// The table of all settings, as Markdown.
 pub fn table() -> String {
-    let mut text = String::from("| flag | environment | default | what |\n|---|---|---|---|\n");
+    let mut text = String::from("| flag | environment | default | of | what |\n|---|---|---|---|---|\n");
     for setting in all() {
         let default = match setting.name.as_str() {
             "workers" => "cores",
@@ -145,7 +242,9 @@ pub fn table() -> String {
         };
         let variables: Vec<String> = setting.variables.iter().map(|v| format!("`{v}`")).collect();
         let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-        let _ = writeln!(text, "| `--{}` | {} | {default} | {} |", setting.name, variables.join(", "), setting.help);
+        let of = if setting.workers { "serve, worker" } else { "serve" };
+        let (name, variables, help) = (&setting.name, variables.join(", "), &setting.help);
+        let _ = writeln!(text, "| `--{name}` | {variables} | {default} | {of} | {help} |");
     }
     text
 }
@@ -154,10 +253,14 @@ pub fn table() -> String {
 ///
 /// # Errors
 /// Every fault, one line each.
-pub fn read(matches: &ArgMatches, environment: &Environment) -> Result<Settings, Vec<String>> {
-    let mut reader = Reader { values: BTreeMap::new(), faults: unknown_variables(environment) };
+pub fn read(matches: &ArgMatches, environment: &Environment, which: Command) -> Result<Settings, Vec<String>> {
+    let mut reader = Reader { values: BTreeMap::new(), secrets: Vec::new(), faults: unknown_variables(environment) };
     for setting in all() {
-        let flag = matches.get_one::<String>(&setting.name).map(|v| (format!("--{}", setting.name), v.clone()));
+        if setting.secret {
+            reader.secrets.push(setting.name.clone());
+        }
+        let flag = matches.try_get_one::<String>(&setting.name).ok().flatten();
+        let flag = flag.map(|v| (format!("--{}", setting.name), v.clone()));
         let variable = || {
             setting
                 .variables
@@ -167,7 +270,7 @@ pub fn read(matches: &ArgMatches, environment: &Environment) -> Result<Settings,
         let value = flag.or_else(variable).unwrap_or((format!("--{}", setting.name), setting.default));
         reader.values.insert(setting.name, value);
     }
-    let settings = reader.settings();
+    let settings = reader.settings(which);
     if reader.faults.is_empty() { Ok(settings) } else { Err(reader.faults) }
 }
 
@@ -176,7 +279,10 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
     environment
         .keys()
         .filter(|name| {
-            name.starts_with("IMGFLO_") && !known.contains(name) && !OTHER_VARIABLES.contains(&name.as_str())
+            name.starts_with("IMGFLO_")
+                && !name.starts_with(TESTS)
+                && !known.contains(name)
+                && !OTHER_VARIABLES.contains(&name.as_str())
         })
         .map(|name| {
             let near = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
@@ -188,6 +294,8 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
 struct Reader {
     /// Name of the setting to where its value was found, and the value.
     values: BTreeMap<String, (String, String)>,
+    /// Names of those whose value is not shown.
+    secrets: Vec<String>,
     faults: Vec<String>,
 }
 
@@ -202,7 +310,8 @@ impl Reader {
 
     fn fault(&mut self, name: &str, wanted: &str) {
         let (place, value) = &self.values[name];
-        self.faults.push(format!("{place}: '{value}' is no {wanted}"));
+        let value = if self.secrets.iter().any(|secret| secret == name) { "the value" } else { &format!("'{value}'") };
+        self.faults.push(format!("{place}: {value} is no {wanted}"));
     }
 
     fn boolean(&mut self, name: &str) -> bool {
@@ -266,14 +375,77 @@ impl Reader {
         limits
     }
 
-    fn settings(&mut self) -> Settings {
+    /// True when a flag or a variable gave it.
+    fn is_given(&self, name: &str) -> bool {
+        let default = all().into_iter().find(|setting| setting.name == name).map(|setting| setting.default);
+        self.values[name].0 != format!("--{name}") || default.as_deref() != Some(self.text(name))
+    }
+
+    /// An address with one of these schemes.
+    fn address(&mut self, name: &str, schemes: &[&str]) -> Option<String> {
+        let text = self.optional(name)?;
+        let known = text.split_once("://").is_some_and(|(scheme, rest)| schemes.contains(&scheme) && !rest.is_empty());
+        if !known {
+            self.fault(name, &format!("address that begins with {}://", schemes.join(":// or ")));
+        }
+        Some(text)
+    }
+
+    fn s3(&mut self) -> Option<S3Options> {
+        let endpoint = self.address("s3-endpoint", &["http", "https"]);
+        let public = self.address("s3-public-url", &["http", "https"]);
+        let path_style = match self.text("s3-path-style") {
+            "auto" => endpoint.is_some(),
+            _ => self.boolean("s3-path-style"),
+        };
+        let delivery = match (self.text("results"), public) {
+            ("stream", None) => Delivery::Stream,
+            ("presigned", None) => Delivery::Presigned(PRESIGNED),
+            ("public", Some(url)) => Delivery::Public(url),
+            ("public", None) => {
+                self.faults.push("--results: public needs the address of the bucket; set --s3-public-url".into());
+                Delivery::Stream
+            }
+            ("stream" | "presigned", Some(_)) => {
+                self.faults.push("--s3-public-url: is used with --results public only".into());
+                Delivery::Stream
+            }
+            _ => {
+                self.fault("results", "stream, public or presigned");
+                Delivery::Stream
+            }
+        };
+        let Some(bucket) = self.optional("s3-bucket") else {
+            for name in ["s3-endpoint", "s3-region"] {
+                if self.optional(name).is_some() {
+                    self.faults.push(format!("{}: there is no bucket; set --s3-bucket", self.values[name].0));
+                }
+            }
+            if delivery != Delivery::Stream {
+                self.faults.push("--results: results are in the data folder; set --s3-bucket".into());
+            }
+            return None;
+        };
+        let prefix = self.text("s3-prefix").trim_matches('/').to_owned();
+        Some(S3Options { bucket, prefix, endpoint, region: self.optional("s3-region"), path_style, delivery })
+    }
+
+    fn workers(&mut self, which: Command, broker: bool) -> usize {
+        if which == Command::Serve && broker && !self.is_given("workers") {
+            return 0;
+        }
+        let least = u64::from(which == Command::Worker || !broker);
+        self.number("workers", least, 256) as usize
+    }
+
+    fn settings(&mut self, which: Command) -> Settings {
         let allow_md5 = self.boolean("allow-md5");
         let allow_unsigned = self.boolean("allow-unsigned");
         let ordinary = self.application("api", false, allow_md5);
         let admin = self.application("admin", true, allow_md5);
         let applications: Vec<Application> = ordinary.into_iter().chain(admin).collect();
         let bind = self.bind(allow_unsigned || !applications.is_empty());
-        if !bind.ip().is_loopback() && applications.is_empty() && !allow_unsigned {
+        if which == Command::Serve && !bind.ip().is_loopback() && applications.is_empty() && !allow_unsigned {
             self.faults.push(format!(
                 "--bind: {bind} is open to other machines, and requests would be unsigned; set IMGFLO_API_KEY and IMGFLO_API_SECRET, or IMGFLO_ALLOW_UNSIGNED=true to let anyone use this server"
             ));
@@ -301,6 +473,7 @@ impl Reader {
                 false
             }
         };
+        let broker = self.address("broker", &["amqp", "amqps", "mqtt", "mqtts"]);
         let log = self.text("log").to_owned();
         if log.parse::<tracing_subscriber::EnvFilter>().is_err() {
             self.fault("log", "log filter");
@@ -314,12 +487,16 @@ impl Reader {
             applications,
             allow_addresses,
             cache_bytes: self.number("cache-bytes", 1 << 20, 1 << 50),
-            workers: self.number("workers", 1, 256) as usize,
+            workers: self.workers(which, broker.is_some()),
             memory_bytes: self.number("memory-bytes", 64 << 20, 1 << 44),
             quality: self.number("quality", 1, 100) as u8,
             log,
             log_json,
             limits: self.limits(),
+            broker,
+            redis: self.address("redis", &["redis", "rediss"]),
+            redis_ttl: self.number("redis-ttl", 1, 10 * 365 * 86400),
+            s3: self.s3(),
         }
     }
 }
@@ -345,8 +522,12 @@ mod tests {
     use super::*;
 
     fn read_all(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
-        let matches = flags(Command::new("imgflo")).get_matches_from([&["imgflo"], arguments].concat());
-        read(&matches, &environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())
+        read_for(Command::Serve, arguments, environment)
+    }
+
+    fn read_for(which: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let matches = flags(clap::Command::new("imgflo"), which).get_matches_from([&["imgflo"], arguments].concat());
+        read(&matches, &environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(), which)
     }
 
     #[test]
@@ -418,6 +599,69 @@ mod tests {
         assert_eq!(parse_size("1GB"), None);
         assert_eq!(parse_size("99999999999GiB"), None);
         assert_eq!(parse_size(""), None);
+    }
+
+    #[test]
+    fn platforms_name_services_their_own_way() {
+        let settings = read_all(
+            &[],
+            &[("CLOUDAMQP_URL", "amqps://u:p@host/v"), ("REDIS_URL", "redis://:p@host:1"), ("IMGFLO_TEST_AMQP", "x")],
+        )
+        .unwrap();
+        assert_eq!(settings.broker.as_deref(), Some("amqps://u:p@host/v"));
+        assert_eq!(settings.redis.as_deref(), Some("redis://:p@host:1"));
+        let ours = [("CLOUDAMQP_URL", "amqp://a"), ("IMGFLO_BROKER_URL", "amqp://b")];
+        assert_eq!(read_all(&[], &ours).unwrap().broker.as_deref(), Some("amqp://b"));
+    }
+
+    #[test]
+    fn a_front_end_with_a_broker_leaves_the_work_to_others() {
+        let broker = [("IMGFLO_BROKER_URL", "amqp://host")];
+        assert_eq!(read_all(&[], &broker).unwrap().workers, 0);
+        assert_eq!(read_all(&["--workers", "3"], &broker).unwrap().workers, 3);
+        assert!(read_all(&[], &[]).unwrap().workers > 0);
+        assert!(read_all(&["--workers", "0"], &[]).is_err(), "nobody would do the work");
+        assert!(read_for(Command::Worker, &[], &broker).unwrap().workers > 0);
+    }
+
+    #[test]
+    fn a_worker_does_not_mind_the_settings_of_http() {
+        let environment = [("IMGFLO_BROKER_URL", "amqp://host"), ("IMGFLO_BIND", "0.0.0.0:80")];
+        assert!(read_for(Command::Worker, &[], &environment).is_ok());
+        let command = flags(clap::Command::new("imgflo"), Command::Worker);
+        assert!(command.try_get_matches_from(["imgflo", "--bind", "127.0.0.1:80"]).is_err());
+    }
+
+    #[test]
+    fn buckets() {
+        let s3 = |environment: &[(&str, &str)]| read_all(&[], environment).map(|settings| settings.s3.unwrap());
+        let bucket = ("IMGFLO_S3_BUCKET", "b");
+        assert_eq!(
+            s3(&[bucket]).unwrap(),
+            S3Options {
+                bucket: "b".into(),
+                prefix: "p".into(),
+                endpoint: None,
+                region: None,
+                path_style: false,
+                delivery: Delivery::Stream
+            }
+        );
+        assert!(s3(&[bucket, ("IMGFLO_S3_ENDPOINT", "http://minio:9000")]).unwrap().path_style);
+        let public = [bucket, ("IMGFLO_RESULTS", "public"), ("IMGFLO_S3_PUBLIC_URL", "https://cdn.example.org")];
+        assert_eq!(s3(&public).unwrap().delivery, Delivery::Public("https://cdn.example.org".into()));
+        assert_eq!(s3(&public[..2]).unwrap_err().len(), 1);
+        assert_eq!(
+            read_all(&[], &[("IMGFLO_S3_ENDPOINT", "http://x"), ("IMGFLO_RESULTS", "presigned")]).unwrap_err().len(),
+            2
+        );
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let faults = read_all(&["--redis", "http://:hush@host"], &[("IMGFLO_BROKER_URL", "hush")]).unwrap_err();
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults.iter().all(|fault| !fault.contains("hush")), "{faults:?}");
     }
 
     #[test]

@@ -1,0 +1,171 @@
+//! `imgflo setup` and `imgflo procfile`: the network of roles, on a broker and as processes.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use imgflo_job::Limits;
+use imgflo_msgflo::{Binding, Link, Network, Transport, connect};
+
+use crate::{Failure, graph};
+
+/// How long the broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What starts a role, by its component.
+const COMMANDS: &[(&str, &str)] =
+    &[("imgflo-server/HttpApi", "imgflo serve"), ("imgflo-server/ProcessImage", "imgflo worker")];
+/// The name that platforms give to the process that takes requests.
+const WEB: &str = "web";
+
+fn graph_arg() -> Arg {
+    Arg::new("graph")
+        .value_name("GRAPH")
+        .default_value("graphs/imgflo.fbp")
+        .value_parser(value_parser!(PathBuf))
+        .help("The network, .fbp or .json")
+}
+
+/// `--broker URL`.
+pub fn broker_arg() -> Arg {
+    Arg::new("broker")
+        .long("broker")
+        .value_name("URL")
+        .env("IMGFLO_BROKER_URL")
+        .hide_env_values(true)
+        .help("The broker: amqp://user:password@host/virtual-host; else CLOUDAMQP_URL, else amqp://localhost")
+}
+
+pub fn setup_command() -> Command {
+    Command::new("setup")
+        .about("Makes the queues and bindings of a network on a broker")
+        .long_about(
+            "Makes the queues and bindings of a network on a broker.\n\nFront ends and workers do so themselves when \
+             they start; this shows what they do, and does it before them.",
+        )
+        .arg(graph_arg())
+        .arg(broker_arg())
+}
+
+pub fn procfile_command() -> Command {
+    Command::new("procfile").about("Prints the Procfile of a network: a line for each role").arg(graph_arg())
+}
+
+pub fn set_up(matches: &ArgMatches) -> Result<(), Failure> {
+    let network = read(matches.get_one::<PathBuf>("graph").expect("it has a default"))?;
+    let work = async {
+        let transport = reach(matches, "imgflo setup").await?;
+        let limit = |queue: &str| {
+            let (limit, _) = imgflo_job::network::limit(queue, &Limits::default())?;
+            Some(limit)
+        };
+        network.set_up(&*transport, &limit).await.map_err(|error| vec![error.to_string()])?;
+        transport.close().await;
+        print!("{}", listing(&network));
+        Ok(())
+    };
+    block_on(work)
+}
+
+/// Runs a short piece of work.
+pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| vec![format!("cannot start the runtime: {error}")])?;
+    runtime.block_on(work)
+}
+
+/// Connects to the broker that is named, or the one on this machine.
+pub async fn reach(matches: &ArgMatches, name: &str) -> Result<std::sync::Arc<dyn Transport>, Failure> {
+    let url = matches.get_one::<String>("broker").cloned();
+    let url = url.or_else(|| std::env::var("CLOUDAMQP_URL").ok()).unwrap_or_else(|| "amqp://localhost".to_owned());
+    let transport = connect(&url, name).await.map_err(|error| vec![error.to_string()])?;
+    let up = async { transport.link().wait_for(|link| *link != Link::Down).await.is_ok() };
+    if tokio::time::timeout(PATIENCE, up).await != Ok(true) {
+        return Err(vec![format!(
+            "the broker did not answer within {} s; is it running, and does --broker (or IMGFLO_BROKER_URL) name it?",
+            PATIENCE.as_secs()
+        )]);
+    }
+    Ok(transport)
+}
+
+pub fn procfile(matches: &ArgMatches) -> Result<(), Failure> {
+    let network = read(matches.get_one::<PathBuf>("graph").expect("it has a default"))?;
+    print!("{}", lines(&network));
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Network, Failure> {
+    let graph = graph::read(file)?;
+    Network::from_graph(&graph).map_err(|error| vec![format!("{}: {error}", file.display())])
+}
+
+/// A line for each role that is a process.
+fn lines(network: &Network) -> String {
+    let line = |process: &imgflo_msgflo::network::Process| {
+        let (component, command) = COMMANDS.iter().find(|(component, _)| *component == process.component)?;
+        let name = &process.name;
+        Some(match *component {
+            "imgflo-server/HttpApi" => format!("{WEB}: {command}\n"),
+            _ => format!("{name}: {command} {name}\n"),
+        })
+    };
+    network.processes().iter().filter_map(line).collect()
+}
+
+/// The bindings, as MsgFlo lists them.
+fn listing(network: &Network) -> String {
+    let mut lines = vec!["Set up bindings:".to_owned()];
+    for binding in network.bindings() {
+        match binding {
+            Binding::PubSub { outport, queue } => lines.push(format!("PUBSUB: \t {outport} -> {queue}")),
+            Binding::RoundRobin { outport, queue, dead_letters } => {
+                if let Some(dead_letters) = dead_letters {
+                    lines.push(format!("DEADLETTER:\t {queue} -> {dead_letters}"));
+                }
+                lines.push(format!("ROUNDROBIN:\t {outport} -> {queue}"));
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network() -> Network {
+        Network::from_graph(&imgflo_job::network::graph()).unwrap()
+    }
+
+    #[test]
+    fn the_procfile_is_that_of_the_graph() {
+        assert_eq!(
+            include_str!("../../Procfile"),
+            lines(&network()),
+            "Procfile is out of date: replace it by the output of `imgflo procfile`"
+        );
+    }
+
+    #[test]
+    fn every_role_of_the_graph_has_a_command_but_the_dead_letters() {
+        let without: Vec<_> = network()
+            .processes()
+            .iter()
+            .filter(|process| !COMMANDS.iter().any(|(component, _)| *component == process.component))
+            .map(|process| process.name.clone())
+            .collect();
+        assert_eq!(without, [imgflo_job::network::DEAD_LETTERS]);
+    }
+
+    #[test]
+    fn bindings_are_listed_as_msgflo_does() {
+        let listing = listing(&network());
+        assert!(listing.starts_with("Set up bindings:\n"), "{listing}");
+        assert!(listing.contains("\nROUNDROBIN:\t imgflo_api.URGENTJOB -> imgflo_urgentworker.JOB\n"), "{listing}");
+        assert!(listing.contains("\nDEADLETTER:\t imgflo_urgentworker.JOB -> imgflo_deadletters.JOB\n"), "{listing}");
+    }
+}

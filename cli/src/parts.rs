@@ -1,0 +1,79 @@
+//! What front ends and workers are wired of: the same store, claims and broker for both.
+
+use std::sync::Arc;
+
+use imgflo_cache::{
+    Claims, IndexOptions, IndexedStore, LocalClaims, LocalStore, RedisClaims, RedisLink, S3Store, Store,
+};
+use imgflo_msgflo::{InProcess, Transport, connect};
+use imgflo_runtime::{Catalogue, NativeEngine};
+use imgflo_server::Report;
+use imgflo_worker::{FetchSettings, Worker, WorkerParts};
+use serde_json::json;
+
+use crate::settings::Settings;
+use crate::{Failure, version};
+
+/// What our keys in Redis begin with.
+const REDIS_PREFIX: &str = "imgflo_";
+
+/// The services that front ends and workers share.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub claims: Arc<dyn Claims>,
+    pub transport: Arc<dyn Transport>,
+    pub catalogue: Arc<Catalogue>,
+    redis: Option<Arc<RedisLink>>,
+}
+
+impl Parts {
+    /// Opens them. A service that is away is no failure: it is tried again when it is needed.
+    pub async fn open(settings: &Settings, name: &str) -> Result<Parts, Failure> {
+        let redis = settings.redis.as_deref().map(RedisLink::open).transpose();
+        let redis = redis.map_err(|error| vec![error.to_string()])?;
+        let mut store: Arc<dyn Store> = match &settings.s3 {
+            Some(options) => Arc::new(S3Store::open(options.clone()).await),
+            None => {
+                let store = LocalStore::open(&settings.data_dir.join("cache"), settings.cache_bytes);
+                Arc::new(store.map_err(|error| vec![format!("{}: {error}", settings.data_dir.display())])?)
+            }
+        };
+        let mut claims: Arc<dyn Claims> = Arc::new(LocalClaims::default());
+        if let Some(link) = &redis {
+            let options = IndexOptions { ttl: settings.redis_ttl, ..IndexOptions::default() };
+            store = Arc::new(IndexedStore::new(Arc::clone(link), store, options));
+            claims = Arc::new(RedisClaims::new(Arc::clone(link), REDIS_PREFIX));
+        }
+        let transport: Arc<dyn Transport> = match &settings.broker {
+            Some(url) => connect(url, name).await.map_err(|error| vec![error.to_string()])?,
+            None => InProcess::new(),
+        };
+        Ok(Parts { store, claims, transport, catalogue: Arc::new(Catalogue::native()), redis })
+    }
+
+    /// What `/readyz` tells of them beside the broker and the store.
+    pub fn reports(&self) -> Vec<(&'static str, Report)> {
+        let Some(link) = self.redis.clone() else { return Vec::new() };
+        let redis: Report = Box::new(move || json!({ "up": link.is_up(), "failures": link.failures() }));
+        vec![("redis", redis)]
+    }
+
+    /// A worker of them.
+    pub fn worker(&self, settings: &Settings) -> Worker {
+        Worker::new(WorkerParts {
+            store: Arc::clone(&self.store),
+            claims: Arc::clone(&self.claims),
+            catalogue: Arc::clone(&self.catalogue),
+            engine: Arc::new(NativeEngine::new(settings.workers)),
+            limits: settings.limits.clone(),
+            fetch: FetchSettings {
+                allow_addresses: settings.allow_addresses.clone(),
+                user_agent: format!("imgflo/{}", version::short()),
+            },
+            files: settings.files.clone(),
+            slots: settings.workers,
+            memory_budget: settings.memory_bytes,
+            quality: settings.quality,
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! What every process that runs for long has: a log, a runtime, and an end.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::Failure;
+use crate::settings::Settings;
+
+/// Runs `work` with the log and the runtime of a long-lived process.
+pub fn run(settings: &Settings, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    start_log(settings);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| vec![format!("cannot start the runtime: {error}")])?;
+    let result = runtime.block_on(work);
+    // Blocking threads that outlived the drain must not hold the exit up.
+    runtime.shutdown_background();
+    result
+}
+
+fn start_log(settings: &Settings) {
+    let filter: tracing_subscriber::EnvFilter = settings.log.parse().expect("the settings were checked");
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if settings.log_json {
+        log.json().init();
+    } else {
+        log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
+    }
+}
+
+/// The first SIGTERM or interrupt starts the drain; a second one ends the process at once.
+pub async fn stop_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    let mut next = async || tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
+    next().await;
+    info!("stopping: jobs at work are finished first");
+    shutdown.cancel();
+    next().await;
+    std::process::abort();
+}
+
+/// Workers that were told to stop: waits for them, but no longer than `limit`.
+pub async fn drain(workers: impl Future, limit: Duration) {
+    if tokio::time::timeout(limit, workers).await.is_err() {
+        warn!("jobs at work are given up after {} s", limit.as_secs());
+    }
+}
