@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod completions;
+mod deadletters;
 mod graph;
 mod limits;
 mod network;
@@ -38,6 +39,7 @@ fn command() -> Command {
         .subcommand(worker::command())
         .subcommand(network::setup_command())
         .subcommand(network::procfile_command())
+        .subcommand(deadletters::command())
         .subcommand(render::command())
         .subcommand(graph::command())
         .subcommand(ops::command())
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         "worker" => worker::run(matches),
         "setup" => network::set_up(matches),
         "procfile" => network::procfile(matches),
+        "deadletters" => deadletters::run(matches),
         "render" => render::run(matches),
         "graph" => graph::run(matches),
         "ops" => ops::run(matches),

@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use crate::{Failure, version};
 
 /// What our keys in Redis begin with.
-const REDIS_PREFIX: &str = "imgflo_";
+pub const REDIS_PREFIX: &str = "imgflo_";
 
 /// The services that front ends and workers share.
 pub struct Parts {
