@@ -72,7 +72,11 @@ impl LocalStore {
             faults: Mutex::default(),
         };
         inner.evict(&mut inner.index(), false);
-        tracing::debug!(dir = %dir.display(), blobs = inner.index().len(), bytes = inner.index().stored(), "cache opened");
+        let (blobs, bytes) = {
+            let index = inner.index();
+            (index.len(), index.stored())
+        };
+        tracing::debug!(dir = %dir.display(), blobs, bytes, "cache opened");
         Ok(LocalStore { inner: Arc::new(inner) })
     }
 

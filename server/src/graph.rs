@@ -51,9 +51,7 @@ pub(crate) async fn get(State(front): State<SharedFront>, asked: AxumRequest) ->
     let limit = front.limits().urgent_deadline;
     let deadline_at = message::now() + limit.as_millis() as u64;
     let waiter = front.flights().wait_for(wanted(data, arrival), deadline_at, || {
-        let job = Job::new(Urgency::Urgent, asked.job_data(), Some(deadline_at));
-        tracing::info!(job = %job.id, graph = %data.graph, key = %data.cachekey, "an urgent job");
-        job
+        Job::new(Urgency::Urgent, asked.job_data(), Some(deadline_at))
     });
     let url = waiter.outcome(arrival + limit, front.out_of_time()).await?;
     redirect(&front, &asked, url).await
@@ -71,11 +69,7 @@ pub(crate) async fn post(State(front): State<SharedFront>, asked: AxumRequest) -
     if !data.no_cache && is_stored(&front, &data.cachekey).await {
         return redirect(&front, &asked, None).await;
     }
-    let order = front.flights().order(wanted(data, arrival), || {
-        let job = Job::new(Urgency::Background, asked.job_data(), None);
-        tracing::info!(job = %job.id, graph = %data.graph, key = %data.cachekey, "a background job");
-        job
-    });
+    let order = front.flights().order(wanted(data, arrival), || Job::new(Urgency::Background, asked.job_data(), None));
     order.await?;
     Ok(accepted(&asked))
 }

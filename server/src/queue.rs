@@ -114,7 +114,9 @@ async fn send(participant: Arc<Participant>, limits: Arc<Limits>, job: Job) -> R
     };
     let sent = tokio::time::timeout(SEND_TIMEOUT, participant.send(port, &job)).await;
     sent.unwrap_or_else(|_| Err(SendError::Unreachable("it does not answer".into())))
-        .map_err(|error| refused(&error, &limits))
+        .map_err(|error| refused(&error, &limits))?;
+    tracing::info!(job = job.id, port, graph = job.data.graph, key = job.data.cachekey, "a job is sent");
+    Ok(())
 }
 
 fn refused(error: &SendError, limits: &Limits) -> JobError {
