@@ -111,7 +111,7 @@ struct Flight {
     /// The urgent job is not to be cancelled, though nobody may wait.
     pinned: bool,
     /// A background job that joined the urgent one, should that one be dropped as late.
-    ordered: Option<Job>,
+    ordered: Option<Box<Job>>,
     outcome: watch::Sender<Option<Outcome>>,
 }
 
@@ -257,7 +257,7 @@ impl Flights {
                 flight.background = Some(self.launch(&key, job(), jobs));
             } else if flight.background.is_none() {
                 flight.pinned = true;
-                flight.ordered.get_or_insert_with(job);
+                flight.ordered.get_or_insert_with(|| Box::new(job()));
             }
             flight.background.as_ref().or(flight.urgent.as_ref()).map(|flying| flying.accepted.clone())
         };
@@ -328,7 +328,7 @@ impl Flights {
             flight.outcome.send_replace(Some(Err(error.clone())));
             // Those who wait are answered; a background job goes on in a flight of its own.
             let ordered = flight.ordered.take().filter(|_| error.category.retry());
-            let background = flight.background.take().or_else(|| Some(self.launch(key, ordered?, jobs)));
+            let background = flight.background.take().or_else(|| Some(self.launch(key, *ordered?, jobs)));
             if let Some(background) = background {
                 let mut rest = Flight::new();
                 rest.background = Some(background);

@@ -108,20 +108,21 @@ impl Driver {
                     }
                     self.accept.send_replace(Some(Ok(())));
                     // It may have come just before we looked.
-                    if self.look_into_store().await {
+                    if Box::pin(self.look_into_store()).await {
                         return;
                     }
                 }
                 _ => {
+                    // On the heap for this moment: what waits afterwards, by the thousand, stays small.
                     if let Some(job) = self.job.take()
-                        && let Err(error) = self.send(*job).await
+                        && let Err(error) = Box::pin(self.send(*job)).await
                     {
                         return self.fail(&error);
                     }
                 }
             }
             self.pause().await;
-            if self.look_into_store().await {
+            if Box::pin(self.look_into_store()).await {
                 return;
             }
         }
