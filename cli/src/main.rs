@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod apps;
 mod completions;
 mod deadletters;
 mod graph;
@@ -40,6 +41,7 @@ fn command() -> Command {
         .subcommand(network::setup_command())
         .subcommand(network::procfile_command())
         .subcommand(deadletters::command())
+        .subcommand(apps::command())
         .subcommand(render::command())
         .subcommand(graph::command())
         .subcommand(ops::command())
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         "setup" => network::set_up(matches),
         "procfile" => network::procfile(matches),
         "deadletters" => deadletters::run(matches),
+        "apps" => apps::run(matches),
         "render" => render::run(matches),
         "graph" => graph::run(matches),
         "ops" => ops::run(matches),
