@@ -3,10 +3,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod fleet;
 pub mod golden;
 pub mod origin;
 pub mod program;
+pub mod proxy;
+pub mod s3;
 pub mod server;
+pub mod services;
 
 use std::path::{Path, PathBuf};
 

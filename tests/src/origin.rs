@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// How a path is answered.
@@ -23,6 +23,31 @@ pub enum Answer {
     Endless,
     /// Takes the request and is silent for a minute at most.
     Silent,
+    /// 200 with this content type and body, but not before the gate is open.
+    Behind(Gate, &'static str, Vec<u8>),
+    /// Silent to who asks first, 200 with this content type and body to all others.
+    SilentOnce(&'static str, Vec<u8>),
+}
+
+/// Holds answers back, for a minute at most.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Lets all through, now and later.
+    ///
+    /// # Panics
+    /// When a thread that waited panicked.
+    pub fn open(&self) {
+        *self.0.0.lock().expect("no thread panicked") = true;
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let open = self.0.0.lock().expect("no thread panicked");
+        let waited = self.0.1.wait_timeout_while(open, Duration::from_secs(60), |open| !*open);
+        drop(waited.expect("no thread panicked"));
+    }
 }
 
 /// A running origin; it ends with the test.
@@ -36,10 +61,10 @@ impl Origin {
     ///
     /// # Panics
     /// When no port can be had.
-    pub fn start(answers: impl IntoIterator<Item = (&'static str, Answer)>) -> Self {
+    pub fn start(answers: impl IntoIterator<Item = (impl Into<String>, Answer)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let answers: HashMap<String, Answer> = answers.into_iter().map(|(path, a)| (path.to_owned(), a)).collect();
+        let answers: HashMap<String, Answer> = answers.into_iter().map(|(path, a)| (path.into(), a)).collect();
         let answers = Arc::new(answers);
         let requests: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
         let counts = requests.clone();
@@ -84,10 +109,23 @@ fn serve(
     while reader.read_line(&mut line)? > 2 {
         line.clear();
     }
-    *counts.lock().expect("no thread panicked").entry(path.clone()).or_default() += 1;
+    let first = {
+        let mut counts = counts.lock().expect("no thread panicked");
+        let count = counts.entry(path.clone()).or_default();
+        *count += 1;
+        *count == 1
+    };
     let head = |status: &str, rest: String| format!("HTTP/1.1 {status}\r\nConnection: close\r\n{rest}\r\n");
-    match answers.get(&path).cloned().unwrap_or(Answer::Status(404)) {
-        Answer::Body(kind, body) => {
+    let answer = answers.get(&path).cloned().unwrap_or(Answer::Status(404));
+    if let Answer::Behind(gate, ..) = &answer {
+        gate.wait();
+    }
+    match answer {
+        Answer::SilentOnce(..) if first => {
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        }
+        Answer::Body(kind, body) | Answer::Behind(_, kind, body) | Answer::SilentOnce(kind, body) => {
             stream.write_all(
                 head("200 OK", format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len())).as_bytes(),
             )?;

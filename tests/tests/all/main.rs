@@ -5,6 +5,8 @@ mod bad_input;
 mod command_line;
 mod documentation;
 mod embedded;
+mod faults;
+mod fleet;
 mod golden;
 mod page;
 mod predecessors;

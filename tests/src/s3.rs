@@ -1,0 +1,69 @@
+//! An S3 server on a folder.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// The bucket that it has.
+pub const BUCKET: &str = "results";
+/// Who may use it.
+pub const ACCESS_KEY: &str = "fleet";
+/// With which secret.
+pub const SECRET: &str = "fleet-secret";
+
+/// A running server; it goes on until the process of the tests ends, its folder goes with it.
+pub struct S3 {
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl S3 {
+    /// Starts one on a port of its own.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join(BUCKET)).expect("a bucket");
+        let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).expect("a folder"));
+        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET));
+        let service = service.build();
+        let (tell, address) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                tell.send(listener.local_addr().expect("an address")).expect("somebody waits");
+                while let Ok((socket, _)) = listener.accept().await {
+                    let service = service.clone();
+                    tokio::spawn(async move {
+                        let server = Builder::new(TokioExecutor::new());
+                        // A client that leaves is no failure.
+                        let _ = server.serve_connection(TokioIo::new(socket), service).await;
+                    });
+                }
+            });
+        });
+        S3 { address: address.recv().expect("the server starts"), folder }
+    }
+
+    /// Its port on loopback.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The results in it, by key.
+    ///
+    /// # Panics
+    /// When the folder cannot be listed.
+    pub fn objects(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join(BUCKET).join("p")) else { return Vec::new() };
+        entries.map(|entry| entry.expect("the folder can be listed").path()).collect()
+    }
+}
