@@ -178,6 +178,10 @@ pub struct JobResult {
     /// Bytes of the result file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_bytes: Option<u64>,
+    /// Pixels worked on, for the quota: the larger one of input and output, of each image made on
+    /// the way, those inside the input too. Ours; absent where none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<u64>,
     /// Where the result is.
     #[serde(default)]
     pub results: Results,
@@ -240,9 +244,22 @@ impl JobResult {
             output_height: None,
             input_bytes: None,
             output_bytes: None,
+            pixels: None,
             results: Results::default(),
             error: None,
         }
+    }
+}
+
+impl JobResult {
+    /// What the job counts for: [`JobResult::pixels`], or what the measures of another program's
+    /// worker tell.
+    pub fn counted_pixels(&self) -> u64 {
+        let area = |width: Option<u32>, height: Option<u32>| {
+            u64::from(width.unwrap_or_default()) * u64::from(height.unwrap_or_default())
+        };
+        let measured = area(self.input_width, self.input_height).max(area(self.output_width, self.output_height));
+        self.pixels.unwrap_or(measured)
     }
 }
 
@@ -376,6 +393,10 @@ mod tests {
         }))
         .unwrap();
         assert_eq!((result.stated_at, result.output_height, result.input_bytes), (Some(351), Some(80), Some(585_879)));
+        // How much it counts for is told only by its measures.
+        assert_eq!((result.pixels, result.counted_pixels()), (None, 768 * 1024));
+        let ours = JobResult { pixels: Some(5), ..result.clone() };
+        assert_eq!((ours.counted_pixels(), &serde_json::to_value(&ours).unwrap()["pixels"]), (5, &json!(5)));
         assert_eq!(result.results.url.as_deref(), Some("./6f95..91.png"));
         let input = result.job.data.files.input.unwrap();
         assert_eq!((input.media_type.as_deref(), input.path.as_deref()), (Some("image/jpeg"), Some("/tmp/a.jpg")));

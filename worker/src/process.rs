@@ -1,6 +1,7 @@
 //! One job, from its message to its result.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -68,6 +69,8 @@ struct Level<'a> {
     cancel: &'a Cancel,
     /// 0 for the job itself, one more for each `/graph` URL inside an input.
     depth: u64,
+    /// Pixels of the images made so far, on all levels: of each the larger one of input and output.
+    pixels: &'a AtomicU64,
 }
 
 impl Processor {
@@ -76,7 +79,8 @@ impl Processor {
         result.started_at = Some(message::now());
         let stop = StopOnDrop(Cancel::with_deadline(control.deadline.into_std()));
         let data = result.job.data.clone();
-        let level = Level { urgency: result.job.urgency, cancel: &stop.0, depth: 0 };
+        let pixels = AtomicU64::new(0);
+        let level = Level { urgency: result.job.urgency, cancel: &stop.0, depth: 0, pixels: &pixels };
         let done = tokio::select! {
             biased;
             () = async {}, if control.late => Err(stopped(OpError::DeadlineExceeded)),
@@ -87,6 +91,8 @@ impl Processor {
         if done.is_ok() {
             result.results.url = Some(format!("./{}", data.cachekey));
         }
+        // What was made counts, even if more could not be.
+        result.pixels = Some(pixels.into_inner()).filter(|pixels| *pixels > 0);
         result.completed_at = Some(message::now());
         done
     }
@@ -163,6 +169,9 @@ impl Processor {
         let quality = data.quality.filter(|quality| (1..=100).contains(quality));
         let order = Order { graph, parameters, input, format, quality, urgency: level.urgency };
         let Picture { bytes, input_size, output_size } = self.renderer.render(order, level.cancel).await?;
+        let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
+        let larger = area(output_size).max(input_size.map_or(0, area));
+        level.pixels.fetch_add(larger, Ordering::Relaxed);
         if let Some(notes) = notes {
             let now = Some(message::now());
             (notes.processed_at, notes.stated_at) = (now, now);

@@ -115,6 +115,8 @@ async fn nested_graphs_are_made_in_the_same_slot_and_stored() {
     let job = nest("outer.png", nest("middle.jpg", copy("inner.webp")));
     let result = setup.run(&urgent(job)).await;
     assert_eq!(result.error, None);
+    // All three count.
+    assert_eq!(result.pixels, Some(3 * 40 * 30));
     for (key, format) in
         [("outer.png", FileFormat::Png), ("middle.jpg", FileFormat::Jpeg), ("inner.webp", FileFormat::Webp)]
     {
@@ -123,7 +125,8 @@ async fn nested_graphs_are_made_in_the_same_slot_and_stored() {
     }
     // A stored inner result is used as it is.
     setup.store.put("ready.png", png(9, 9).into(), false).await.unwrap();
-    setup.run(&urgent(nest("again.png", copy("ready.png")))).await;
+    let result = setup.run(&urgent(nest("again.png", copy("ready.png")))).await;
+    assert_eq!(result.pixels, Some(9 * 9));
     assert_eq!(setup.stored_header("again.png").await.width, 9);
 
     let deep = nest("1.png", nest("2.png", nest("3.png", copy("4.png"))));
@@ -154,7 +157,7 @@ async fn noop_hands_any_bytes_on() {
         let input = result.job.data.files.input.unwrap();
         assert_eq!((input.media_type.as_deref(), input.extension.as_str()), (Some(media_type), extension));
         assert_eq!(result.output_bytes, Some(bytes.len() as u64));
-        assert_eq!(result.output_width, None);
+        assert_eq!((result.output_width, result.pixels), (None, None));
     }
 }
 
