@@ -10,6 +10,11 @@ use async_trait::async_trait;
 
 use crate::CacheError;
 
+/// Longest lease and refusal: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Longest reason of a refusal that is kept, bytes.
+const REASON: usize = 2000;
+
 /// What came of claiming a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
@@ -49,4 +54,14 @@ pub trait Claims: Send + Sync + 'static {
     /// # Errors
     /// [`CacheError`].
     async fn allow(&self, key: &str) -> Result<(), CacheError>;
+}
+
+/// A lifetime that clocks can be set to.
+fn longest(lifetime: Duration) -> Duration {
+    lifetime.min(LONGEST)
+}
+
+/// As much of a reason as is kept.
+fn short(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(REASON)]
 }

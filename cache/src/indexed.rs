@@ -1,5 +1,6 @@
 //! A store behind an index in Redis, behind the memory of the keys that are asked for most.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use bytes::Bytes;
 use lru::LruCache;
+use tokio::sync::OnceCell;
 
 use crate::redis_link::RedisLink;
 use crate::{Address, Blob, CacheError, Store, key};
@@ -16,13 +18,13 @@ use crate::{Address, Blob, CacheError, Store, key};
 pub struct IndexOptions {
     /// What the keys in Redis begin with.
     pub prefix: String,
-    /// After what time Redis forgets a key, seconds.
+    /// After what time Redis forgets a key, seconds; at least 1.
     pub ttl: u64,
     /// For how long an entry is believed before the store is asked again whether the blob is there.
     pub trust: Duration,
     /// Keys that this process remembers by itself.
     pub hot_keys: NonZeroUsize,
-    /// For how long it does.
+    /// For how long it does. A blob that the store drops is believed to be there for so much longer.
     pub hot: Duration,
 }
 
@@ -32,7 +34,7 @@ impl Default for IndexOptions {
             prefix: "imgflo_cache/url/".into(),
             ttl: 24 * 60 * 60,
             trust: Duration::from_secs(60),
-            hot_keys: NonZeroUsize::new(10_000).unwrap_or(NonZeroUsize::MIN),
+            hot_keys: NonZeroUsize::new(10_000).expect("it is not zero"),
             hot: Duration::from_secs(5),
         }
     }
@@ -42,78 +44,150 @@ impl Default for IndexOptions {
 ///
 /// The index only ever saves time. One that is down, slow, wiped or wrong is no error: the store is
 /// asked. An entry is the time (seconds since 1970) at which the store was last seen to have the
-/// blob; anything else there counts as nothing.
+/// blob; anything else there counts as nothing. An entry older than [`IndexOptions::trust`] counts
+/// only where the store cannot be asked.
 pub struct IndexedStore {
     link: Arc<RedisLink>,
     inner: Arc<dyn Store>,
     options: IndexOptions,
     hot: Mutex<LruCache<String, Instant>>,
+    /// Keys with an old entry that the store is being asked for.
+    checks: Mutex<HashMap<String, Arc<Check>>>,
+}
+
+/// Whether the store has it, as far as it can be asked.
+type Check = OnceCell<bool>;
+
+/// What the index says of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Nothing, or nothing that we can read.
+    Never,
+    /// The store had it a moment ago.
+    Now,
+    /// The store had it once.
+    Once,
 }
 
 impl IndexedStore {
     /// The index of `inner`.
     pub fn new(link: Arc<RedisLink>, inner: Arc<dyn Store>, options: IndexOptions) -> Self {
         let hot = Mutex::new(LruCache::new(options.hot_keys));
-        IndexedStore { link, inner, options, hot }
+        IndexedStore { link, inner, options, hot, checks: Mutex::default() }
     }
 
-    /// Nothing under this lock can panic halfway.
     fn hot(&self) -> MutexGuard<'_, LruCache<String, Instant>> {
-        self.hot.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(&self.hot)
     }
 
     fn is_hot(&self, key: &str) -> bool {
         self.hot().get(key).is_some_and(|since| since.elapsed() < self.options.hot)
     }
 
+    fn heat(&self, key: &str) {
+        self.hot().put(key.to_owned(), Instant::now());
+    }
+
     fn place(&self, key: &str) -> String {
         format!("{}{key}", self.options.prefix)
     }
 
-    /// When the store was last seen to have it, as far as the index knows.
-    async fn seen(&self, key: &str) -> Option<SystemTime> {
-        let entry = self.link.ask::<Option<Vec<u8>>>(redis::cmd("GET").arg(self.place(key))).await.ok()??;
-        let seconds: u64 = std::str::from_utf8(&entry).ok()?.parse().ok()?;
-        UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    async fn seen(&self, key: &str) -> Seen {
+        let entry = self.link.ask::<Option<Vec<u8>>>(redis::cmd("GET").arg(self.place(key))).await;
+        let Ok(Some(entry)) = entry else { return Seen::Never };
+        let Some(seen) = std::str::from_utf8(&entry).ok().and_then(|text| text.parse::<u64>().ok()) else {
+            return Seen::Never;
+        };
+        // Clocks differ, in both directions.
+        if now().abs_diff(seen) <= self.options.trust.as_secs() { Seen::Now } else { Seen::Once }
     }
 
     /// Notes that the store has it.
     async fn note(&self, key: &str) {
-        self.hot().put(key.to_owned(), Instant::now());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.heat(key);
         let mut entry = redis::cmd("SET");
-        entry.arg(self.place(key)).arg(now).arg("EX").arg(self.options.ttl);
-        // The next who asks goes to the store again.
+        entry.arg(self.place(key)).arg(now()).arg("EX").arg(self.options.ttl.max(1));
+        // Where that fails, the next who asks goes to the store again.
         let _ = self.link.ask::<()>(&entry).await;
     }
 
     /// Notes that the store does not have it.
     async fn forget(&self, key: &str) {
         self.hot().pop(key);
-        let _ = self.link.ask::<()>(redis::cmd("DEL").arg(self.place(key))).await;
+        let _ = self.link.ask::<i64>(redis::cmd("DEL").arg(self.place(key))).await;
     }
+
+    /// Asks the store for a key whose entry is old. Many may want to know at once when a popular key's entry comes of
+    /// age: one asks, the others hear its answer.
+    async fn check(&self, key: &str) -> bool {
+        let check = Arc::clone(unpoisoned(&self.checks).entry(key.to_owned()).or_default());
+        let checking = Checking { checks: &self.checks, key, check };
+        let answer = checking.check.get_or_init(|| async {
+            let stored = self.inner.contains(key).await;
+            match &stored {
+                Ok(true) => self.note(key).await,
+                Ok(false) => self.forget(key).await,
+                Err(error) => {
+                    // Better an address that may lead nowhere than none, for what was there a while ago.
+                    tracing::debug!(key, %error, "the store cannot be asked; believing an old entry of the index");
+                    self.heat(key);
+                }
+            }
+            stored.unwrap_or(true)
+        });
+        *answer.await
+    }
+}
+
+/// Forgets a check when the last who waits for it leaves.
+struct Checking<'a> {
+    checks: &'a Mutex<HashMap<String, Arc<Check>>>,
+    key: &'a str,
+    check: Arc<Check>,
+}
+
+impl Drop for Checking<'_> {
+    fn drop(&mut self) {
+        let mut checks = unpoisoned(self.checks);
+        // One in the map, one here. Others come by under the lock only.
+        if Arc::strong_count(&self.check) <= 2 {
+            checks.remove(self.key);
+        }
+    }
+}
+
+/// Nothing under these locks can panic halfway.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 #[async_trait]
 impl Store for IndexedStore {
     async fn contains(&self, key: &str) -> Result<bool, CacheError> {
+        // A key in there has been checked.
         if self.is_hot(key) {
             return Ok(true);
         }
         key::check(key)?;
-        let seen = self.seen(key).await;
-        // A clock that runs ahead of ours counts as now.
-        if seen.is_some_and(|seen| seen.elapsed().unwrap_or_default() < self.options.trust) {
-            self.hot().put(key.to_owned(), Instant::now());
-            return Ok(true);
+        match self.seen(key).await {
+            Seen::Now => {
+                self.heat(key);
+                Ok(true)
+            }
+            Seen::Once => Ok(self.check(key).await),
+            Seen::Never => {
+                let stored = self.inner.contains(key).await?;
+                if stored {
+                    self.note(key).await;
+                }
+                Ok(stored)
+            }
         }
-        let stored = self.inner.contains(key).await?;
-        if stored {
-            self.note(key).await;
-        } else if seen.is_some() {
-            self.forget(key).await;
-        }
-        Ok(stored)
     }
 
     async fn get(&self, key: &str) -> Result<Option<Blob>, CacheError> {

@@ -1,49 +1,59 @@
 //! Claims within one process.
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lru::LruCache;
 use tokio::time::Instant;
 
-use super::{Claim, Claims};
-use crate::CacheError;
+use super::{Claim, Claims, longest, short};
+use crate::{CacheError, key};
 
-/// Entries after which those that ended are swept out.
-const SWEEP: usize = 1024;
+/// Most claims, and most refusals, that are kept; the oldest go first. A claim that went costs a second rendering at
+/// most.
+const MOST: NonZeroUsize = NonZeroUsize::new(50_000).expect("it is not zero");
 
-/// Claims in the memory of this process. Enough where one process has all the front ends; front
-/// ends of several processes do not see each other's.
-#[derive(Debug, Default)]
+/// Claims in the memory of this process. Enough where one process has all the front ends; front ends of several
+/// processes do not see each other's.
+#[derive(Debug)]
 pub struct LocalClaims(Mutex<State>);
 
-#[derive(Debug, Default)]
-struct State {
-    entries: HashMap<String, (Entry, Instant)>,
-    /// Size at which to sweep next.
-    sweep_at: usize,
-}
-
 #[derive(Debug)]
-enum Entry {
-    HeldBy(String),
-    Refused(String),
+struct State {
+    /// Holders.
+    held: Ending,
+    /// Reasons.
+    refused: Ending,
 }
 
-impl State {
-    /// An entry that has not ended.
-    fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries.get(key).filter(|(_, until)| *until > Instant::now()).map(|(entry, _)| entry)
+/// Texts that end, by key.
+#[derive(Debug)]
+struct Ending(LruCache<String, (String, Instant)>);
+
+impl Ending {
+    fn get(&self, key: &str) -> Option<&str> {
+        let (text, until) = self.0.peek(key)?;
+        (*until > Instant::now()).then_some(text)
     }
 
-    fn put(&mut self, key: &str, entry: Entry, lifetime: Duration) {
+    fn put(&mut self, key: &str, text: String, lifetime: Duration) {
         let now = Instant::now();
-        if self.entries.len() >= self.sweep_at.max(SWEEP) {
-            self.entries.retain(|_, (_, until)| *until > now);
-            self.sweep_at = self.entries.len() * 2;
+        self.0.put(key.to_owned(), (text, now + longest(lifetime)));
+        // Two for each new one, so that what ended does not pile up.
+        for _ in 0..2 {
+            if self.0.peek_lru().is_some_and(|(_, (_, until))| *until <= now) {
+                self.0.pop_lru();
+            }
         }
-        self.entries.insert(key.to_owned(), (entry, now + lifetime));
+    }
+}
+
+impl Default for LocalClaims {
+    fn default() -> Self {
+        let [held, refused] = [MOST; 2].map(|most| Ending(LruCache::new(most)));
+        LocalClaims(Mutex::new(State { held, refused }))
     }
 }
 
@@ -57,33 +67,36 @@ impl LocalClaims {
 #[async_trait]
 impl Claims for LocalClaims {
     async fn claim(&self, key: &str, holder: &str, lease: Duration) -> Result<Claim, CacheError> {
+        key::check(key)?;
         let mut state = self.state();
-        match state.get(key) {
-            Some(Entry::Refused(reason)) => return Ok(Claim::Refused(reason.clone())),
-            Some(Entry::HeldBy(other)) if other != holder => return Ok(Claim::Held),
-            _ => state.put(key, Entry::HeldBy(holder.to_owned()), lease),
+        if let Some(reason) = state.refused.get(key) {
+            return Ok(Claim::Refused(reason.to_owned()));
         }
+        if state.held.get(key).is_some_and(|of| of != holder) {
+            return Ok(Claim::Held);
+        }
+        state.held.put(key, holder.to_owned(), lease);
         Ok(Claim::Ours)
     }
 
     async fn release(&self, key: &str, holder: &str) -> Result<(), CacheError> {
         let mut state = self.state();
-        if matches!(state.get(key), Some(Entry::HeldBy(of)) if of == holder) {
-            state.entries.remove(key);
+        if state.held.get(key) == Some(holder) {
+            state.held.0.pop(key);
         }
         Ok(())
     }
 
     async fn refuse(&self, key: &str, reason: &str, lifetime: Duration) -> Result<(), CacheError> {
-        self.state().put(key, Entry::Refused(reason.to_owned()), lifetime);
+        key::check(key)?;
+        let mut state = self.state();
+        state.refused.put(key, short(reason).to_owned(), lifetime);
+        state.held.0.pop(key);
         Ok(())
     }
 
     async fn allow(&self, key: &str) -> Result<(), CacheError> {
-        let mut state = self.state();
-        if matches!(state.get(key), Some(Entry::Refused(_))) {
-            state.entries.remove(key);
-        }
+        self.state().refused.0.pop(key);
         Ok(())
     }
 }
@@ -93,11 +106,29 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_ended_is_swept_out() {
+    async fn what_ended_does_not_pile_up() {
         let claims = LocalClaims::default();
-        for n in 0..5 * SWEEP {
+        for n in 0..5000 {
             claims.claim(&n.to_string(), "me", Duration::ZERO).await.unwrap();
+            claims.refuse(&n.to_string(), "no", Duration::ZERO).await.unwrap();
         }
-        assert!(claims.state().entries.len() <= SWEEP, "{}", claims.state().entries.len());
+        let state = claims.state();
+        assert!(
+            state.held.0.len() < 3 && state.refused.0.len() < 3,
+            "{} {}",
+            state.held.0.len(),
+            state.refused.0.len()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_lasts_is_bounded() {
+        let claims = LocalClaims::default();
+        for n in 0..MOST.get() + 10 {
+            claims.claim(&n.to_string(), "me", Duration::MAX).await.unwrap();
+        }
+        assert_eq!(claims.state().held.0.len(), MOST.get());
+        assert_eq!(claims.claim("0", "other", Duration::MAX).await.unwrap(), Claim::Ours, "the oldest went");
+        assert_eq!(claims.claim("99", "other", Duration::MAX).await.unwrap(), Claim::Held);
     }
 }

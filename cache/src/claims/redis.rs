@@ -1,7 +1,8 @@
 //! Claims of a whole cluster, in Redis.
 //!
 //! `<prefix>claim/<key>` holds the holder and ends with the lease; `<prefix>refused/<key>` holds the
-//! reason. Each question is one script, and so one round trip that no other comes between.
+//! reason. Each question is one script, and so one round trip that no other comes between. A Redis
+//! that was wiped has forgotten them: what is being made may be made twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::Script;
 
-use super::{Claim, Claims};
-use crate::CacheError;
+use super::{Claim, Claims, longest, short};
 use crate::redis_link::RedisLink;
+use crate::{CacheError, key};
 
 /// KEYS: claim, refusal. ARGV: holder, lease in ms.
 const CLAIM: &str = r"
@@ -60,18 +61,19 @@ impl RedisClaims {
 
 /// Milliseconds as Redis takes them: at least one.
 fn ms(lifetime: Duration) -> u64 {
-    u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64 / 2)
+    longest(lifetime).as_millis().max(1) as u64
 }
 
 #[async_trait]
 impl Claims for RedisClaims {
     async fn claim(&self, key: &str, holder: &str, lease: Duration) -> Result<Claim, CacheError> {
+        key::check(key)?;
         let mut script = self.claim.prepare_invoke();
         script.key(self.held(key)).key(self.refused(key)).arg(holder).arg(ms(lease));
-        match self.link.run::<(i64, String)>(&script).await? {
+        match self.link.run::<(i64, Vec<u8>)>(&script).await? {
             (0, _) => Ok(Claim::Ours),
             (1, _) => Ok(Claim::Held),
-            (_, reason) => Ok(Claim::Refused(reason)),
+            (_, reason) => Ok(Claim::Refused(String::from_utf8_lossy(&reason).into_owned())),
         }
     }
 
@@ -82,8 +84,9 @@ impl Claims for RedisClaims {
     }
 
     async fn refuse(&self, key: &str, reason: &str, lifetime: Duration) -> Result<(), CacheError> {
+        key::check(key)?;
         let mut script = self.refuse.prepare_invoke();
-        script.key(self.held(key)).key(self.refused(key)).arg(reason).arg(ms(lifetime));
+        script.key(self.held(key)).key(self.refused(key)).arg(short(reason)).arg(ms(lifetime));
         self.link.run::<i64>(&script).await.map(|_| ())
     }
 

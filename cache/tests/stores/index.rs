@@ -1,7 +1,7 @@
 //! An index that is down, slow, wiped or wrong: the store is asked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -15,12 +15,22 @@ use crate::server;
 struct Counted {
     inner: LocalStore,
     asked: AtomicUsize,
+    /// It takes its time.
+    slow: AtomicBool,
+    /// It cannot be asked.
+    away: AtomicBool,
 }
 
 #[async_trait]
 impl Store for Counted {
     async fn contains(&self, key: &str) -> Result<bool, CacheError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.slow.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(CacheError::Unreachable { what: "the store", reason: "it is away".into() });
+        }
         self.inner.contains(key).await
     }
 
@@ -33,31 +43,37 @@ impl Store for Counted {
     }
 }
 
-struct Rig {
+pub struct Rig {
     store: Arc<Counted>,
     _folder: TempDir,
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inner = LocalStore::open(folder.path(), 1 << 30).unwrap();
-        Rig { store: Arc::new(Counted { inner, asked: AtomicUsize::new(0) }), _folder: folder }
+        let store = Counted { inner, asked: AtomicUsize::new(0), slow: false.into(), away: false.into() };
+        Rig { store: Arc::new(store), _folder: folder }
     }
 
     /// Another process' view of it.
-    fn indexed(&self, link: &Arc<RedisLink>, hot: Duration) -> IndexedStore {
+    pub fn indexed(&self, link: &Arc<RedisLink>, hot: Duration) -> IndexedStore {
         let options = IndexOptions { ttl: 60, hot, ..IndexOptions::default() };
         IndexedStore::new(Arc::clone(link), self.store.clone(), options)
     }
 
-    fn asked(&self) -> usize {
+    pub fn asked(&self) -> usize {
         self.store.asked.load(Ordering::SeqCst)
     }
 }
 
 async fn connection() -> redis::aio::MultiplexedConnection {
     redis::Client::open(crate::redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 async fn set(key: &str, value: &str) {
@@ -106,8 +122,8 @@ async fn a_wiped_index_is_filled_again() {
 async fn old_and_foreign_entries_are_checked() {
     let rig = Rig::new();
     let indexed = rig.indexed(&crate::redis(), Duration::ZERO);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    for entry in [&(now - 61).to_string(), "0", "https://s3.example.org/p/x.png", "-1", "99999999999999999999999", ""] {
+    let (old, ahead) = ((now() - 62).to_string(), (now() + 3600).to_string());
+    for entry in [&old, &ahead, "0", "https://s3.example.org/p/x.png", "-1", "99999999999999999999999", ""] {
         let key = crate::key("png");
         set(&key, entry).await;
         let before = rig.asked();
@@ -121,11 +137,65 @@ async fn what_turns_out_to_be_gone_is_forgotten() {
     let rig = Rig::new();
     let indexed = rig.indexed(&crate::redis(), Duration::from_secs(60));
     let key = crate::key("png");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    set(&key, &now.to_string()).await;
+    set(&key, &now().to_string()).await;
     assert!(indexed.contains(&key).await.unwrap(), "for a moment the index is believed");
     assert!(indexed.get(&key).await.unwrap().is_none());
     assert!(!indexed.contains(&key).await.unwrap());
+}
+
+#[tokio::test]
+async fn when_an_entry_comes_of_age_the_store_is_asked_once() {
+    let rig = Rig::new();
+    let key = crate::key("png");
+    rig.store.inner.put(&key, "x".into(), false).await.unwrap();
+    rig.store.slow.store(true, Ordering::SeqCst);
+    set(&key, &(now() - 1000).to_string()).await;
+    let indexed = rig.indexed(&crate::redis(), Duration::ZERO);
+    let many = futures::future::join_all((0..100).map(|_| indexed.contains(&key))).await;
+    assert!(many.into_iter().all(|stored| stored.unwrap()));
+    assert_eq!(rig.asked(), 1);
+    // It left nothing behind: another old entry is another question.
+    set(&key, &(now() - 1000).to_string()).await;
+    assert!(indexed.contains(&key).await.unwrap());
+    assert_eq!(rig.asked(), 2);
+}
+
+#[tokio::test]
+async fn who_waits_for_another_outlives_it() {
+    let rig = Rig::new();
+    let key = crate::key("png");
+    rig.store.inner.put(&key, "x".into(), false).await.unwrap();
+    rig.store.slow.store(true, Ordering::SeqCst);
+    set(&key, &(now() - 1000).to_string()).await;
+    let indexed = Arc::new(rig.indexed(&crate::redis(), Duration::ZERO));
+    let ask = || {
+        tokio::spawn({
+            let (indexed, key) = (indexed.clone(), key.clone());
+            async move { indexed.contains(&key).await.unwrap() }
+        })
+    };
+    let first = ask();
+    while rig.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let second = ask();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    first.abort();
+    assert!(second.await.unwrap());
+    assert_eq!(rig.asked(), 2);
+}
+
+#[tokio::test]
+async fn an_old_entry_counts_where_the_store_is_away() {
+    let rig = Rig::new();
+    let indexed = rig.indexed(&crate::redis(), Duration::from_secs(60));
+    let (old, never) = (crate::key("png"), crate::key("png"));
+    set(&old, &(now() - 1000).to_string()).await;
+    rig.store.away.store(true, Ordering::SeqCst);
+    assert!(indexed.contains(&old).await.unwrap());
+    assert!(indexed.contains(&old).await.unwrap());
+    assert_eq!(rig.asked(), 1, "it is left alone for a moment");
+    assert!(indexed.contains(&never).await.is_err());
 }
 
 /// Asks 20 times at an index that does not work; the store answers all.

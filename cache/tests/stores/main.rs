@@ -2,8 +2,10 @@
 
 mod behaviour;
 mod claims;
+mod faults;
 mod index;
 mod kill;
+mod own_redis;
 mod s3;
 mod server;
 
