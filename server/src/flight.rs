@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use imgflo_apps::Reservation;
 use imgflo_cache::{Claims, Store};
 use imgflo_job::{Category, Job, JobError, JobResult, Urgency};
 use lru::LruCache;
@@ -32,7 +33,21 @@ pub(crate) use self::drive::Pace;
 /// What came of a job: the URL that its result message gave, or why there is none.
 pub(crate) type Outcome = Result<Option<String>, JobError>;
 /// Hands a job to its lane; done when the lane has it safely.
-pub(crate) type Dispatch = Arc<dyn Fn(Job) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+pub(crate) type Dispatch = Arc<dyn Fn(Commission) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+/// A job, and what its application has set aside for it.
+#[derive(Debug)]
+pub(crate) struct Commission {
+    pub(crate) job: Job,
+    pub(crate) reservation: Option<Reservation>,
+}
+
+impl From<Job> for Commission {
+    /// A job that is not counted.
+    fn from(job: Job) -> Self {
+        Commission { job, reservation: None }
+    }
+}
+
 /// Whether somebody has a job safely: its lane, or another front end. None as long as that is open.
 type Accepted = Option<Result<(), JobError>>;
 
@@ -111,7 +126,7 @@ struct Flight {
     /// The urgent job is not to be cancelled, though nobody may wait.
     pinned: bool,
     /// A background job that joined the urgent one, should that one be dropped as late.
-    ordered: Option<Box<Job>>,
+    ordered: Option<Box<Commission>>,
     outcome: watch::Sender<Option<Outcome>>,
 }
 
@@ -214,11 +229,11 @@ impl Flights {
 
     /// Waits for a result until `deadline_at` (ms since 1970): joins the urgent job of that key, or
     /// makes one. `job` is called only if there is none.
-    pub(crate) fn wait_for(
+    pub(crate) fn wait_for<J: Into<Commission>>(
         self: &Arc<Self>,
         wanted: Wanted<'_>,
         deadline_at: u64,
-        job: impl FnOnce() -> Job,
+        job: impl FnOnce() -> J,
     ) -> Waiter {
         let key = wanted.key();
         let mut board = self.board();
@@ -232,7 +247,7 @@ impl Flights {
         flight.waiters += 1;
         flight.deadline_at = flight.deadline_at.max(deadline_at);
         if flight.urgent.is_none() {
-            flight.urgent = Some(self.launch(&key, job(), jobs));
+            flight.urgent = Some(self.launch(&key, job().into(), jobs));
         }
         let outcome = flight.outcome.subscribe();
         drop(board);
@@ -244,7 +259,11 @@ impl Flights {
     ///
     /// # Errors
     /// The lane did not take it, or the result cannot be made.
-    pub(crate) async fn order(self: &Arc<Self>, wanted: Wanted<'_>, job: impl FnOnce() -> Job) -> Result<(), JobError> {
+    pub(crate) async fn order<J: Into<Commission>>(
+        self: &Arc<Self>,
+        wanted: Wanted<'_>,
+        job: impl FnOnce() -> J,
+    ) -> Result<(), JobError> {
         let key = wanted.key();
         let accepted = {
             let mut board = self.board();
@@ -254,10 +273,10 @@ impl Flights {
             let Board { flights, jobs, .. } = &mut *board;
             let flight = flights.entry(key.clone()).or_insert_with(Flight::new);
             if flight.is_empty() {
-                flight.background = Some(self.launch(&key, job(), jobs));
+                flight.background = Some(self.launch(&key, job().into(), jobs));
             } else if flight.background.is_none() {
                 flight.pinned = true;
-                flight.ordered.get_or_insert_with(|| Box::new(job()));
+                flight.ordered.get_or_insert_with(|| Box::new(job().into()));
             }
             flight.background.as_ref().or(flight.urgent.as_ref()).map(|flying| flying.accepted.clone())
         };
@@ -271,12 +290,12 @@ impl Flights {
 
     /// Drives a job in a task of its own, so that it does not matter whether the client that asked
     /// first stays.
-    fn launch(self: &Arc<Self>, key: &FlightKey, job: Job, jobs: &mut HashMap<String, FlightKey>) -> Flying {
-        let job_id = job.id.clone();
+    fn launch(self: &Arc<Self>, key: &FlightKey, commission: Commission, jobs: &mut HashMap<String, FlightKey>) -> Flying {
+        let job_id = commission.job.id.clone();
         jobs.insert(job_id.clone(), key.clone());
         let (accept, accepted) = watch::channel(None);
         let (stop, wake) = (self.means.stop.child_token(), Arc::new(Notify::new()));
-        let driver = Driver::new(Arc::clone(self), key.clone(), job, accept, Arc::clone(&wake));
+        let driver = Driver::new(Arc::clone(self), key.clone(), commission, accept, Arc::clone(&wake));
         tokio::spawn(driver.run(stop.clone()));
         Flying { job_id, since: Instant::now(), stage: Stage::Claiming, accepted, wake, _stop: stop.drop_guard() }
     }

@@ -235,6 +235,8 @@ impl Front {
         headers: &HeaderMap,
     ) -> Result<Arc<Asked>, JobError> {
         let own = OwnOrigins::new(self.own.iter().cloned().chain(asked_addresses(headers)));
+        // Who asks for the page with GET is not given the picture that the same address orders with POST.
+        let remember = !request.debug;
         // Files are looked at for their versions: not on the threads that serve.
         let blocks = request.input.as_ref().is_some_and(|input| input.contains("files"));
         let front = Arc::clone(self);
@@ -259,7 +261,9 @@ impl Front {
             resolve()?
         };
         let asked = Arc::new(asked);
-        self.memory.put(uri, headers, &asked);
+        if remember {
+            self.memory.put(uri, headers, &asked);
+        }
         Ok(asked)
     }
 }

@@ -55,7 +55,7 @@ pub(super) struct Driver {
     /// When the job was made, ms since 1970.
     created_at: u64,
     /// The job until it is sent: thousands may wait for their results.
-    job: Option<Box<Job>>,
+    job: Option<Box<Commission>>,
     accept: watch::Sender<Accepted>,
     wake: Arc<Notify>,
     look: watch::Receiver<()>,
@@ -68,7 +68,7 @@ impl Driver {
     pub(super) fn new(
         flights: Arc<Flights>,
         key: FlightKey,
-        job: Job,
+        commission: Commission,
         accept: watch::Sender<Accepted>,
         wake: Arc<Notify>,
     ) -> Self {
@@ -76,10 +76,10 @@ impl Driver {
         Driver {
             flights,
             key,
-            id: job.id.clone(),
-            urgency: job.urgency,
-            created_at: job.created_at,
-            job: Some(Box::new(job)),
+            id: commission.job.id.clone(),
+            urgency: commission.job.urgency,
+            created_at: commission.job.created_at,
+            job: Some(Box::new(commission)),
             accept,
             wake,
             look,
@@ -187,7 +187,7 @@ impl Driver {
     }
 
     /// Hands the job to its lane.
-    async fn send(&self, mut job: Job) -> Result<(), JobError> {
+    async fn send(&self, mut commission: Commission) -> Result<(), JobError> {
         let deadline_at = {
             let mut board = self.flights.board();
             board.flight_of(&self.id, self.urgency).map(|flight| flight.deadline_at)
@@ -195,6 +195,7 @@ impl Driver {
         if !self.at(Stage::Sent) {
             return Err(JobError::new(Category::Cancelled, "nobody waits for it any more"));
         }
+        let job = &mut commission.job;
         if self.urgency == Urgency::Urgent && job.deadline_at.is_some() {
             // Later clients may have joined while another front end had the key.
             job.deadline_at = job.deadline_at.max(deadline_at);
@@ -203,7 +204,7 @@ impl Driver {
             }
         }
         // In a task of its own: a message that is half sent helps nobody.
-        let sending = tokio::spawn((self.flights.means.dispatch)(job));
+        let sending = tokio::spawn((self.flights.means.dispatch)(commission));
         let sent = sending
             .await
             .unwrap_or_else(|error| Err(JobError::new(Category::Internal, format!("sending a job: {error}"))));

@@ -48,9 +48,9 @@ impl Ground {
         let (sender, jobs) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let (flights, cancelled) = Flights::new(Means {
-            dispatch: Arc::new(move |job| {
+            dispatch: Arc::new(move |commission| {
                 let sender = sender.clone();
-                async move { sender.send(job).map_err(|_| JobError::new(Category::Unavailable, "closed")) }.boxed()
+                async move { sender.send(commission.job).map_err(|_| JobError::new(Category::Unavailable, "closed")) }.boxed()
             }),
             claims: Arc::clone(&self.claims),
             store: Arc::clone(&self.store),

@@ -336,7 +336,11 @@ async fn debug_leads_to_the_page() {
         let page = rig.get(place).await;
         assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
     }
-    // Not for POST, and not when empty.
+    // Not for POST, whatever was asked before, and not when empty.
     rig.ask("POST", "/graph/nothing?debug=1", &[]).await.problem(404);
+    let target = format!("/graph/plain?{INPUT}&debug=1");
+    for (method, status) in [("POST", 202), ("GET", 302), ("POST", 202)] {
+        assert_eq!(rig.ask(method, &target, &[]).await.status, status, "{method}");
+    }
     rig.get("/graph/nothing?debug=").await.problem(404);
 }
