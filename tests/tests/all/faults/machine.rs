@@ -34,7 +34,7 @@ async fn row_26_a_full_disk_is_no_reason_to_serve_half_a_picture() {
     let front = alone(small, &[]);
     let mut sizes = Vec::new();
     for n in 0..40 {
-        // About 150 kB each, twice as much as fits.
+        // About 100 kB each, together more than fits.
         let request = format!("/graph/passthrough.png?input=files/lake.jpg&width={}", 300 + n);
         let answer = front.get(&request).await;
         assert_eq!(answer.status(), 301, "{n}: {}", answer.text().await.unwrap_or_default());
@@ -45,7 +45,7 @@ async fn row_26_a_full_disk_is_no_reason_to_serve_half_a_picture() {
         assert!(bytes.ends_with(b"IEND\xaeB`\x82"), "{n}: not whole");
         sizes.push(bytes.len());
     }
-    assert!(sizes.iter().sum::<usize>() > 4 << 20, "the disk was never full: {sizes:?}");
+    assert!(sizes.iter().sum::<usize>() > 3 << 20, "the disk was never full: {sizes:?}");
     // One that does not fit at all is refused, and the next is served.
     let large = front.get("/graph/passthrough.png?input=files/marbles.jpg&width=2600").await;
     assert!(matches!(large.status().as_u16(), 500 | 503), "{}", large.status());

@@ -43,14 +43,14 @@ async fn row_20b_a_job_that_ends_its_workers_is_given_up() {
     let fleet = fleet();
     let (front, other) = (fleet.front(), fleet.front());
     let request = thumbnail(&origin, "/bad.png");
-    let (answer, ()) = futures::join!(front.get(&request), async {
+    let (answer, mut worker) = futures::join!(front.get(&request), async {
         for kill in 1..=2 {
             let mut worker = fleet.worker(&[]);
             until("the job is taken", LONG, async || origin.requests("/bad.png") == kill).await;
             worker.kill();
         }
+        fleet.worker(&[])
     });
-    let mut worker = fleet.worker(&[]);
     assert_eq!(answer.status(), 422);
     assert!(answer.text().await.unwrap().contains("ended its worker"));
     // Everywhere, and without another attempt.

@@ -6,6 +6,7 @@ use imgflo_tests::fleet::{Fleet, Front};
 use imgflo_tests::origin::{Answer, Origin};
 use imgflo_tests::proxy::{Line, Proxy};
 use imgflo_tests::s3::S3;
+use imgflo_tests::sample;
 use imgflo_tests::services::{Private, virtual_host};
 
 use super::{ask, picture, thumbnail, until};
@@ -64,8 +65,9 @@ async fn row_24_redis_that_fails_is_done_without() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_25_a_result_is_told_when_it_is_stored_whole() {
+    let photo = std::fs::read(sample("lake.jpg")).unwrap();
     let paths: Vec<String> = (0..8).map(|n| format!("/{n}.png")).collect();
-    let origin = Origin::start(paths.iter().map(|path| (path.as_str(), Answer::Body("image/png", picture()))));
+    let origin = Origin::start(paths.iter().map(|path| (path.as_str(), Answer::Body("image/jpeg", photo.clone()))));
     let s3 = S3::start();
     let proxy = Proxy::to(s3.port());
     let fleet = Fleet::new(&virtual_host()).with_s3(proxy.port());
