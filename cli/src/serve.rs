@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
+use imgflo_apps::Directory;
 use imgflo_runtime::{Catalogue, Library};
 use imgflo_server::{Front, FrontParts, VersionInfo};
 use imgflo_worker::Role;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
-use crate::{Failure, limits, process, version};
+use crate::{Failure, apps, limits, process, version};
 
 /// How long the jobs at work may take to end after the last client has its answer; with the drain of the server this
 /// is less than the 25 s after which platforms kill.
@@ -48,6 +49,11 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         .map_err(|error| vec![format!("cannot listen on {}: {error}", settings.bind)])?;
     let bind = listener.local_addr().map_err(|error| vec![error.to_string()])?;
 
+    let directory = apps::place(settings.database.as_deref(), &settings.data_dir);
+    let directory = directory.map_err(|error| vec![error.to_string()])?;
+    let directory = Directory::start(directory).await.map_err(|error| vec![error.to_string()])?;
+    let directory = Arc::new(directory);
+
     let (shutdown, served) = (CancellationToken::new(), CancellationToken::new());
     let front = Front::start(FrontParts {
         library,
@@ -57,6 +63,8 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         limits: settings.limits.clone(),
         files: settings.files.clone(),
         applications: settings.applications.clone(),
+        directory: Some(Arc::clone(&directory)),
+        open_when_empty: settings.open_when_empty,
         public_url: settings.public_url.clone(),
         bind,
         version: VersionInfo { server: version::short().into(), runtime: format!("native {}", version::short()) },
@@ -86,6 +94,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     // Workers go on for as long as clients wait, and then finish what they have begun.
     served.cancel();
     process::drain(workers, DRAIN).await;
+    directory.close().await;
     parts.transport.close().await;
     info!("stopped");
     Ok(())

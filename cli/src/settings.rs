@@ -10,12 +10,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches};
+use imgflo_apps::Place;
 use imgflo_cache::{Delivery, S3Options};
 use imgflo_job::Limits;
 use imgflo_job::limits::LimitSetting;
 use imgflo_server::Application;
 use ipnet::IpNet;
 use url::Url;
+
+use crate::apps;
 
 /// Variables of ours that are no settings of the server.
 const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
@@ -72,8 +75,12 @@ pub struct Settings {
     pub files: PathBuf,
     /// Address that clients see.
     pub public_url: Option<Url>,
-    /// API clients; empty: everything is allowed.
+    /// API clients beside those of the database.
     pub applications: Vec<Application>,
+    /// The database of API clients; none: a file in the data folder, if there is one.
+    pub database: Option<String>,
+    /// Whether everything is allowed as long as there is no API client at all.
+    pub open_when_empty: bool,
     /// Address ranges that inputs may be fetched from although they are private.
     pub allow_addresses: Vec<IpNet>,
     /// Bytes that stored results may take.
@@ -150,6 +157,14 @@ pub fn all() -> Vec<Setting> {
             "false",
             "Serve without application keys on other addresses than loopback (true or false)",
         ),
+        secret(Setting {
+            variables: vec!["DATABASE_URL".into()],
+            ..setting(
+                "database",
+                "",
+                "Database of applications: postgres://user:password@host/database, or sqlite:///path; without one the file imgflo.db in the data folder, once `imgflo apps add` has made it",
+            )
+        }),
         of_workers(setting(
             "allow-addresses",
             "",
@@ -444,10 +459,22 @@ impl Reader {
         let ordinary = self.application("api", false, allow_md5);
         let admin = self.application("admin", true, allow_md5);
         let applications: Vec<Application> = ordinary.into_iter().chain(admin).collect();
-        let bind = self.bind(allow_unsigned || !applications.is_empty());
-        if which == Command::Serve && !bind.ip().is_loopback() && applications.is_empty() && !allow_unsigned {
+        let data_dir = PathBuf::from(self.text("data-dir"));
+        let database = self.optional("database");
+        let has_database = match apps::place(database.as_deref(), &data_dir) {
+            Ok(Place::Sqlite(path)) => database.is_some() || path.exists(),
+            Ok(Place::Postgres(_)) => true,
+            // The value itself may hold a password.
+            Err(error) => {
+                self.faults.push(format!("{}: {error}", self.values["database"].0));
+                true
+            }
+        };
+        let signed = has_database || !applications.is_empty();
+        let bind = self.bind(allow_unsigned || signed);
+        if which == Command::Serve && !bind.ip().is_loopback() && !signed && !allow_unsigned {
             self.faults.push(format!(
-                "--bind: {bind} is open to other machines, and requests would be unsigned; set IMGFLO_API_KEY and IMGFLO_API_SECRET, or IMGFLO_ALLOW_UNSIGNED=true to let anyone use this server"
+                "--bind: {bind} is open to other machines, and requests would be unsigned; add an application with `imgflo apps add`, set IMGFLO_API_KEY and IMGFLO_API_SECRET, or IMGFLO_ALLOW_UNSIGNED=true to let anyone use this server"
             ));
         }
         let public_url = self.optional("public-url").and_then(|text| match Url::parse(&text) {
@@ -480,11 +507,13 @@ impl Reader {
         }
         Settings {
             bind,
-            data_dir: self.text("data-dir").into(),
+            data_dir,
             graphs: self.text("graphs").into(),
             files: self.text("files").into(),
             public_url,
             applications,
+            database,
+            open_when_empty: allow_unsigned || bind.ip().is_loopback(),
             allow_addresses,
             cache_bytes: self.number("cache-bytes", 1 << 20, 1 << 50),
             workers: self.workers(which, broker.is_some()),
@@ -574,6 +603,24 @@ mod tests {
         let keys = [("IMGFLO_API_KEY", "key"), ("IMGFLO_API_SECRET", "secret")];
         let settings = read_all(&["--bind", "0.0.0.0:80"], &keys).unwrap();
         assert_eq!(settings.applications.len(), 1);
+    }
+
+    #[test]
+    fn a_database_of_applications_closes_other_addresses() {
+        let database = [("DATABASE_URL", "postgres://ann:hush@db.example/apps")];
+        let settings = read_all(&["--bind", "0.0.0.0:80"], &database).unwrap();
+        assert!(!settings.open_when_empty);
+        assert!(read_all(&[], &database).unwrap().open_when_empty);
+        let unsigned = [database[0], ("IMGFLO_ALLOW_UNSIGNED", "true")];
+        assert!(read_all(&["--bind", "0.0.0.0:80"], &unsigned).unwrap().open_when_empty);
+        // A file that `imgflo apps` made does as well.
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = ["--bind", "0.0.0.0:80", "--data-dir", folder.path().to_str().unwrap()];
+        assert!(read_all(&arguments, &[]).is_err());
+        std::fs::write(folder.path().join("imgflo.db"), "").unwrap();
+        assert!(read_all(&arguments, &[]).is_ok());
+        let faults = read_all(&[], &[("DATABASE_URL", "mysql://ann:hush@db.example/apps")]).unwrap_err();
+        assert!(faults[0].starts_with("DATABASE_URL") && !faults[0].contains("hush"), "{faults:?}");
     }
 
     #[test]

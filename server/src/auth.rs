@@ -1,11 +1,15 @@
 //! Who may ask: applications with their keys and tokens.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use imgflo_apps::{Allowance, Directory, Reservation, Rights, Standing};
 use imgflo_job::request::Request;
 use imgflo_job::{Category, JobError, sign};
 
-/// A client of this deployment.
+use crate::quota;
+
+/// A client of this deployment, as the settings name it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Application {
     /// Names the application in URLs; not a secret.
@@ -30,10 +34,20 @@ impl std::fmt::Debug for Application {
     }
 }
 
-/// All applications.
+/// All applications: those of the settings, and those of the database.
 #[derive(Debug)]
 pub(crate) struct Access {
-    applications: HashMap<String, Application>,
+    /// These win over those of the database.
+    fixed: HashMap<String, Application>,
+    directory: Option<Arc<Directory>>,
+    /// Whether everything is allowed as long as there is no application at all.
+    open_when_empty: bool,
+}
+
+/// Whom a request comes from, as far as its key says.
+enum Caller<'a> {
+    Fixed(&'a Application),
+    Registered(Arc<imgflo_apps::Application>),
 }
 
 /// How a request is signed, for error texts.
@@ -41,14 +55,31 @@ const RULE: &str = "the token is the HMAC-SHA256 of the text, keyed with the app
                     digits: /graph/<key>/<token>/<graph>?<query>";
 
 impl Access {
-    /// With no application, everything is allowed, and keys and tokens are not looked at.
-    pub(crate) fn new(applications: Vec<Application>) -> Self {
-        Access { applications: applications.into_iter().map(|app| (app.key.clone(), app)).collect() }
+    /// With no application in either, everything is allowed if `open_when_empty`, and keys and
+    /// tokens are not looked at.
+    pub(crate) fn new(
+        applications: Vec<Application>,
+        directory: Option<Arc<Directory>>,
+        open_when_empty: bool,
+    ) -> Self {
+        let fixed = applications.into_iter().map(|app| (app.key.clone(), app)).collect();
+        Access { fixed, directory, open_when_empty }
     }
 
-    /// True when at least one application exists: who has no key gets nothing.
+    /// True when who has no key gets nothing: there are applications, or perhaps there are.
     pub(crate) fn is_closed(&self) -> bool {
-        !self.applications.is_empty()
+        let none_registered = self.directory.as_ref().is_none_or(|directory| directory.is_empty());
+        !(self.open_when_empty && self.fixed.is_empty() && none_registered)
+    }
+
+    /// How it stands with the database of applications, if there is one.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        self.directory.as_ref().map(|directory| directory.standing())
+    }
+
+    /// True when nobody can be let in, as nobody is known yet.
+    pub(crate) fn knows_nobody(&self) -> bool {
+        self.fixed.is_empty() && self.standing() == Some(Standing::Unknown)
     }
 
     /// Refuses a request that no application may make.
@@ -56,37 +87,94 @@ impl Access {
     /// # Errors
     /// [`Category::Forbidden`]. It says which text was to be signed, as most wrong tokens come from
     /// signing another spelling of the query, and never a token or a secret.
+    /// [`Category::Unavailable`] when the database of applications has not been reached yet.
     pub(crate) fn check(&self, request: &Request) -> Result<(), JobError> {
         if !self.is_closed() {
             return Ok(());
         }
-        let Some(key) = &request.key else {
-            return Err(refused(
-                request,
-                "this server answers known applications only, and there is no application key",
-            ));
-        };
-        let Some(application) = self.applications.get(key) else {
-            return Err(refused(request, "the application key is not known here"));
-        };
-        if let Some(secret) = &application.secret {
-            let Some(token) = &request.token else {
-                return Err(refused(request, "requests of this application are signed, and there is no token"));
-            };
-            if !sign::verify(secret, application.allow_md5, &request.graphspec, &request.query, token) {
-                let why = if token.len() == 32 && !application.allow_md5 {
-                    "the token has 32 digits as the MD5 tokens of old clients, which this application may not use"
-                } else {
-                    "the token is not right"
-                };
-                return Err(refused(request, why));
+        let caller = request.key.as_deref().map(|key| self.caller(key));
+        if !matches!(caller, Some(Some(_))) && self.standing() == Some(Standing::Unknown) {
+            return Err(JobError::new(Category::Unavailable, "the database of applications was not reached yet"));
+        }
+        match caller {
+            None => {
+                Err(refused(request, "this server answers known applications only, and there is no application key"))
+            }
+            Some(None) => Err(refused(request, "the application key is not known here")),
+            Some(Some(Caller::Fixed(application))) => {
+                let unsigned = application.secret.is_none();
+                let rights =
+                    Rights { admin: application.admin, allow_unsigned: unsigned, allow_md5: application.allow_md5 };
+                judge(request, application.secret.as_deref().into_iter(), rights)
+            }
+            Some(Some(Caller::Registered(application))) => {
+                if !application.enabled {
+                    return Err(JobError::new(Category::Forbidden, "this application is disabled"));
+                }
+                judge(request, application.secrets(imgflo_apps::now()), application.rights)
             }
         }
-        if request.no_cache && !application.admin {
-            return Err(JobError::new(Category::Forbidden, "_nocache=true is for admin applications only"));
-        }
-        Ok(())
     }
+
+    fn caller(&self, key: &str) -> Option<Caller<'_>> {
+        match self.fixed.get(key) {
+            Some(application) => Some(Caller::Fixed(application)),
+            None => self.registered(key).map(Caller::Registered),
+        }
+    }
+
+    /// The application of the database with a key.
+    fn registered(&self, key: &str) -> Option<Arc<imgflo_apps::Application>> {
+        self.directory.as_ref().filter(|_| !self.fixed.contains_key(key))?.find(key)
+    }
+
+    /// Whether an application may have one more image made. None if it is not counted, as those of
+    /// the settings are not.
+    ///
+    /// # Errors
+    /// Its quota does not allow it.
+    pub(crate) fn admit(&self, key: Option<&str>) -> Result<Option<Reservation>, JobError> {
+        match (&self.directory, key.and_then(|key| self.registered(key))) {
+            (Some(directory), Some(application)) => {
+                directory.admit(&application).map(Some).map_err(|refusal| quota::refused(&refusal))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What is left of an application's quota; none if it has none.
+    pub(crate) fn allowance(&self, key: Option<&str>) -> Option<Allowance> {
+        self.directory.as_ref()?.allowance(&*self.registered(key?)?)
+    }
+}
+
+/// Refuses what somebody with these secrets and rights may not ask for.
+fn judge<'a>(request: &Request, secrets: impl Iterator<Item = &'a str>, rights: Rights) -> Result<(), JobError> {
+    let (mut has_secret, mut signed) = (false, false);
+    for secret in secrets {
+        has_secret = true;
+        signed |= request
+            .token
+            .as_ref()
+            .is_some_and(|token| sign::verify(secret, rights.allow_md5, &request.graphspec, &request.query, token));
+    }
+    if !signed && !rights.allow_unsigned {
+        let why = match &request.token {
+            None => "requests of this application are signed, and there is no token",
+            Some(token) if token.len() == 32 && !rights.allow_md5 => {
+                "the token has 32 digits as the MD5 tokens of old clients, which this application may not use"
+            }
+            Some(_) => "the token is not right",
+        };
+        return Err(refused(request, why));
+    }
+    if request.no_cache && !rights.admin {
+        return Err(JobError::new(Category::Forbidden, "_nocache=true is for admin applications only"));
+    }
+    if request.no_cache && has_secret && !signed {
+        return Err(refused(request, "_nocache=true needs a token, and there is none that is right"));
+    }
+    Ok(())
 }
 
 fn refused(request: &Request, why: &str) -> JobError {
@@ -104,7 +192,7 @@ mod tests {
 
     fn access(secret: Option<&str>, admin: bool, allow_md5: bool) -> Access {
         let secret = secret.map(str::to_owned);
-        Access::new(vec![Application { key: "app".into(), secret, admin, allow_md5 }])
+        Access::new(vec![Application { key: "app".into(), secret, admin, allow_md5 }], None, true)
     }
 
     fn asked(path: &str, query: &str) -> Request {
@@ -120,9 +208,30 @@ mod tests {
 
     #[test]
     fn without_applications_all_is_allowed() {
-        let open = Access::new(Vec::new());
+        let open = Access::new(Vec::new(), None, true);
         for path in ["crop.png", "app/crop.png", "app/wrong/crop.png"] {
             assert_eq!(open.check(&asked(path, "_nocache=true")), Ok(()), "{path}");
+        }
+    }
+
+    #[test]
+    fn without_applications_nothing_is_allowed_where_that_is_wanted() {
+        let closed = Access::new(Vec::new(), None, false);
+        assert!(closed.is_closed());
+        refusal(&closed, "crop.png", QUERY);
+        refusal(&closed, "app/crop.png", QUERY);
+    }
+
+    #[test]
+    fn an_admin_that_need_not_sign_signs_for_nocache() {
+        let rights = Rights { admin: true, allow_unsigned: true, allow_md5: false };
+        let judged = |path: &str, query: &str| judge(&asked(path, query), ["hush", "old"].into_iter(), rights);
+        assert_eq!(judged("app/crop.png", QUERY), Ok(()));
+        assert!(judged("app/crop.png", "_nocache=true").unwrap_err().message.contains("needs a token"));
+        // Either secret does.
+        for secret in ["hush", "old"] {
+            let token = sign::token(secret, "crop.png", "?_nocache=true");
+            assert_eq!(judged(&format!("app/{token}/crop.png"), "_nocache=true"), Ok(()));
         }
     }
 

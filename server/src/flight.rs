@@ -290,7 +290,12 @@ impl Flights {
 
     /// Drives a job in a task of its own, so that it does not matter whether the client that asked
     /// first stays.
-    fn launch(self: &Arc<Self>, key: &FlightKey, commission: Commission, jobs: &mut HashMap<String, FlightKey>) -> Flying {
+    fn launch(
+        self: &Arc<Self>,
+        key: &FlightKey,
+        commission: Commission,
+        jobs: &mut HashMap<String, FlightKey>,
+    ) -> Flying {
         let job_id = commission.job.id.clone();
         jobs.insert(job_id.clone(), key.clone());
         let (accept, accepted) = watch::channel(None);

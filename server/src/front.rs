@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::header::HOST;
 use http::{HeaderMap, Uri};
+use imgflo_apps::Directory;
 use imgflo_cache::{Claims, Store};
 use imgflo_job::input::OwnOrigins;
 use imgflo_job::request::Request;
@@ -50,8 +51,12 @@ pub struct FrontParts {
     pub limits: Limits,
     /// Folder served under `/files/`.
     pub files: PathBuf,
-    /// Who may ask; nobody named: everybody.
+    /// Who may ask, by the settings.
     pub applications: Vec<Application>,
+    /// Who else may ask, by the database; and how much.
+    pub directory: Option<Arc<Directory>>,
+    /// Whether everybody may ask as long as nobody is named in either.
+    pub open_when_empty: bool,
     /// The address that clients see, if it is not the one we listen on. Redirects name it.
     pub public_url: Option<Url>,
     /// The address we listen on.
@@ -117,7 +122,7 @@ impl Front {
     /// # Errors
     /// [`StartError`].
     pub async fn start(parts: FrontParts) -> Result<Arc<Self>, StartError> {
-        let access = Access::new(parts.applications);
+        let access = Access::new(parts.applications, parts.directory, parts.open_when_empty);
         let listing = Arc::new(Listing::new(&parts.library, access.is_closed()));
         let queue = Queue::start(parts.transport, parts.claims, Arc::clone(&parts.store), &parts.limits).await?;
         let own = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
@@ -153,7 +158,21 @@ impl Front {
 
     /// Their list.
     pub(crate) fn listing(&self) -> Arc<Listing> {
-        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner).listing)
+        let closed = self.access.is_closed();
+        {
+            let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+            if served.listing.is_closed() == closed {
+                return Arc::clone(&served.listing);
+            }
+        }
+        // The first application was added, or the last removed.
+        let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
+        served.listing = Arc::new(Listing::new(&served.library, closed));
+        Arc::clone(&served.listing)
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
     }
 
     pub(crate) fn store(&self) -> &dyn Store {

@@ -20,8 +20,9 @@ use tokio::time::Instant;
 
 use crate::around::within;
 use crate::asked::Asked;
-use crate::flight::Wanted;
+use crate::flight::{Commission, Wanted};
 use crate::front::{Front, SharedFront};
+use crate::quota;
 use crate::respond::Problem;
 use crate::stored::STORE_TIMEOUT;
 
@@ -44,17 +45,24 @@ pub(crate) async fn get(State(front): State<SharedFront>, asked: AxumRequest) ->
             front.resolve(request, &uri, &headers).await?
         }
     };
+    let answer = wait(&front, &asked, arrival).await;
+    Ok(with_quota(&front, &asked, answer))
+}
+
+async fn wait(front: &Front, asked: &Asked, arrival: Instant) -> Result<Response, Problem> {
     let data = asked.data();
-    if !data.no_cache && is_stored(&front, &data.cachekey).await {
-        return redirect(&front, &asked, None).await;
+    if !data.no_cache && is_stored(front, &data.cachekey).await {
+        return redirect(front, asked, None).await;
     }
+    let reservation = front.access().admit(data.apikey.as_deref())?;
     let limit = front.limits().urgent_deadline;
     let deadline_at = message::now() + limit.as_millis() as u64;
-    let waiter = front.flights().wait_for(wanted(data, arrival), deadline_at, || {
-        Job::new(Urgency::Urgent, asked.job_data(), Some(deadline_at))
+    let waiter = front.flights().wait_for(wanted(data, arrival), deadline_at, || Commission {
+        job: Job::new(Urgency::Urgent, asked.job_data(), Some(deadline_at)),
+        reservation,
     });
     let url = waiter.outcome(arrival + limit, front.out_of_time()).await?;
-    redirect(&front, &asked, url).await
+    redirect(front, asked, url).await
 }
 
 /// `POST /graph/...`: has the result made when there is time, and says where it will be.
@@ -65,13 +73,28 @@ pub(crate) async fn post(State(front): State<SharedFront>, asked: AxumRequest) -
         Some(asked) => asked,
         None => front.resolve(read(&front, &uri)?, &uri, &headers).await?,
     };
+    let answer = order(&front, &asked, arrival).await;
+    Ok(with_quota(&front, &asked, answer))
+}
+
+async fn order(front: &Front, asked: &Asked, arrival: Instant) -> Result<Response, Problem> {
     let data = asked.data();
-    if !data.no_cache && is_stored(&front, &data.cachekey).await {
-        return redirect(&front, &asked, None).await;
+    if !data.no_cache && is_stored(front, &data.cachekey).await {
+        return redirect(front, asked, None).await;
     }
-    let order = front.flights().order(wanted(data, arrival), || Job::new(Urgency::Background, asked.job_data(), None));
-    order.await?;
-    Ok(accepted(&asked))
+    let reservation = front.access().admit(data.apikey.as_deref())?;
+    let job = || Commission { job: Job::new(Urgency::Background, asked.job_data(), None), reservation };
+    front.flights().order(wanted(data, arrival), job).await?;
+    Ok(accepted(asked))
+}
+
+/// The answer, with what is left of the quota of who asked.
+fn with_quota(front: &Front, asked: &Asked, answer: Result<Response, Problem>) -> Response {
+    let mut answer = answer.into_response();
+    if let Some(allowance) = front.access().allowance(asked.data().apikey.as_deref()) {
+        quota::tell(&allowance, answer.headers_mut());
+    }
+    answer
 }
 
 fn read(front: &Front, uri: &Uri) -> Result<Request, JobError> {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use imgflo_apps::Standing;
 use imgflo_msgflo::Link;
 use serde_json::json;
 
@@ -46,6 +47,12 @@ pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
         Link::Blocked => warnings.push("the broker takes no jobs: only stored results are served"),
         Link::Down => warnings.push("the broker is away: only stored results are served"),
     }
+    let applications = front.access().standing();
+    if front.access().knows_nobody() {
+        reasons.push("the database of applications was not reached yet: nobody can be let in");
+    } else if matches!(applications, Some(Standing::Unknown | Standing::Stale { .. })) {
+        warnings.push("the database of applications is away: what was known last stays in force");
+    }
     let traffic = front.flights().traffic();
     if link == Link::Up && traffic.unanswered_for.is_some_and(|time| time > front.limits().urgent_deadline) {
         reasons.push("no worker answers: an urgent job is past its deadline, and no result has come since it began");
@@ -67,6 +74,9 @@ pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
         "faults": listing.faults(),
         "jobs": { "urgent": traffic.urgent, "background": traffic.background },
     });
+    if let Some(standing) = applications {
+        report["applications"] = json!(standing);
+    }
     for (name, tell) in front.reports() {
         report[*name] = tell();
     }

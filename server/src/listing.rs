@@ -27,6 +27,7 @@ pub(crate) struct Listing {
     etag: HeaderValue,
     faults: Vec<Value>,
     graphs: usize,
+    closed: bool,
 }
 
 impl Listing {
@@ -44,12 +45,17 @@ impl Listing {
             "faults": faults,
         });
         let body = Bytes::from(body.to_string());
-        Listing { etag: content_tag(&body), graphs: graphs.len(), body, faults }
+        Listing { etag: content_tag(&body), graphs: graphs.len(), body, faults, closed }
     }
 
     /// The graphs that could not be read: file and message.
     pub(crate) fn faults(&self) -> &[Value] {
         &self.faults
+    }
+
+    /// True when it says that requests need an application.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// How many graphs there are.

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use imgflo_cache::{Claims, Store};
-use imgflo_job::{Cancel, Category, Job, JobError, JobResult, Limits, Urgency, key, network};
+use imgflo_job::{Cancel, Category, JobError, JobResult, Limits, Urgency, key, network};
 use imgflo_msgflo::{
     Consumer, Definition, Link, Network, NetworkError, Outcome, Participant, Port, SendError, Transport, TransportError,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::flight::{Flights, Means, Pace};
+use crate::flight::{Commission, Flights, Means, Pace};
+use crate::ledger::Ledger;
 
 /// What a front end is, as the original calls it.
 const COMPONENT: &str = "imgflo-server/HttpApi";
@@ -72,8 +73,12 @@ impl Queue {
         let stop = CancellationToken::new();
         let sender = Arc::clone(&participant);
         let sizes = Arc::new(limits.clone());
+        let ledger = Arc::new(Ledger::default());
+        let opened = Arc::clone(&ledger);
         let (flights, cancelled) = Flights::new(Means {
-            dispatch: Arc::new(move |job| send(Arc::clone(&sender), Arc::clone(&sizes), job).boxed()),
+            dispatch: Arc::new(move |commission| {
+                send(Arc::clone(&sender), Arc::clone(&sizes), Arc::clone(&opened), commission).boxed()
+            }),
             claims: Arc::clone(&claims),
             store,
             holder,
@@ -84,8 +89,9 @@ impl Queue {
         let run = |task: futures::future::BoxFuture<'static, ()>| {
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
         };
-        run(listen(consumer, Arc::clone(&flights), claims, Arc::clone(&connected)).boxed());
-        run(sweep(Arc::clone(&flights), limits.clone()).boxed());
+        let hearing = listen(consumer, Arc::clone(&flights), Arc::clone(&ledger), claims, Arc::clone(&connected));
+        run(hearing.boxed());
+        run(sweep(Arc::clone(&flights), ledger, limits.clone()).boxed());
         run(cancel(cancelled, participant).boxed());
         run(watch_link(transport.link(), Arc::clone(&flights)).boxed());
         Ok(Queue { flights, connected, link: transport.link(), _stop: stop.drop_guard() })
@@ -107,14 +113,25 @@ impl Queue {
     }
 }
 
-async fn send(participant: Arc<Participant>, limits: Arc<Limits>, job: Job) -> Result<(), JobError> {
+async fn send(
+    participant: Arc<Participant>,
+    limits: Arc<Limits>,
+    ledger: Arc<Ledger>,
+    commission: Commission,
+) -> Result<(), JobError> {
+    let Commission { job, reservation } = commission;
+    // Before it is sent: the result may be there at once.
+    if let Some(reservation) = reservation {
+        ledger.open(&job.id, reservation);
+    }
     let port = match job.urgency {
         Urgency::Urgent => "urgentjob",
         Urgency::Background => "backgroundjob",
     };
     let sent = tokio::time::timeout(SEND_TIMEOUT, participant.send(port, &job)).await;
     sent.unwrap_or_else(|_| Err(SendError::Unreachable("it does not answer".into())))
-        .map_err(|error| refused(&error, &limits))?;
+        .map_err(|error| refused(&error, &limits))
+        .inspect_err(|_| ledger.cancel(&job.id))?;
     tracing::info!(job = job.id, port, graph = job.data.graph, key = job.data.cachekey, "a job is sent");
     Ok(())
 }
@@ -131,7 +148,13 @@ fn refused(error: &SendError, limits: &Limits) -> JobError {
     }
 }
 
-async fn listen(consumer: Consumer, flights: Arc<Flights>, claims: Arc<dyn Claims>, connected: Arc<AtomicBool>) {
+async fn listen(
+    consumer: Consumer,
+    flights: Arc<Flights>,
+    ledger: Arc<Ledger>,
+    claims: Arc<dyn Claims>,
+    connected: Arc<AtomicBool>,
+) {
     while let Some(delivery) = consumer.next().await {
         match serde_json::from_slice::<JobResult>(&delivery.message) {
             Ok(result) => {
@@ -139,6 +162,8 @@ async fn listen(consumer: Consumer, flights: Arc<Flights>, claims: Arc<dyn Claim
                 if let Some(error) = result.error.as_ref().filter(|error| error.category == Category::GivenUp) {
                     tokio::spawn(refuse(Arc::clone(&claims), result.job.data.cachekey.clone(), error.message.clone()));
                 }
+                // First: whoever is answered finds it counted.
+                ledger.settle(&result);
                 flights.settle(result);
                 delivery.settle(Outcome::Done);
             }
@@ -191,11 +216,14 @@ async fn watch_link(mut link: watch::Receiver<Link>, flights: Arc<Flights>) {
 
 /// Forgets lost jobs. An urgent job may go on after its client's deadline, and a background job may
 /// wait for its turn, both for as long as a background job may take.
-async fn sweep(flights: Arc<Flights>, limits: Limits) {
+async fn sweep(flights: Arc<Flights>, ledger: Arc<Ledger>, limits: Limits) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
-        flights.forget(limits.urgent_deadline + limits.background_deadline, limits.background_deadline * 2);
+        let (urgent, background) =
+            (limits.urgent_deadline + limits.background_deadline, limits.background_deadline * 2);
+        flights.forget(urgent, background);
+        ledger.forget(urgent.max(background));
     }
 }
 

@@ -69,12 +69,15 @@ fn detail(error: &JobError) -> &str {
     }
 }
 
-fn retry_after(category: Category) -> Option<u64> {
-    match category {
+fn retry_after(error: &JobError) -> Option<u64> {
+    match error.category {
         Category::Overloaded | Category::Unavailable | Category::Cancelled | Category::DeadlineExceeded => {
             Some(RETRY_AFTER_SECONDS)
         }
-        Category::QuotaExceeded => Some(QUOTA_RETRY_AFTER_SECONDS),
+        // Who refused knows when the next day begins.
+        Category::QuotaExceeded => {
+            error.details.get("retry_after").and_then(Value::as_u64).or(Some(QUOTA_RETRY_AFTER_SECONDS))
+        }
         _ => None,
     }
 }
@@ -130,7 +133,7 @@ pub(crate) fn problem(error: &JobError) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(seconds) = retry_after(error.category) {
+    if let Some(seconds) = retry_after(error) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response.extensions_mut().insert(Cause(error.to_string()));
@@ -199,7 +202,7 @@ pub(crate) fn raw(error: &JobError) -> Vec<u8> {
         status.canonical_reason().unwrap_or_default(),
         body.len(),
     );
-    if let Some(seconds) = retry_after(error.category) {
+    if let Some(seconds) = retry_after(error) {
         let _ = write!(text, "retry-after: {seconds}\r\n");
     }
     text.push_str("\r\n");

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use imgflo_cache::Claim;
-use imgflo_job::{Category, Job, JobError, Urgency, key, message};
+use imgflo_job::{Category, JobError, Urgency, key, message};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Accepted, FlightKey, Flights, Stage};
+use super::{Accepted, Commission, FlightKey, Flights, Stage};
 use crate::stored::STORE_TIMEOUT;
 
 /// Claims that are not answered in this time are done without: at worst a result is made twice.

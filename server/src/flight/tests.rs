@@ -50,7 +50,8 @@ impl Ground {
         let (flights, cancelled) = Flights::new(Means {
             dispatch: Arc::new(move |commission| {
                 let sender = sender.clone();
-                async move { sender.send(commission.job).map_err(|_| JobError::new(Category::Unavailable, "closed")) }.boxed()
+                async move { sender.send(commission.job).map_err(|_| JobError::new(Category::Unavailable, "closed")) }
+                    .boxed()
             }),
             claims: Arc::clone(&self.claims),
             store: Arc::clone(&self.store),

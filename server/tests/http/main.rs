@@ -1,6 +1,7 @@
 //! The front end over real connections, with the real broker; jobs are answered by a peer that
 //! speaks the workers' side of the protocol.
 
+mod applications;
 mod connections;
 mod fleet;
 mod images;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use imgflo_apps::Directory;
 use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
 use imgflo_job::{Cancel, Job, JobError, JobResult, Limits, Urgency};
 use imgflo_msgflo::{Consumer, InProcess, Outcome, QueueOptions, Transport};
@@ -38,6 +39,9 @@ const NOOP: &str = r#"{"properties": {"environment": {"type": "noop"}}, "inports
 pub struct Wish {
     pub limits: Limits,
     pub applications: Vec<Application>,
+    pub directory: Option<Arc<Directory>>,
+    /// Nothing is allowed without applications.
+    pub closed: bool,
     pub public_url: Option<Url>,
     pub serve: ServeOptions,
     /// In place of the store in a folder.
@@ -153,6 +157,8 @@ impl Rig {
             limits: wish.limits,
             files: folder.path().join("files"),
             applications: wish.applications,
+            directory: wish.directory,
+            open_when_empty: !wish.closed,
             public_url: wish.public_url,
             bind: address,
             version: VersionInfo { server: "1.2.3".into(), runtime: "native".into() },
@@ -261,6 +267,14 @@ impl Peer {
     /// The next job, acknowledged.
     pub async fn take(&self) -> Job {
         let delivery = tokio::time::timeout(PATIENCE, self.jobs.next()).await.expect("no job").unwrap();
+        let job = serde_json::from_slice(&delivery.message).unwrap();
+        delivery.settle(Outcome::Done);
+        job
+    }
+
+    /// The next job, acknowledged, however long it takes to come.
+    pub async fn take_whenever(&self) -> Job {
+        let delivery = self.jobs.next().await.unwrap();
         let job = serde_json::from_slice(&delivery.message).unwrap();
         delivery.settle(Outcome::Done);
         job
