@@ -3,6 +3,7 @@
 mod architecture;
 mod bad_input;
 mod command_line;
+mod deploy;
 mod documentation;
 mod embedded;
 mod faults;

@@ -72,7 +72,7 @@ async fn row_25_a_result_is_told_when_it_is_stored_whole() {
     let proxy = Proxy::to(s3.port());
     let fleet = Fleet::new(&virtual_host()).with_s3(proxy.port());
     let front = fleet.front();
-    let _worker = fleet.worker(&[]);
+    let worker = fleet.worker(&[]);
     let request = |n: usize| format!("/graph/passthrough.png?input={}&width=300", origin.input(&paths[n]));
     let result = async |n: usize| {
         let answer = front.get(&request(n)).await;
@@ -106,8 +106,8 @@ async fn row_25_a_result_is_told_when_it_is_stored_whole() {
     // Nor is a background job given up while the store is away.
     proxy.set(Line::Cut);
     assert_eq!(front.post(&request(5)).await.status(), 202);
-    until("it is at work", LONG, async || origin.requests(&paths[5]) > 0).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    until("it failed", LONG, async || worker.log().lines().filter(|line| line.contains("job failed")).count() > 3)
+        .await;
     proxy.set(Line::Up);
     until("it is stored", LONG, async || s3.objects().len() == 6).await;
 }

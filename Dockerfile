@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+# One image for all roles: `imgflo serve` by default, `imgflo worker [ROLE]` as the command.
+
+FROM rust:1-slim-bookworm AS build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev nasm \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --locked --release --package imgflo --features mimalloc \
+    && cp target/release/imgflo /usr/local/bin/imgflo
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates curl \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /var/lib/imgflo --create-home imgflo
+COPY --from=build /usr/local/bin/imgflo /usr/local/bin/imgflo
+COPY graphs /usr/share/imgflo/graphs
+COPY files /usr/share/imgflo/files
+ENV IMGFLO_GRAPHS=/usr/share/imgflo/graphs \
+    IMGFLO_FILES=/usr/share/imgflo/files \
+    IMGFLO_DATA_DIR=/var/lib/imgflo \
+    IMGFLO_LOG_FORMAT=json
+USER 10001
+WORKDIR /var/lib/imgflo
+EXPOSE 8080
+# SIGTERM drains: it is ours, as process 1, without an init.
+STOPSIGNAL SIGTERM
+# Workers listen on no port; they are replaced for this by `--no-healthcheck`, as in compose.yaml.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
+    CMD curl --fail --silent "http://127.0.0.1:${PORT:-8080}/healthz"
+CMD ["imgflo", "serve"]
