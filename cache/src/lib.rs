@@ -21,5 +21,5 @@ pub use claims::{Claim, Claims};
 pub use indexed::{IndexOptions, IndexedStore};
 pub use local::LocalStore;
 pub use redis_link::RedisLink;
-pub use s3::{Delivery, S3Options, S3Store};
+pub use s3::{Delivery, S3Limits, S3Options, S3Store};
 pub use store::{Address, Blob, CacheError, Store};

@@ -1,21 +1,30 @@
 //! A store in a bucket of S3, or of a server that speaks its protocol.
 //!
 //! A blob is the object `<prefix>/<key>`, with its media type and `Cache-Control`, so that a bucket
-//! that is public, or a CDN before it, serves it as the front end would.
+//! that is public, or a CDN before it, serves it as the front end would. An object appears whole or
+//! not at all: S3 promises that of each single upload.
+
+mod failure;
+mod options;
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::{Builder, Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{AggregatedBytes, ByteStream};
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use bytes::Bytes;
@@ -23,105 +32,115 @@ use bytes::Bytes;
 use crate::media_type::media_type;
 use crate::{Address, Blob, CacheError, Store, key};
 
+use failure::{chain, meaning, status};
+pub use options::{Delivery, S3Limits, S3Options};
+
 /// What a key names never changes.
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
-/// How long connecting, one attempt, and all attempts of one operation may take.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
-const ATTEMPT: Duration = Duration::from_secs(10);
-const OPERATION: Duration = Duration::from_secs(20);
-/// Attempts of one operation. Workers try again themselves, with longer waits.
-const ATTEMPTS: u32 = 2;
-/// By how much the lifetime that we tell of a presigned address is shorter than its own.
+/// First and longest pause between attempts, and the pause before what another writer does is looked at.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// By how much the lifetime that we tell of a presigned address is shorter than its own, at most.
 const MARGIN: Duration = Duration::from_secs(60);
-/// Region of a server that has none.
+/// Region of a server that has none, and where Amazon tells which is the right one.
 const NO_REGION: &str = "us-east-1";
-
-/// How clients get results.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// From the front end.
-    Stream,
-    /// From this address, which has the key added: a public bucket, or a CDN before it.
-    Public(String),
-    /// From the bucket, by an address that is signed for so long.
-    Presigned(Duration),
-}
-
-/// Which bucket, and where. Credentials are found as the AWS SDK finds them: `AWS_ACCESS_KEY_ID`
-/// and `AWS_SECRET_ACCESS_KEY`, profiles, and the metadata services of the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct S3Options {
-    /// Name of the bucket.
-    pub bucket: String,
-    /// Folder in it, without slashes at the ends.
-    pub prefix: String,
-    /// Another server than Amazon's: `http://minio:9000`.
-    pub endpoint: Option<String>,
-    /// Region; none: `AWS_REGION`, or what the machine tells.
-    pub region: Option<String>,
-    /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
-    pub path_style: bool,
-    /// How clients get results.
-    pub delivery: Delivery,
-}
+/// Largest object of a single upload, bytes.
+const LARGEST: u64 = 5 << 30;
 
 /// Blobs in a bucket. Clones share the connections.
 #[derive(Clone)]
 pub struct S3Store {
     client: Client,
-    options: S3Options,
+    options: Arc<S3Options>,
+    limits: S3Limits,
+    /// Where public objects are found, ending before the folder.
+    public: Option<String>,
+    /// The server knows `If-None-Match` of uploads, as far as we know.
+    conditions: Arc<AtomicBool>,
 }
 
 impl S3Store {
-    /// A store in a bucket that exists. Asks the network for nothing, unless the region is told by
-    /// the machine only.
-    pub async fn open(options: S3Options) -> S3Store {
+    /// A store in a bucket that exists. Asks the network for nothing.
+    ///
+    /// # Errors
+    /// [`CacheError::BadSetting`].
+    pub async fn open(options: S3Options) -> Result<S3Store, CacheError> {
         Self::open_as(options, None).await
     }
 
     /// As [`S3Store::open`], with an access key and its secret instead of those that the SDK finds.
-    pub async fn open_with(options: S3Options, access_key: &str, secret: &str) -> S3Store {
+    ///
+    /// # Errors
+    /// [`CacheError::BadSetting`].
+    pub async fn open_with(options: S3Options, access_key: &str, secret: &str) -> Result<S3Store, CacheError> {
         Self::open_as(options, Some(Credentials::new(access_key, secret, None, None, "given"))).await
     }
 
-    async fn open_as(options: S3Options, credentials: Option<Credentials>) -> S3Store {
+    async fn open_as(options: S3Options, credentials: Option<Credentials>) -> Result<S3Store, CacheError> {
+        options.check()?;
         let http =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let region = RegionProviderChain::first_try(options.region.clone().map(Region::new));
-        let region = match &options.endpoint {
-            Some(_) => region.or_else(std::env::var("AWS_REGION").ok().map(Region::new)).or_else(NO_REGION),
-            None => region.or_default_provider(),
-        };
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .operation_attempt_timeout(ATTEMPT)
-            .operation_timeout(OPERATION)
-            .build();
-        let shared = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .region(region)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .load()
-            .await;
+        // Not asked of the machine, which would be the network.
+        let region = RegionProviderChain::first_try(options.region.clone().map(Region::new))
+            .or_else(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new())
+            .or_else(NO_REGION);
+        let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http).region(region).load().await;
         // Checksums beyond what the protocol asks for are refused by many servers that are not Amazon's.
-        let mut config = aws_sdk_s3::config::Builder::from(&shared)
+        let mut config = Builder::from(&shared)
             .force_path_style(options.path_style)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        config.set_endpoint_url(options.endpoint.clone());
+        if let Some(endpoint) = &options.endpoint {
+            config = config.endpoint_url(endpoint);
+        }
         if let Some(credentials) = credentials {
             config = config.credentials_provider(credentials);
         }
-        S3Store { client: Client::from_conf(config.build()), options }
+        let public = match &options.delivery {
+            Delivery::Public(base) => Some(base.trim_end_matches('/').to_owned()),
+            Delivery::Bucket => Some(address_of_bucket(&options.bucket, config.clone()).await?),
+            Delivery::Stream | Delivery::Presigned(_) => None,
+        };
+        Ok(S3Store {
+            client: Client::from_conf(config.build()),
+            options: Arc::new(options),
+            limits: S3Limits::default(),
+            public,
+            conditions: Arc::new(AtomicBool::new(true)),
+        })
+    }
+
+    /// The same store with other limits than the usual ones.
+    #[must_use]
+    pub fn with_limits(mut self, limits: S3Limits) -> S3Store {
+        self.limits = limits;
+        self
     }
 
     fn object(&self, key: &str) -> String {
         if self.options.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.options.prefix) }
     }
 
-    async fn write(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError> {
-        let mut put = self
+    /// How long an attempt and all of them may take.
+    fn limited(&self, attempt: Duration, all: Duration) -> Builder {
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).operation_timeout(all);
+        let attempts = RetryConfig::standard()
+            .with_max_attempts(self.limits.attempts)
+            .with_initial_backoff(PAUSES.0)
+            .with_max_backoff(PAUSES.1);
+        Builder::new().timeout_config(timeouts.build()).retry_config(attempts)
+    }
+
+    fn failed(&self, action: &'static str, key: &str, reason: &str) -> CacheError {
+        failure::error(action, key, &self.options.bucket, reason)
+    }
+
+    /// Stores, where `new` only if the key is not stored yet.
+    async fn write(&self, key: &str, bytes: Bytes, new: bool) -> Result<(), SdkError<PutObjectError>> {
+        let put = self
             .client
             .put_object()
             .bucket(&self.options.bucket)
@@ -129,56 +148,79 @@ impl S3Store {
             .content_type(media_type(&bytes, key))
             .cache_control(CACHE_CONTROL)
             .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+            .set_if_none_match(new.then(|| "*".to_owned()))
             .body(ByteStream::from(bytes));
-        if !replace {
-            put = put.if_none_match("*");
+        let limits = self.limited(self.limits.transfer / 2, self.limits.transfer);
+        put.customize().config_override(limits).send().await.map(|_| ())
+    }
+
+    /// The blob; [`Cut`] where the answer ended too soon.
+    async fn read(&self, key: &str) -> Result<Result<Option<Blob>, Cut>, CacheError> {
+        let get = self.client.get_object().bucket(&self.options.bucket).key(self.object(key));
+        // Until the blob begins; all of it is timed by who calls.
+        let limits = self.limited(self.limits.look / 2, self.limits.look);
+        let answer = match get.customize().config_override(limits).send().await {
+            Ok(answer) => answer,
+            Err(error) if status(&error) == Some(404) && !no_bucket(&error) => return Ok(Ok(None)),
+            Err(error) => return Err(self.failed("read", key, &meaning(&error))),
+        };
+        let stored_at = answer.last_modified.and_then(|time| SystemTime::try_from(time).ok());
+        let expected = answer.content_length.and_then(|length| u64::try_from(length).ok());
+        let bytes = match answer.body.collect().await.map(AggregatedBytes::into_bytes) {
+            Ok(bytes) if expected.is_none_or(|length| length == bytes.len() as u64) => bytes,
+            Ok(_) => return Ok(Err(Cut("it sent less than it announced".into()))),
+            Err(error) => return Ok(Err(Cut(chain(&error)))),
+        };
+        Ok(Ok(Some(Blob { bytes, stored_at: stored_at.unwrap_or_else(SystemTime::now) })))
+    }
+
+    async fn read_in_attempts(&self, key: &str) -> Result<Option<Blob>, CacheError> {
+        let mut pause = PAUSES.0;
+        for attempt in 1.. {
+            match self.read(key).await? {
+                Ok(blob) => return Ok(blob),
+                Err(Cut(reason)) if attempt >= self.limits.attempts => return Err(self.failed("read", key, &reason)),
+                Err(Cut(_)) => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(PAUSES.1);
         }
-        match put.send().await {
-            Ok(_) => Ok(()),
-            // It is there already, and stays as it is.
-            Err(error) if !replace && status(&error) == Some(412) => Ok(()),
-            Err(error) => Err(failed("store", key, &error)),
-        }
+        Ok(None)
+    }
+
+    /// An address that is signed until a while from now. The same for a quarter of its lifetime, so that clients and
+    /// what is between us and them can keep what they got from it.
+    async fn presigned(&self, key: &str, lifetime: Duration) -> Result<Address, CacheError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let start = Duration::from_secs(now.as_secs() - now.as_secs() % (lifetime.as_secs() / 4).max(1));
+        let config = PresigningConfig::builder().start_time(UNIX_EPOCH + start).expires_in(lifetime).build();
+        let config = config.map_err(|error| CacheError::BadSetting(format!("the lifetime of addresses: {error}")))?;
+        let get = self.client.get_object().bucket(&self.options.bucket).key(self.object(key));
+        let signed = get.presigned(config).await.map_err(|error| self.failed("sign", key, &meaning(&error)))?;
+        let left = (start + lifetime).saturating_sub(now);
+        let lifetime = Some(left.saturating_sub(MARGIN.min(lifetime / 10)));
+        Ok(Address { url: signed.uri().to_owned(), lifetime })
     }
 }
 
-/// HTTP status of the answer behind an error.
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
+/// An answer that ended too soon, and why.
+struct Cut(String);
+
+fn no_bucket<E: aws_sdk_s3::error::ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    matches!(error, SdkError::ServiceError(context) if context.err().code() == Some("NoSuchBucket"))
 }
 
-/// An error of S3 as one of ours.
-fn failed<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
-    action: &'static str,
-    key: &str,
-    error: &SdkError<E>,
-) -> CacheError {
-    let said = match error {
-        SdkError::ServiceError(context) => {
-            let error = context.err();
-            let text = [error.code(), error.message()].into_iter().flatten().collect::<Vec<_>>().join(": ");
-            let status = context.raw().status().as_u16();
-            let hint = match (status, error.code()) {
-                (_, Some("NoSuchBucket")) => "; see IMGFLO_S3_BUCKET",
-                (401 | 403, _) => "; see the credentials (AWS_ACCESS_KEY_ID) and the policy of the bucket",
-                _ => "",
-            };
-            format!("status {status} {text}{hint}")
-        }
-        SdkError::TimeoutError(_) => "it does not answer in time".to_owned(),
-        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(error) => chain(error),
-            None => chain(error),
-        },
-        other => chain(other),
-    };
-    CacheError::Unreachable { what: "S3", reason: format!("{action} '{key}': {said}") }
-}
-
-/// An error with all its causes.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// Where the objects of a bucket are, as the SDK builds it for regions, partitions and endpoints of all sorts.
+async fn address_of_bucket(bucket: &str, config: Builder) -> Result<String, CacheError> {
+    let nobody = Credentials::new("nobody", "nothing", None, None, "none");
+    let config = config.credentials_provider(nobody).disable_s3_express_session_auth(true).build();
+    let hour = PresigningConfig::expires_in(Duration::from_secs(3600));
+    let hour = hour.map_err(|error| CacheError::BadSetting(error.to_string()))?;
+    let signed = Client::from_conf(config).get_object().bucket(bucket).key("key").presigned(hour).await;
+    let signed =
+        signed.map_err(|error| CacheError::BadSetting(format!("the bucket '{bucket}': {}", meaning(&error))))?;
+    let base = signed.uri().split('?').next().and_then(|url| url.strip_suffix("/key"));
+    let base = base.ok_or_else(|| CacheError::BadSetting(format!("the bucket '{bucket}' has no public address")))?;
+    Ok(base.to_owned())
 }
 
 #[async_trait]
@@ -186,60 +228,67 @@ impl Store for S3Store {
     async fn contains(&self, key: &str) -> Result<bool, CacheError> {
         key::check(key)?;
         let head = self.client.head_object().bucket(&self.options.bucket).key(self.object(key));
-        match head.send().await {
+        let limits = self.limited(self.limits.look / 2, self.limits.look);
+        match head.customize().config_override(limits).send().await {
             Ok(_) => Ok(true),
-            Err(error) if status(&error) == Some(404) => Ok(false),
-            Err(error) => Err(failed("look up", key, &error)),
+            Err(error) if status(&error) == Some(404) && !no_bucket(&error) => Ok(false),
+            Err(error) => Err(self.failed("look up", key, &meaning(&error))),
         }
     }
 
     async fn get(&self, key: &str) -> Result<Option<Blob>, CacheError> {
         key::check(key)?;
-        let get = self.client.get_object().bucket(&self.options.bucket).key(self.object(key));
-        let answer = match get.send().await {
-            Ok(answer) => answer,
-            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
-            Err(error) => return Err(failed("read", key, &error)),
-        };
-        let stored_at = answer.last_modified.and_then(|time| SystemTime::try_from(time).ok());
-        let expected = answer.content_length;
-        let bytes = answer.body.collect().await.map(aws_sdk_s3::primitives::AggregatedBytes::into_bytes);
-        let cut = |reason: String| CacheError::Unreachable { what: "S3", reason: format!("read '{key}': {reason}") };
-        let bytes = bytes.map_err(|error| cut(chain(&error)))?;
-        if expected.is_some_and(|length| u64::try_from(length) != Ok(bytes.len() as u64)) {
-            return Err(cut("it sent less than it announced".into()));
-        }
-        Ok(Some(Blob { bytes, stored_at: stored_at.unwrap_or_else(SystemTime::now) }))
+        let read = tokio::time::timeout(self.limits.transfer, self.read_in_attempts(key));
+        read.await.unwrap_or_else(|_| Err(self.failed("read", key, "it does not send it in time")))
     }
 
     async fn address(&self, key: &str) -> Result<Option<Address>, CacheError> {
         key::check(key)?;
-        match &self.options.delivery {
-            Delivery::Stream => Ok(None),
-            Delivery::Public(base) => {
-                let url = format!("{}/{}", base.trim_end_matches('/'), self.object(key));
-                Ok(Some(Address { url, lifetime: None }))
-            }
-            Delivery::Presigned(lifetime) => {
-                let config = PresigningConfig::expires_in(*lifetime)
-                    .map_err(|error| CacheError::BadSetting(format!("the lifetime of addresses: {error}")))?;
-                let get = self.client.get_object().bucket(&self.options.bucket).key(self.object(key));
-                let signed = get.presigned(config).await.map_err(|error| failed("sign", key, &error))?;
-                let lifetime = Some(lifetime.saturating_sub(MARGIN));
-                Ok(Some(Address { url: signed.uri().to_owned(), lifetime }))
-            }
+        if let Some(base) = &self.public {
+            let url = format!("{base}/{}", self.object(key));
+            return Ok(Some(Address { url, lifetime: None }));
+        }
+        match self.options.delivery {
+            Delivery::Presigned(lifetime) => self.presigned(key, lifetime).await.map(Some),
+            _ => Ok(None),
         }
     }
 
     async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError> {
         key::check(key)?;
-        match self.write(key, bytes.clone(), replace).await {
-            // A server that knows no conditions: writing the same again does no harm.
-            Err(CacheError::Unreachable { reason, .. }) if !replace && reason.contains("status 501") => {
-                self.write(key, bytes, true).await
-            }
-            written => written,
+        let size = bytes.len() as u64;
+        if size > LARGEST {
+            return Err(CacheError::TooLarge { bytes: size, limit: LARGEST });
         }
+        // Saves sending it; and is all there is to keep what is stored where a server knows no conditions.
+        if !replace && self.contains(key).await? {
+            return Ok(());
+        }
+        let known = self.conditions.load(Ordering::Relaxed);
+        let mut new = !replace && known;
+        for attempt in 1.. {
+            let Err(error) = self.write(key, bytes.clone(), new).await else {
+                if known && !new && !replace {
+                    tracing::debug!("the S3 server knows no conditional uploads");
+                    self.conditions.store(false, Ordering::Relaxed);
+                }
+                return Ok(());
+            };
+            match status(&error) {
+                // Somebody was faster; equal keys hold equal blobs.
+                Some(412) if new => return Ok(()),
+                // Somebody is at it.
+                Some(409) if new && attempt < self.limits.attempts => {
+                    tokio::time::sleep(PAUSES.0).await;
+                    if self.contains(key).await? {
+                        return Ok(());
+                    }
+                }
+                Some(400 | 501) if new => new = false,
+                _ => return Err(self.failed("store", key, &meaning(&error))),
+            }
+        }
+        Ok(())
     }
 }
 

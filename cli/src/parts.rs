@@ -32,7 +32,10 @@ impl Parts {
         let redis = settings.redis.as_deref().map(RedisLink::open).transpose();
         let redis = redis.map_err(|error| vec![error.to_string()])?;
         let mut store: Arc<dyn Store> = match &settings.s3 {
-            Some(options) => Arc::new(S3Store::open(options.clone()).await),
+            Some(options) => {
+                let store = S3Store::open(options.clone()).await;
+                Arc::new(store.map_err(|error| vec![error.to_string()])?)
+            }
             None => {
                 let store = LocalStore::open(&settings.data_dir.join("cache"), settings.cache_bytes);
                 Arc::new(store.map_err(|error| vec![format!("{}: {error}", settings.data_dir.display())])?)

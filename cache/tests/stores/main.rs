@@ -7,6 +7,7 @@ mod index;
 mod kill;
 mod own_redis;
 mod s3;
+mod s3_faults;
 mod server;
 
 use std::sync::Arc;
