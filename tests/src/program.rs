@@ -22,7 +22,9 @@ pub fn path() -> PathBuf {
 pub fn command() -> Command {
     let mut command = Command::new(path());
     command.current_dir(crate::repository());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("IMGFLO_") || name == "PORT") {
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("IMGFLO_") || name == "PORT" || name == "DATABASE_URL")
+    {
         command.env_remove(name);
     }
     command

@@ -1,5 +1,6 @@
 //! One binary for all tests that cross crates.
 
+mod applications;
 mod architecture;
 mod bad_input;
 mod command_line;
