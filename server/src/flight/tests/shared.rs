@@ -67,7 +67,7 @@ async fn who_dies_loses_its_claim() {
     assert_eq!(one.jobs.recv().await.unwrap().id, "a");
     let second = urgent(&two, "b");
     // For as long as the first lives, it keeps its claim.
-    tokio::time::sleep(FAST.urgent_lease * 2).await;
+    tokio::time::sleep(FAST.urgent_lease * 3 / 2).await;
     assert!(two.jobs.try_recv().is_err());
     drop(one);
     assert_eq!(two.jobs.recv().await.unwrap().id, "b");
