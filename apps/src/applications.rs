@@ -13,9 +13,9 @@ use crate::{AppsError, Place};
 /// signed with it go on working until they are made anew.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 3600);
 
-/// How long connecting may take, and everything else.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connecting may take, and everything else: longer than SQLite waits for other processes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// The database of applications. It connects when it is first needed, and again after a failure.
 #[derive(Debug)]

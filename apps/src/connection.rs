@@ -304,6 +304,7 @@ fn identity(place: &Place) -> Option<(u64, u64)> {
 
 async fn open_sqlite(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Wal).busy_timeout(BUSY);
+    let options = options.disable_statement_logging();
     let mut attempts = BUSY.as_millis() / BUSY_PAUSE.as_millis();
     loop {
         match options.connect().await {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr as _;
 
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::AppsError;
@@ -27,7 +28,7 @@ impl Place {
         let scheme = address.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
         match scheme.as_str() {
             "postgres" | "postgresql" => match PgConnectOptions::from_str(address) {
-                Ok(options) => Ok(Place::Postgres(Box::new(options.application_name("imgflo")))),
+                Ok(options) => Ok(Place::Postgres(Box::new(quiet(options)))),
                 // The error tells the part that is wrong, never the whole address.
                 Err(error) => Err(AppsError::Address(format!("the address of PostgreSQL is not right: {error}"))),
             },
@@ -43,6 +44,11 @@ impl Place {
             other => Err(AppsError::Address(format!("'{other}://' is no kind of database that is known here"))),
         }
     }
+}
+
+/// The directory asks twice a second: not a matter for the log.
+fn quiet(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("imgflo").disable_statement_logging()
 }
 
 impl fmt::Display for Place {

@@ -5,7 +5,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use imgflo_tests::program;
+use imgflo_tests::proxy::{Line, Proxy};
 use imgflo_tests::server::Server;
+use imgflo_tests::services::shared;
 use reqwest::Response;
 use serde_json::Value;
 
@@ -132,21 +134,109 @@ async fn applications_in_a_file_live_while_a_server_runs() {
     lives(&[&server], &of(&server)).await;
 }
 
+/// A database of PostgreSQL that goes with the test.
+struct Postgres {
+    /// Address of the server's own database.
+    server: String,
+    name: String,
+}
+
+impl Postgres {
+    fn new(test: &str) -> Self {
+        let postgres = Postgres { server: shared("IMGFLO_TEST_POSTGRES"), name: format!("imgflo_e2e_{test}") };
+        postgres.run(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", postgres.name));
+        postgres.run(&format!("CREATE DATABASE {}", postgres.name));
+        postgres
+    }
+
+    fn run(&self, sql: &str) {
+        let status = Command::new("psql").args([&self.server, "-qc", sql]).status().expect("psql runs");
+        assert!(status.success(), "{sql}");
+    }
+
+    fn address(&self) -> String {
+        format!("{}/{}", self.server.rsplit_once('/').unwrap().0, self.name)
+    }
+
+    /// Its port on loopback.
+    fn port(&self) -> u16 {
+        self.server.rsplit_once('/').unwrap().0.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    /// Its address by way of a proxy.
+    fn address_by(&self, proxy: &Proxy) -> String {
+        self.address().replace(&format!("127.0.0.1:{}", self.port()), &proxy.address().to_string())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.run(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn applications_in_postgresql_are_those_of_all_servers() {
-    let postgres =
-        std::env::var("IMGFLO_TEST_POSTGRES").expect("run scripts/test, or start the services with scripts/services");
-    let (server, _) = postgres.rsplit_once('/').unwrap();
-    let name = format!("imgflo_e2e_{}", std::process::id());
-    // A database of its own, made by the program that comes with PostgreSQL.
-    let made = Command::new("psql").args([&postgres, "-qc", &format!("CREATE DATABASE {name}")]).status().unwrap();
-    assert!(made.success());
-    let database = ["--database", &format!("{server}/{name}")];
+    let postgres = Postgres::new("shared");
+    let database = ["--database", &postgres.address()];
     let servers = [Server::start(&database), Server::start(&database)];
     lives(&[&servers[0], &servers[1]], &database).await;
-    drop(servers);
-    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-    assert!(Command::new("psql").args([&postgres, "-qc", &drop]).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_fails_leaves_all_as_it_was() {
+    let postgres = Postgres::new("outage");
+    let proxy = Proxy::to(postgres.port());
+    let server = Server::start(&["--database", &postgres.address_by(&proxy)]);
+    let database = ["--database", &postgres.address()];
+    let application = add(&database, &["--quota", "1000"]);
+    closed(&server).await;
+    let standing = async || {
+        let ready = server.get("/readyz").await;
+        assert_eq!(ready.status(), 200);
+        let ready: Value = serde_json::from_str(&ready.text().await.unwrap()).unwrap();
+        ready["applications"]["state"].as_str().unwrap().to_owned()
+    };
+    let until = async |state: &str| {
+        let start = Instant::now();
+        while standing().await != state {
+            assert!(start.elapsed() < Duration::from_secs(30), "never {state}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut width = 20;
+    let path = |width| signed(&application, "passthrough", width);
+    soon(&server, &path(width), 301).await;
+    for line in [Line::Cut, Line::Stalled, Line::Slow(Duration::from_secs(20)), Line::Garbled] {
+        proxy.set(line);
+        for round in 0..2 {
+            // Stored images, and new ones, before and after the failure is noticed.
+            for path in [path(width), path(width + 1)] {
+                let start = Instant::now();
+                assert_eq!(server.get(&path).await.status(), 301, "{line:?}, round {round}");
+                assert!(start.elapsed() < Duration::from_secs(5), "{line:?}, round {round}");
+            }
+            width += 1;
+            if round == 0 {
+                until("stale").await;
+            }
+        }
+        proxy.set(Line::Up);
+        until("current").await;
+        // What happened meanwhile is known.
+        let other = add(&database, &[]);
+        soon(&server, &signed(&other, "passthrough", 20), 301).await;
+    }
+    let made = u64::from(width - 19);
+    let start = Instant::now();
+    loop {
+        let list = apps(&database, &["list"]);
+        let row = list.as_array().unwrap().iter().find(|row| row["key"] == application["key"]).unwrap();
+        if row["used_today"]["images"] == made {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "not {made} images: {row}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
