@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod fleet;
 mod operations;
 mod picture;
 mod process;
@@ -19,12 +20,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments[..] {
         // A measurement: what a child process does.
         ["operation", name, picture, runs] => operations::measure(name, Path::new(picture), runs.parse()?),
+        ["bare"] => fleet::bare(),
+        ["fleet"] => {
+            println!("{}", fleet::tables()?);
+            Ok(())
+        }
         [] => {
             let folder = tempfile::tempdir()?;
             println!("{}", operations::table(folder.path())?);
             println!("{}", requests::table(folder.path())?);
             Ok(())
         }
-        _ => Err("usage: imgflo-bench".into()),
+        _ => Err("usage: imgflo-bench [fleet]".into()),
     }
 }

@@ -466,7 +466,9 @@ impl Reader {
             Ok(Place::Postgres(_)) => true,
             // The value itself may hold a password.
             Err(error) => {
-                self.faults.push(format!("{}: {error}", self.values["database"].0));
+                if which == Command::Serve {
+                    self.faults.push(format!("{}: {error}", self.values["database"].0));
+                }
                 true
             }
         };
@@ -500,7 +502,7 @@ impl Reader {
                 false
             }
         };
-        let broker = self.address("broker", &["amqp", "amqps", "mqtt", "mqtts"]);
+        let broker = self.address("broker", &["amqp", "amqps"]);
         let log = self.text("log").to_owned();
         if log.parse::<tracing_subscriber::EnvFilter>().is_err() {
             self.fault("log", "log filter");

@@ -11,7 +11,6 @@ use crate::transport::{Transport, TransportError};
 /// | address | broker |
 /// |---|---|
 /// | `amqp://user:password@host:5672/virtual-host`, `amqps://...` | RabbitMQ: [`Amqp`] |
-/// | `mqtt://user:password@host:1883`, `mqtts://...` | Mosquitto: [`crate::mqtt::Mqtt`] |
 /// | `direct://anything` | none: [`InProcess`], for this process alone |
 ///
 /// `name` is shown in the broker's list of connections. Returns though the broker cannot be
@@ -28,7 +27,7 @@ pub async fn connect(url: &str, name: &str) -> Result<Arc<dyn Transport>, Transp
         "amqp" | "amqps" => Ok(Amqp::connect(url, name).await?),
         "direct" => Ok(InProcess::new()),
         _ => Err(TransportError::BadUrl(
-            "has another scheme than amqp, amqps, mqtt, mqtts or direct: amqp://localhost is the usual one".into(),
+            "has another scheme than amqp, amqps or direct: amqp://localhost is the usual one".into(),
         )),
     }
 }

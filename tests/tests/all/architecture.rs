@@ -37,7 +37,9 @@ fn imports_run_one_way() {
                 continue;
             }
             seen += 1;
-            assert!(!TOP.contains(&to), "{from} uses {to}, which is on top");
+            // The benches start fleets as the tests do.
+            let starts_fleets = (from, to) == ("imgflo-benches", "imgflo-tests");
+            assert!(!TOP.contains(&to) || starts_fleets, "{from} uses {to}, which is on top");
             if TOP.contains(&from) {
                 continue;
             }

@@ -63,7 +63,7 @@ async fn dead_letters_are_looked_at_tried_again_and_dropped() {
     let fleet = Fleet::new(&broker);
     let front = fleet.front();
     let transport = connect(&broker, "test").await.unwrap();
-    let worker = fleet.worker(&[]);
+    let mut worker = fleet.worker(&[]);
     for n in 0..3 {
         let junk = format!("{{\"id\":\"junk-{n}\",\"data\":{{\"graph\":\"none\"}}}}");
         transport.send_to_queue("imgflo_urgentworker.JOB", junk.into()).await.unwrap();
@@ -74,7 +74,9 @@ async fn dead_letters_are_looked_at_tried_again_and_dropped() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    drop(worker);
+    // Not killed, for what it had not acknowledged would come again.
+    worker.terminate();
+    assert_eq!(worker.wait(Duration::from_secs(25)), Some(0));
     let run = |arguments: &[&str]| {
         let output =
             program::command().arg("deadletters").args(arguments).args(["--broker", &broker]).output().unwrap();
@@ -117,4 +119,35 @@ async fn a_network_is_set_up_from_its_graph() {
     assert!(!nobody.status.success());
     let alone = program::command().arg("worker").output().unwrap();
     assert!(String::from_utf8_lossy(&alone.stderr).contains("IMGFLO_BROKER_URL"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_a_role_takes_urgent_jobs_first() {
+    let broker = virtual_host();
+    let fleet = Fleet::new(&broker);
+    let front = fleet.front();
+    for n in 0..10 {
+        assert_eq!(front.post(&format!("/graph/desaturate?input=files/card.png&width={}", 50 + n)).await.status(), 202);
+    }
+    let urgent: Vec<String> =
+        (0..5).map(|n| format!("/graph/passthrough?input=files/card.png&width={}", 50 + n)).collect();
+    let transport = connect(&broker, "test").await.unwrap();
+    let (answers, worker) = futures::join!(join_all(urgent.iter().map(|path| front.get(path))), async {
+        while transport.backlog("imgflo_urgentworker.JOB").await.unwrap().waiting < 5 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        fleet.worker(&["--workers", "1"])
+    });
+    assert!(answers.iter().all(|answer| answer.status() == 301));
+    while worker.log().matches("job done").count() < 15 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let log = worker.log();
+    let graphs: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("job done"))
+        .filter_map(|line| ["desaturate", "passthrough"].into_iter().find(|graph| line.contains(graph)))
+        .collect();
+    assert_eq!(graphs, [["passthrough"; 5].as_slice(), &["desaturate"; 10]].concat());
+    transport.close().await;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::select_all;
 use imgflo_job::{JobResult, Limits, network};
+use imgflo_msgflo::discovery::queue_name;
 use imgflo_msgflo::{
     Consumer, Definition, Delivery, Link, Network, Participant, Port, SendError, Transport, TransportError,
 };
@@ -24,9 +25,13 @@ const SEND_AGAIN: [Duration; 3] = [Duration::from_millis(50), Duration::from_mil
 /// as well, and a job that was not acknowledged comes again.
 const WAIT_FOR_BROKER: Duration = Duration::from_secs(3);
 
+/// How often it is looked whether an urgent job that waits has come.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 /// A worker in one role: its queues, and its announcements for as long as it lives.
 pub(super) struct Lane {
     role: Role,
+    transport: Arc<dyn Transport>,
     participant: Participant,
     jobs: Consumer,
     cancellations: Option<Consumer>,
@@ -74,6 +79,9 @@ impl Lanes {
         let (urgent, patient): (Vec<&Lane>, Vec<&Lane>) = self.lanes.iter().partition(|lane| lane.role == Role::Urgent);
         let patient = async {
             self.gate.open().await;
+            for lane in &urgent {
+                lane.empty().await;
+            }
             first(&patient).await
         };
         tokio::select! {
@@ -93,6 +101,19 @@ async fn first<'a>(lanes: &[&'a Lane]) -> (Option<Delivery>, &'a Lane) {
 }
 
 impl Lane {
+    /// Returns when no job waits in the queue. A broker elsewhere takes a moment to deliver one that does, and it is not
+    /// to lose the race against a background job.
+    async fn empty(&self) {
+        while self
+            .transport
+            .backlog(&queue_name(self.role.name(), "job"))
+            .await
+            .is_ok_and(|backlog| backlog.waiting > 0)
+        {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     async fn open(
         transport: &Arc<dyn Transport>,
         network: &Network,
@@ -120,7 +141,7 @@ impl Lane {
             None => None,
         };
         let jobs = participant.consume("job").await?;
-        Ok(Lane { role, participant, jobs, cancellations, link: transport.link() })
+        Ok(Lane { role, transport: Arc::clone(transport), participant, jobs, cancellations, link: transport.link() })
     }
 
     /// Tells a result to all who listen, as far as that can be done in a few seconds; false when the

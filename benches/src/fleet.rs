@@ -1,0 +1,220 @@
+//! A fleet beside one process: what the queue costs, whether background work delays urgent work,
+//! and what a redirect to a stored image costs beside a bare axum handler.
+//!
+//! Needs the services of `scripts/services`, in release builds of the program.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::routing::get;
+use futures::future::join_all;
+use imgflo_tests::fleet::{Fleet, Front};
+use imgflo_tests::origin::{Answer, Gate, Origin};
+use imgflo_tests::server::{Server, client};
+use imgflo_tests::services::{shared, virtual_host};
+use reqwest::Client;
+use tokio::net::TcpListener;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Requests of one measurement of latency.
+const REQUESTS: usize = 300;
+/// Background jobs that wait meanwhile.
+const BACKGROUND: usize = 10_000;
+/// Requests of one measurement of CPU time.
+const REDIRECTS: usize = 20_000;
+/// Connections that send them.
+const CLIENTS: usize = 16;
+
+/// p50 and p99, ms.
+struct Latency(f64, f64);
+
+impl Latency {
+    fn of(mut times: Vec<Duration>) -> Latency {
+        times.sort();
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        Latency(at(0.5), at(0.99))
+    }
+}
+
+/// The tables.
+pub fn tables() -> Result<String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async { Ok(format!("{}\n{}\n{}", hop().await?, priority().await?, redirects().await?)) })
+}
+
+fn fleet() -> Fleet {
+    Fleet::new(&virtual_host()).with("IMGFLO_REDIS_URL", &shared("IMGFLO_TEST_REDIS")).with("IMGFLO_LOG", "warn")
+}
+
+/// A miss of its own each time.
+async fn miss(client: &Client, base: &str, n: usize) -> Result<Duration> {
+    let url = format!("{base}/graph/crop.png?input=files/card.png&x=1&y=1&cropwidth=16&cropheight=16&width={n}");
+    let start = Instant::now();
+    let status = client.get(url).send().await?.status();
+    let took = start.elapsed();
+    if status == 301 { Ok(took) } else { Err(format!("status {status}").into()) }
+}
+
+async fn hop() -> Result<String> {
+    let alone = Server::start(&["--workers", "1"]);
+    let fleet = fleet();
+    let (front, _worker) = (fleet.front(), fleet.worker(&["urgent", "--workers", "1"]));
+    let (mut inside, mut across) = (Vec::new(), Vec::new());
+    for n in 1..=REQUESTS {
+        inside.push(miss(alone.client(), &alone.url, n).await?);
+        across.push(miss(front.client(), &front.url, n).await?);
+    }
+    let (inside, across) = (Latency::of(inside), Latency::of(across));
+    Ok(format!(
+        "A miss, request to redirect ({REQUESTS} small images, one after the other):\n\n\
+         | | p50 ms | p99 ms |\n|---|---|---|\n\
+         | one process | {:.2} | {:.2} |\n| front end, RabbitMQ, Redis, worker | {:.2} | {:.2} |\n| added | {:.2} | {:.2} |\n",
+        inside.0,
+        inside.1,
+        across.0,
+        across.1,
+        across.0 - inside.0,
+        across.1 - inside.1
+    ))
+}
+
+async fn urgent(fronts: &[Front], from: usize) -> Result<Latency> {
+    let mut times = Vec::new();
+    for n in from..from + REQUESTS {
+        let front = &fronts[n % fronts.len()];
+        times.push(miss(front.client(), &front.url, n).await?);
+    }
+    Ok(Latency::of(times))
+}
+
+async fn priority() -> Result<String> {
+    let gate = Gate::default();
+    let photo = std::fs::read(imgflo_tests::sample("card.png"))?;
+    let origin = Origin::start([("/held.png", Answer::Behind(gate.clone(), "image/png", photo))]);
+    let fleet = fleet().with("IMGFLO_MAX_BACKGROUND_JOBS", "20000");
+    let fronts = [fleet.front(), fleet.front()];
+    let _urgent = fleet.worker(&["urgent", "--workers", "1"]);
+    urgent(&fronts, 1000).await?;
+    let idle = urgent(&fronts, 2000).await?;
+    // Two workers that are at work on what takes long, and the rest in the queue.
+    let _busy = [fleet.worker(&["background", "--workers", "1"]), fleet.worker(&["background", "--workers", "1"])];
+    let input = origin.input("/held.png");
+    let mut queued = 0;
+    for part in 0..BACKGROUND / 100 {
+        let posts = (0..100).map(|n| {
+            let front = &fronts[n % 2];
+            let url = format!("{}/graph/passthrough?input={input}&width=9&height={}", front.url, 1 + part * 100 + n);
+            front.client().post(url).send()
+        });
+        queued += join_all(posts)
+            .await
+            .into_iter()
+            .filter(|answer| matches!(answer, Ok(answer) if answer.status() == 202))
+            .count();
+    }
+    let behind = urgent(&fronts, 3000).await?;
+    gate.open();
+    Ok(format!(
+        "An urgent miss, 2 front ends and 3 workers, one of them free ({REQUESTS} small images):\n\n\
+         | | p50 ms | p99 ms |\n|---|---|---|\n| nothing queued | {:.2} | {:.2} |\n| {queued} background jobs queued | {:.2} | {:.2} |\n| ratio | {:.2} | {:.2} |\n",
+        idle.0,
+        idle.1,
+        behind.0,
+        behind.1,
+        behind.0 / idle.0,
+        behind.1 / idle.1
+    ))
+}
+
+/// CPU time of a process so far, seconds.
+fn cpu(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after = stat.rsplit_once(')').ok_or("no name")?.1;
+    let ticks: Vec<u64> = after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
+    Ok(ticks.iter().sum::<u64>() as f64 / 100.0)
+}
+
+/// CPU time of a process for each request, microseconds.
+async fn cost(pid: u32, urls: &[String]) -> Result<f64> {
+    let clients: Vec<Client> = (0..CLIENTS).map(|_| client()).collect();
+    let before = cpu(pid)?;
+    let all = clients.iter().enumerate().map(async |(n, client)| {
+        for request in (n..REDIRECTS).step_by(CLIENTS) {
+            let status = client.get(&urls[request % urls.len()]).send().await?.status();
+            if status != 301 {
+                return Err(format!("status {status}").into());
+            }
+        }
+        Ok::<(), Box<dyn Error>>(())
+    });
+    for done in join_all(all).await {
+        done?;
+    }
+    Ok((cpu(pid)? - before) * 1e6 / REDIRECTS as f64)
+}
+
+/// The handler that ours is compared with; `imgflo-bench bare` runs it.
+pub fn bare() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("http://{}", listener.local_addr()?);
+        let handler = get(async || (StatusCode::MOVED_PERMANENTLY, [(LOCATION, "/cache/0.png")]));
+        axum::serve(listener, Router::new().route("/graph/{*rest}", handler)).await?;
+        Ok(())
+    })
+}
+
+async fn redirects() -> Result<String> {
+    let mut bare = std::process::Command::new(std::env::current_exe()?);
+    let mut bare = bare.arg("bare").stdout(std::process::Stdio::piped()).spawn()?;
+    let mut base = String::new();
+    let output = bare.stdout.take().ok_or("no output")?;
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut base)?;
+    let base = base.trim();
+
+    let fleet = fleet().with("IMGFLO_MAX_BACKGROUND_JOBS", "100000");
+    let front = fleet.front();
+    let path = |n: usize| format!("/graph/passthrough?input=files/card.png&width=9&height={n}");
+    // Enough that this process' own memory of hot keys is of no use: they are put into the index by
+    // hand, as if another front end had seen them.
+    let link = redis::Client::open(shared("IMGFLO_TEST_REDIS"))?;
+    let mut link = link.get_multiplexed_async_connection().await?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 300;
+    let mut cold = Vec::new();
+    for part in 0..110 {
+        let posts = (0..200).map(|n| front.client().post(format!("{}{}", front.url, path(1 + part * 200 + n))).send());
+        for answer in join_all(posts).await {
+            let answer = answer?;
+            let location = answer.headers().get("location").ok_or("no location")?.to_str()?;
+            let key = location.rsplit('/').next().unwrap_or_default();
+            redis::cmd("SET")
+                .arg(format!("imgflo_cache/url/{key}"))
+                .arg(now)
+                .arg("EX")
+                .arg(600)
+                .exec_async(&mut link)
+                .await?;
+        }
+    }
+    cold.extend((1..=22_000).map(|n| format!("{}{}", front.url, path(n))));
+    let (hot, other) = (vec![cold[0].clone()], vec![format!("{base}{}", path(1))]);
+    let mut figures = String::from(
+        "CPU time of the server for a redirect to a stored image (16 connections):\n\n| | us | bare / it |\n|---|---|---|\n",
+    );
+    let pid = front.process.pid();
+    let bare_cost = cost(bare.id(), &other).await?;
+    let redis_cost = cost(pid, &cold).await?;
+    let hot_cost = cost(pid, &hot).await?;
+    for (name, cost) in [("bare axum handler", bare_cost), ("key in Redis", redis_cost), ("hot key", hot_cost)] {
+        writeln!(figures, "| {name} | {cost:.1} | {:.2} |", bare_cost / cost)?;
+    }
+    bare.kill()?;
+    bare.wait()?;
+    Ok(figures)
+}
