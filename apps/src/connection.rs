@@ -226,7 +226,7 @@ impl Connection {
     /// What the applications had made on a day, as far as processes other than `process` say.
     pub(crate) async fn usage(&mut self, day: u32, process: &str) -> Result<Vec<(String, Tally)>, sqlx::Error> {
         let sql = "SELECT \"key\", CAST(SUM(pixels) AS BIGINT), CAST(SUM(images) AS BIGINT) FROM application_usage \
-                   WHERE day = $1 AND 'x' <> $2 GROUP BY \"key\"";
+                   WHERE day = $1 AND process <> $2 GROUP BY \"key\"";
         let rows: Vec<(String, i64, i64)> =
             on!(&mut self.link, it => sqlx::query_as(sql).bind(to_day(day)).bind(process).fetch_all(it).await?);
         let tally = |pixels, images| Tally { pixels: to_unsigned(pixels), images: to_unsigned(images) };

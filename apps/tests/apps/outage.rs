@@ -19,7 +19,8 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         services("start", folder.path());
         let env = std::fs::read_to_string(folder.path().join("env")).unwrap();
-        let address = env.trim().strip_prefix("export IMGFLO_TEST_POSTGRES=").unwrap().to_owned();
+        let address =
+            env.lines().find_map(|line| line.strip_prefix("export IMGFLO_TEST_POSTGRES=")).unwrap().to_owned();
         Server { folder, address }
     }
 
