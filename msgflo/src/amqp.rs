@@ -66,6 +66,25 @@ struct Room {
     limit: usize,
     left: usize,
     counted: Option<Instant>,
+    /// Messages that were let in and may not be in the queue yet.
+    on_the_way: usize,
+}
+
+/// Messages that were let into these queues, until they are sent.
+struct Admitted<'a> {
+    rooms: &'a Mutex<HashMap<String, Room>>,
+    queues: Vec<String>,
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        let mut rooms = lock(self.rooms);
+        for queue in &self.queues {
+            if let Some(room) = rooms.get_mut(queue) {
+                room.on_the_way -= 1;
+            }
+        }
+    }
 }
 
 /// RabbitMQ, or another broker that speaks AMQP 0-9-1.
@@ -73,6 +92,8 @@ pub struct Amqp {
     shared: Arc<Shared>,
     link: watch::Receiver<Link>,
     rooms: Mutex<HashMap<String, Room>>,
+    /// Held by who counts the messages of a queue.
+    counting: tokio::sync::Mutex<()>,
     hubs: Mutex<HashMap<String, Weak<Hold>>>,
     temporary: Mutex<Vec<String>>,
     /// Ends the connections.
@@ -119,6 +140,7 @@ impl Amqp {
             shared: Arc::new(shared),
             link: links,
             rooms: Mutex::default(),
+            counting: tokio::sync::Mutex::default(),
             hubs: Mutex::default(),
             temporary: Mutex::default(),
             closed,
@@ -152,39 +174,61 @@ impl Amqp {
     }
 
     /// Refuses when one of the queues is full.
-    async fn admit(&self, session: &Session, queues: &[String]) -> Result<(), SendError> {
+    async fn admit(&self, session: &Session, queues: &[String]) -> Result<Admitted<'_>, SendError> {
+        let mut admitted = Admitted { rooms: &self.rooms, queues: Vec::new() };
         for queue in queues {
-            if self.take_room(queue, None)?.is_none_or(|taken| taken) {
-                continue;
+            let mut taken = self.take_room(queue, None)?;
+            if taken == Taken::CountFirst {
+                // One counts, the others use what it found.
+                let _counting = self.counting.lock().await;
+                taken = self.take_room(queue, None)?;
+                if taken == Taken::CountFirst {
+                    taken = match topology::messages(&session.consuming, queue).await {
+                        Ok((waiting, _)) => self.take_room(queue, Some(waiting))?,
+                        Err(error) if error.is_amqp_soft_error() => Taken::NoLimit,
+                        Err(error) => return Err(SendError::Unreachable(told(&error))),
+                    };
+                }
             }
-            match topology::messages(&session.consuming, queue).await {
-                Ok((waiting, _)) => _ = self.take_room(queue, Some(waiting))?,
-                Err(error) if error.is_amqp_soft_error() => {}
-                Err(error) => return Err(SendError::Unreachable(told(&error))),
+            if taken == Taken::Room {
+                admitted.queues.push(queue.clone());
             }
         }
-        Ok(())
+        Ok(admitted)
     }
 
-    /// Takes room for one message in a queue: true when there was, false when the messages have to
-    /// be counted first, none when the queue has no limit.
-    fn take_room(&self, queue: &str, waiting: Option<usize>) -> Result<Option<bool>, SendError> {
+    /// Takes room for one message in a queue of which so many messages are known to wait.
+    fn take_room(&self, queue: &str, waiting: Option<usize>) -> Result<Taken, SendError> {
         let mut rooms = lock(&self.rooms);
-        let Some(room) = rooms.get_mut(queue) else { return Ok(None) };
+        let Some(room) = rooms.get_mut(queue) else { return Ok(Taken::NoLimit) };
         match waiting {
             Some(waiting) => {
-                room.left = room.limit.saturating_sub(waiting);
+                room.left = room.limit.saturating_sub(waiting + room.on_the_way);
                 room.counted = Some(Instant::now());
                 if room.left == 0 {
                     return Err(SendError::Full { queue: queue.to_owned(), limit: room.limit });
                 }
             }
-            None if room.left == 0 || room.counted.is_none_or(|at| at.elapsed() > COUNTED) => return Ok(Some(false)),
+            None if room.left == 0 || room.counted.is_none_or(|at| at.elapsed() > COUNTED) => {
+                return Ok(Taken::CountFirst);
+            }
             None => {}
         }
         room.left -= 1;
-        Ok(Some(true))
+        room.on_the_way += 1;
+        Ok(Taken::Room)
     }
+}
+
+/// What came of asking for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// There was some.
+    Room,
+    /// Nobody knows whether there is.
+    CountFirst,
+    /// The queue has no limit.
+    NoLimit,
 }
 
 /// No change under these locks can panic halfway.
@@ -230,7 +274,7 @@ impl Transport for Amqp {
         self.declare(Item::Inport { queue: queue.to_owned(), temporary: options.temporary }).await?;
         if let Some(limit) = options.limit {
             let mut rooms = lock(&self.rooms);
-            let room = rooms.entry(queue.to_owned()).or_insert(Room { limit, left: 0, counted: None });
+            let room = rooms.entry(queue.to_owned()).or_insert(Room { limit, left: 0, counted: None, on_the_way: 0 });
             (room.limit, room.counted) = (limit, None);
         }
         Ok(())
@@ -281,13 +325,13 @@ impl Transport for Amqp {
                 return Err(SendError::Unroutable(outport.to_owned()));
             }
         }
-        self.admit(&session, &self.shared.topology.queues_of(outport)).await?;
+        let _admitted = self.admit(&session, &self.shared.topology.queues_of(outport)).await?;
         Letter::to_exchange(outport, &message, &Notes::default()).send(&session).await
     }
 
     async fn send_to_queue(&self, queue: &str, message: Bytes) -> Result<(), SendError> {
         let session = self.session()?;
-        self.admit(&session, &[queue.to_owned()]).await?;
+        let _admitted = self.admit(&session, &[queue.to_owned()]).await?;
         Letter::to_queue(queue, &message, &Notes::default()).send(&session).await
     }
 
