@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imgflo_apps::{Application, Applications, Directory, NewApplication, Place, Quota, Rights};
-use imgflo_job::{Category, JobError, JobResult, Urgency, sign};
+use imgflo_job::{Category, JobError, JobResult, Limits, Urgency, sign};
 use tempfile::TempDir;
 
 use crate::rig::{Answer, Rig, Wish};
@@ -22,10 +22,14 @@ struct Ground {
 
 impl Ground {
     async fn new() -> Self {
+        Self::with(Wish::default()).await
+    }
+
+    async fn with(wish: Wish) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let applications = Applications::create(place(&folder)).await.unwrap();
         let directory = Arc::new(Directory::start(place(&folder)).await.unwrap());
-        let rig = Rig::with(Wish { directory: Some(Arc::clone(&directory)), ..Wish::default() }).await;
+        let rig = Rig::with(Wish { directory: Some(Arc::clone(&directory)), ..wish }).await;
         Ground { folder, applications, directory, rig }
     }
 
@@ -252,6 +256,19 @@ async fn orders_cannot_run_ahead_of_the_quota() {
     until(|| ground.directory.used(&application.key).images == 3).await;
     let target = signed_with(&application.secret, &application, "plain.png", &format!("{QUERY}&width=9"));
     assert_eq!(ground.rig.ask("POST", &target, &[]).await.status, 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_sent_does_not_count() {
+    let limits = Limits { max_background_jobs: 1, ..Limits::default() };
+    let ground = Ground::with(Wish { limits, ..Wish::default() }).await;
+    let application = ground.add(Quota::Megapixels(3), Rights::default()).await;
+    let mut statuses = Vec::new();
+    for width in 1..=6 {
+        let target = signed_with(&application.secret, &application, "plain.png", &format!("{QUERY}&width={width}"));
+        statuses.push(ground.rig.ask("POST", &target, &[]).await.status);
+    }
+    assert_eq!(statuses, [202, 503, 503, 503, 503, 503]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
