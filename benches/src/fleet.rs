@@ -41,10 +41,15 @@ impl Latency {
     }
 }
 
-/// The tables.
-pub fn tables() -> Result<String> {
+/// Prints the tables, each as soon as it is there.
+pub fn tables() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async { Ok(format!("{}\n{}\n{}", hop().await?, priority().await?, redirects().await?)) })
+    runtime.block_on(async {
+        println!("{}", hop().await?);
+        println!("{}", redirects().await?);
+        println!("{}", priority().await?);
+        Ok(())
+    })
 }
 
 fn fleet() -> Fleet {
@@ -105,10 +110,10 @@ async fn priority() -> Result<String> {
     let _busy = [fleet.worker(&["background", "--workers", "1"]), fleet.worker(&["background", "--workers", "1"])];
     let input = origin.input("/held.png");
     let mut queued = 0;
-    for part in 0..BACKGROUND / 100 {
-        let posts = (0..100).map(|n| {
+    for part in 0..BACKGROUND / 25 {
+        let posts = (0..25).map(|n| {
             let front = &fronts[n % 2];
-            let url = format!("{}/graph/passthrough?input={input}&width=9&height={}", front.url, 1 + part * 100 + n);
+            let url = format!("{}/graph/passthrough?input={input}&width=9&height={}", front.url, 1 + part * 25 + n);
             front.client().post(url).send()
         });
         queued += join_all(posts)
@@ -187,8 +192,8 @@ async fn redirects() -> Result<String> {
     let mut link = link.get_multiplexed_async_connection().await?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 300;
     let mut cold = Vec::new();
-    for part in 0..110 {
-        let posts = (0..200).map(|n| front.client().post(format!("{}{}", front.url, path(1 + part * 200 + n))).send());
+    for part in 0..880 {
+        let posts = (0..25).map(|n| front.client().post(format!("{}{}", front.url, path(1 + part * 25 + n))).send());
         for answer in join_all(posts).await {
             let answer = answer?;
             let location = answer.headers().get("location").ok_or("no location")?.to_str()?;

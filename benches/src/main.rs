@@ -21,10 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // A measurement: what a child process does.
         ["operation", name, picture, runs] => operations::measure(name, Path::new(picture), runs.parse()?),
         ["bare"] => fleet::bare(),
-        ["fleet"] => {
-            println!("{}", fleet::tables()?);
-            Ok(())
-        }
+        ["fleet"] => fleet::tables(),
         [] => {
             let folder = tempfile::tempdir()?;
             println!("{}", operations::table(folder.path())?);
