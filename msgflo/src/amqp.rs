@@ -7,7 +7,7 @@
 //!
 //! The limit of a queue is held by those who send: MsgFlo's queues have no length limit of their
 //! own, and a queue declared with one could not be shared with other participants. So it is soft,
-//! by what all senders together send in [`COUNTED`].
+//! by what all senders together send in a quarter of a second.
 
 mod hub;
 mod parcel;
