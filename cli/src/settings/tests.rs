@@ -1,0 +1,169 @@
+use super::*;
+
+fn read_all(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    read_for(Command::Serve, arguments, environment)
+}
+
+fn read_for(which: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let matches = flags(clap::Command::new("imgflo"), which).get_matches_from([&["imgflo"], arguments].concat());
+    read(&matches, &environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(), which)
+}
+
+#[test]
+fn defaults_are_loopback_and_unsigned() {
+    let settings = read_all(&[], &[]).unwrap();
+    assert!(settings.bind.ip().is_loopback());
+    assert_eq!(settings.bind.port(), 8080);
+    assert!(settings.applications.is_empty());
+    assert_eq!(settings.limits, Limits::default());
+}
+
+#[test]
+fn flags_win_over_the_environment() {
+    let settings = read_all(&["--quality", "70"], &[("IMGFLO_QUALITY", "60"), ("IMGFLO_GRAPHS", "/g")]).unwrap();
+    assert_eq!(settings.quality, 70);
+    assert_eq!(settings.graphs, PathBuf::from("/g"));
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    let faults = read_all(
+        &["--quality", "101", "--bind", "nowhere"],
+        &[
+            ("IMGFLO_WORKERS", "many"),
+            ("IMGFLO_LOG_FORMAT", "xml"),
+            ("IMGFLO_QALITY", "3"),
+            ("IMGFLO_ALLOW_ADDRESSES", "10.0.0.0/99"),
+        ],
+    )
+    .unwrap_err();
+    assert_eq!(faults.len(), 6, "{faults:#?}");
+    assert!(
+        faults.iter().any(|f| f.contains("IMGFLO_QALITY") && f.contains("did you mean IMGFLO_QUALITY")),
+        "{faults:#?}"
+    );
+    assert!(faults.iter().any(|f| f.contains("IMGFLO_WORKERS") && f.contains("'many'")), "{faults:#?}");
+}
+
+#[test]
+fn another_address_needs_keys_or_the_word() {
+    let faults = read_all(&["--bind", "0.0.0.0:80"], &[]).unwrap_err();
+    assert!(faults[0].contains("IMGFLO_ALLOW_UNSIGNED"), "{faults:?}");
+    assert!(read_all(&["--bind", "0.0.0.0:80"], &[("IMGFLO_ALLOW_UNSIGNED", "true")]).is_ok());
+    let keys = [("IMGFLO_API_KEY", "key"), ("IMGFLO_API_SECRET", "secret")];
+    let settings = read_all(&["--bind", "0.0.0.0:80"], &keys).unwrap();
+    assert_eq!(settings.applications.len(), 1);
+}
+
+#[test]
+fn a_database_of_applications_closes_other_addresses() {
+    let database = [("DATABASE_URL", "postgres://ann:hush@db.example/apps")];
+    let settings = read_all(&["--bind", "0.0.0.0:80"], &database).unwrap();
+    assert!(!settings.open_when_empty);
+    assert!(read_all(&[], &database).unwrap().open_when_empty);
+    let unsigned = [database[0], ("IMGFLO_ALLOW_UNSIGNED", "true")];
+    assert!(read_all(&["--bind", "0.0.0.0:80"], &unsigned).unwrap().open_when_empty);
+    // A file that `imgflo apps` made does as well.
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--bind", "0.0.0.0:80", "--data-dir", folder.path().to_str().unwrap()];
+    assert!(read_all(&arguments, &[]).is_err());
+    std::fs::write(folder.path().join("imgflo.db"), "").unwrap();
+    assert!(read_all(&arguments, &[]).is_ok());
+    let faults = read_all(&[], &[("DATABASE_URL", "mysql://ann:hush@db.example/apps")]).unwrap_err();
+    assert!(faults[0].starts_with("DATABASE_URL") && !faults[0].contains("hush"), "{faults:?}");
+}
+
+#[test]
+fn port_alone_opens_only_what_is_signed() {
+    let settings = read_all(&[], &[("PORT", "9000")]).unwrap();
+    assert_eq!(settings.bind, "127.0.0.1:9000".parse().unwrap());
+    let settings = read_all(&[], &[("PORT", "9000"), ("IMGFLO_API_KEY", "k"), ("IMGFLO_API_SECRET", "s")]).unwrap();
+    assert_eq!(settings.bind, "0.0.0.0:9000".parse().unwrap());
+    let settings = read_all(&[], &[("PORT", "9000"), ("IMGFLO_BIND", "127.0.0.1:1")]).unwrap();
+    assert_eq!(settings.bind.port(), 1);
+}
+
+#[test]
+fn limits_have_settings() {
+    let settings = read_all(&[], &[("IMGFLO_MAX_INPUT_PIXELS", "1000000")]).unwrap();
+    assert_eq!(settings.limits.max_input_pixels, 1_000_000);
+}
+
+#[test]
+fn sizes_take_units() {
+    assert_eq!(parse_size("10GiB"), Some(10 << 30));
+    assert_eq!(parse_size("512"), Some(512));
+    assert_eq!(parse_size("1GB"), None);
+    assert_eq!(parse_size("99999999999GiB"), None);
+    assert_eq!(parse_size(""), None);
+}
+
+#[test]
+fn platforms_name_services_their_own_way() {
+    let settings = read_all(
+        &[],
+        &[("CLOUDAMQP_URL", "amqps://u:p@host/v"), ("REDIS_URL", "redis://:p@host:1"), ("IMGFLO_TEST_AMQP", "x")],
+    )
+    .unwrap();
+    assert_eq!(settings.broker.as_deref(), Some("amqps://u:p@host/v"));
+    assert_eq!(settings.redis.as_deref(), Some("redis://:p@host:1"));
+    let ours = [("CLOUDAMQP_URL", "amqp://a"), ("IMGFLO_BROKER_URL", "amqp://b")];
+    assert_eq!(read_all(&[], &ours).unwrap().broker.as_deref(), Some("amqp://b"));
+}
+
+#[test]
+fn a_front_end_with_a_broker_leaves_the_work_to_others() {
+    let broker = [("IMGFLO_BROKER_URL", "amqp://host")];
+    assert_eq!(read_all(&[], &broker).unwrap().workers, 0);
+    assert_eq!(read_all(&["--workers", "3"], &broker).unwrap().workers, 3);
+    assert!(read_all(&[], &[]).unwrap().workers > 0);
+    assert!(read_all(&["--workers", "0"], &[]).is_err(), "nobody would do the work");
+    assert!(read_for(Command::Worker, &[], &broker).unwrap().workers > 0);
+}
+
+#[test]
+fn a_worker_does_not_mind_the_settings_of_http() {
+    let environment = [("IMGFLO_BROKER_URL", "amqp://host"), ("IMGFLO_BIND", "0.0.0.0:80")];
+    assert!(read_for(Command::Worker, &[], &environment).is_ok());
+    let command = flags(clap::Command::new("imgflo"), Command::Worker);
+    assert!(command.try_get_matches_from(["imgflo", "--bind", "127.0.0.1:80"]).is_err());
+}
+
+#[test]
+fn buckets() {
+    let s3 = |environment: &[(&str, &str)]| read_all(&[], environment).map(|settings| settings.s3.unwrap());
+    let bucket = ("IMGFLO_S3_BUCKET", "b");
+    assert_eq!(
+        s3(&[bucket]).unwrap(),
+        S3Options {
+            bucket: "b".into(),
+            prefix: "p".into(),
+            endpoint: None,
+            region: None,
+            path_style: false,
+            delivery: Delivery::Stream
+        }
+    );
+    assert!(s3(&[bucket, ("IMGFLO_S3_ENDPOINT", "http://minio:9000")]).unwrap().path_style);
+    let public = [bucket, ("IMGFLO_RESULTS", "public"), ("IMGFLO_S3_PUBLIC_URL", "https://cdn.example.org")];
+    assert_eq!(s3(&public).unwrap().delivery, Delivery::Public("https://cdn.example.org".into()));
+    assert_eq!(s3(&public[..2]).unwrap().delivery, Delivery::Bucket);
+    assert_eq!(
+        read_all(&[], &[("IMGFLO_S3_ENDPOINT", "http://x"), ("IMGFLO_RESULTS", "presigned")]).unwrap_err().len(),
+        2
+    );
+}
+
+#[test]
+fn passwords_are_not_shown() {
+    let faults = read_all(&["--redis", "http://:hush@host"], &[("IMGFLO_BROKER_URL", "hush")]).unwrap_err();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults.iter().all(|fault| !fault.contains("hush")), "{faults:?}");
+}
+
+#[test]
+fn the_docs_table_is_this_table() {
+    let docs = include_str!("../../../docs/SETTINGS.md");
+    let shown: String = docs.lines().filter(|l| l.starts_with('|')).map(|l| format!("{l}\n")).collect();
+    assert_eq!(shown, table(), "docs/SETTINGS.md is out of date: replace its table by the output of `imgflo settings`");
+}
