@@ -13,7 +13,7 @@ use crate::settings::{self, Settings};
 use crate::{Failure, process};
 
 /// How long the jobs at work may take to end; platforms kill after 30 s.
-const DRAIN: Duration = Duration::from_secs(22);
+const DRAIN: Duration = Duration::from_secs(20);
 
 pub fn command() -> Command {
     let roles = Role::ALL.into_iter().flat_map(|role| [role.name(), short(role)]);
