@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use imgflo_fbp::{Graph, ParseOptions};
 use imgflo_job::Limits;
+use imgflo_msgflo::Network;
 use imgflo_runtime::{Catalogue, ImageGraph};
 
 use crate::{Failure, limits};
@@ -68,6 +69,11 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
 fn check(file: &Path, catalogue: &Catalogue) -> Result<(), Failure> {
     let graph = read(file)?;
     let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph");
+    if graph.runtime() == Some("msgflo") {
+        Network::from_graph(&graph).map_err(|error| vec![format!("{}: {error}", file.display())])?;
+        println!("{}: ok", file.display());
+        return Ok(());
+    }
     ImageGraph::new(name, graph, catalogue, &limits::library(&Limits::default()))
         .map_err(|faults| faults.iter().map(|fault| format!("{}: {fault}", file.display())).collect::<Failure>())?;
     println!("{}: ok", file.display());
