@@ -32,12 +32,10 @@ use self::publish::{Letter, Notes};
 use self::session::{Current, Keeper, Session, read_uri, told};
 use self::topology::{Item, Topology};
 use crate::discovery;
-use crate::transport::{Backlog, Consumer, Link, QueueOptions, SendError, Transport, TransportError};
+use crate::transport::{Backlog, Consumer, FAREWELL, Link, QueueOptions, SendError, Transport, TransportError};
 
 /// For how long a count of waiting messages is believed.
 const COUNTED: Duration = Duration::from_millis(250);
-/// How long what was settled may take to reach the broker when we close.
-const FAREWELL: Duration = Duration::from_secs(3);
 
 /// What the parts of a transport share.
 struct Shared {

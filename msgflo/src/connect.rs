@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::amqp::Amqp;
 use crate::in_process::InProcess;
+use crate::mqtt::Mqtt;
 use crate::transport::{Transport, TransportError};
 
 /// Connects to the broker at `url`:
@@ -11,6 +12,7 @@ use crate::transport::{Transport, TransportError};
 /// | address | broker |
 /// |---|---|
 /// | `amqp://user:password@host:5672/virtual-host`, `amqps://...` | RabbitMQ: [`Amqp`] |
+/// | `mqtt://user:password@host:1883`, `mqtts://...` | MQTT 5, as Mosquitto speaks it: [`Mqtt`] |
 /// | `direct://anything` | none: [`InProcess`], for this process alone |
 ///
 /// `name` is shown in the broker's list of connections. Returns though the broker cannot be
@@ -25,9 +27,10 @@ pub async fn connect(url: &str, name: &str) -> Result<Arc<dyn Transport>, Transp
     let scheme = url.split("://").next().unwrap_or_default();
     match scheme {
         "amqp" | "amqps" => Ok(Amqp::connect(url, name).await?),
+        "mqtt" | "mqtts" => Ok(Mqtt::connect(url, name).await?),
         "direct" => Ok(InProcess::new()),
         _ => Err(TransportError::BadUrl(
-            "has another scheme than amqp, amqps or direct: amqp://localhost is the usual one".into(),
+            "has another scheme than amqp, amqps, mqtt, mqtts or direct: amqp://localhost is the usual one".into(),
         )),
     }
 }
@@ -39,7 +42,15 @@ mod tests {
     #[tokio::test]
     async fn addresses() {
         assert!(connect("direct://here", "test").await.is_ok());
-        for url in ["", "localhost", "http://secret@host", "amqp:localhost", "amqp://a:secret@host:port"] {
+        for url in [
+            "",
+            "localhost",
+            "http://secret@host",
+            "amqp:localhost",
+            "amqp://a:secret@host:port",
+            "mqtt://a:secret@:1",
+            "mqtt://a:secret@host/queue",
+        ] {
             let Err(error) = connect(url, "test").await else { panic!("{url} was taken") };
             assert!(matches!(error, TransportError::BadUrl(_)), "{url}: {error}");
             assert!(!error.to_string().contains("secret"), "{url}: {error}");

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, TryAcquireError, watch};
 
 use crate::discovery;
 use crate::transport::{
@@ -15,7 +15,7 @@ use crate::transport::{
 
 /// A message that was dropped unsettled this often (its consumer died each time) goes to the dead
 /// letters: it would take down one consumer after the other.
-const MAX_CRASHES: u32 = 3;
+pub(crate) const MAX_CRASHES: u32 = 3;
 
 /// Dead letters kept for each queue; the oldest go first.
 const MAX_DEAD_LETTERS: usize = 100;
@@ -118,6 +118,53 @@ impl InProcess {
     pub fn dead_letters(&self, queue: &str) -> Result<Vec<DeadLetter>, TransportError> {
         Ok(self.broker.state().queue(queue)?.content().dead.iter().cloned().collect())
     }
+
+    /// Puts a message into a queue, full or not, even when the broker is closed; returns how many
+    /// wait there then. Nothing happens where there is no such queue.
+    pub(crate) fn deliver(&self, queue: &str, message: Bytes, death: Option<&Death>) -> usize {
+        let state = self.broker.state();
+        let Some(queue) = state.queues.get(queue) else { return 0 };
+        queue.push(message, death);
+        queue.content().waiting.len()
+    }
+
+    /// Messages that wait in a queue, closed or not.
+    pub(crate) fn waiting(&self, queue: &str) -> usize {
+        let queue = self.broker.state().queues.get(queue).cloned();
+        queue.map_or(0, |queue| queue.content().waiting.len())
+    }
+
+    /// Takes all messages that wait in a queue and are no consumer's yet, closed or not, oldest
+    /// first, with how they became dead letters.
+    pub(crate) fn take_all(&self, queue: &str) -> Vec<(Bytes, Option<Death>)> {
+        let state = self.broker.state();
+        let Some(queue) = state.queues.get(queue) else { return Vec::new() };
+        let mut taken = Vec::new();
+        loop {
+            match queue.ready.try_acquire() {
+                Ok(permit) => permit.forget(),
+                Err(TryAcquireError::NoPermits) => return taken,
+                Err(TryAcquireError::Closed) => {}
+            }
+            match queue.content().waiting.pop_front() {
+                Some(letter) => taken.push((letter.message, letter.death)),
+                None => return taken,
+            }
+        }
+    }
+
+    /// As [`Transport::announce`].
+    pub(crate) fn hear(&self, message: &Bytes) {
+        let mut state = self.broker.state();
+        let queue = state.queue_or_new(discovery::QUEUE, QueueOptions::default());
+        let full = queue.content().waiting.len() >= MAX_DISCOVERY_MESSAGES;
+        // A permit less and a letter less: a consumer that holds the permit already takes the next one.
+        if full && let Ok(permit) = queue.ready.try_acquire() {
+            permit.forget();
+            queue.content().waiting.pop_front();
+        }
+        queue.push(message.clone(), None);
+    }
 }
 
 #[async_trait]
@@ -197,16 +244,9 @@ impl Transport for InProcess {
     }
 
     async fn announce(&self, message: Bytes, _lifetime: Duration) -> Result<(), SendError> {
-        let mut state = self.broker.state();
-        state.open().map_err(|_| SendError::Closed)?;
-        let queue = state.queue_or_new(discovery::QUEUE, QueueOptions::default());
-        let full = queue.content().waiting.len() >= MAX_DISCOVERY_MESSAGES;
-        // A permit less and a letter less: a consumer that holds the permit already takes the next one.
-        if full && let Ok(permit) = queue.ready.try_acquire() {
-            permit.forget();
-            queue.content().waiting.pop_front();
-        }
-        put(&[queue], &message, None)
+        self.broker.state().open().map_err(|_| SendError::Closed)?;
+        self.hear(&message);
+        Ok(())
     }
 
     async fn discover(&self) -> Result<Consumer, TransportError> {
@@ -255,17 +295,7 @@ fn put(queues: &[Arc<Queue>], message: &Bytes, death: Option<&Death>) -> Result<
         }
     }
     for queue in queues {
-        let mut content = queue.content();
-        let number = content.next_number;
-        content.next_number += 1;
-        content.waiting.push_back(Letter {
-            number,
-            message: message.clone(),
-            redelivered: false,
-            crashes: 0,
-            death: death.cloned(),
-        });
-        queue.ready.add_permits(1);
+        queue.push(message.clone(), death);
     }
     Ok(())
 }
@@ -360,6 +390,16 @@ impl State {
 impl Queue {
     fn content(&self) -> MutexGuard<'_, Content> {
         lock(&self.content)
+    }
+
+    /// A new message.
+    fn push(&self, message: Bytes, death: Option<&Death>) {
+        let mut content = self.content();
+        let number = content.next_number;
+        content.next_number += 1;
+        let (redelivered, crashes, death) = (false, 0, death.cloned());
+        content.waiting.push_back(Letter { number, message, redelivered, crashes, death });
+        self.ready.add_permits(1);
     }
 
     /// The oldest letter, now on its way to a consumer.

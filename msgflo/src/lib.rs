@@ -28,14 +28,17 @@ pub mod amqp;
 pub mod connect;
 pub mod discovery;
 pub mod in_process;
+pub mod mqtt;
 pub mod network;
 pub mod participant;
+mod reconnect;
 pub mod transport;
 
 pub use amqp::Amqp;
 pub use connect::connect;
 pub use discovery::{Definition, DiscoveryError, Port};
 pub use in_process::{DeadLetter, InProcess, QueueStatus};
+pub use mqtt::Mqtt;
 pub use network::{Binding, Network, NetworkError};
 pub use participant::Participant;
 pub use transport::{

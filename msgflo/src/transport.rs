@@ -28,6 +28,14 @@ pub enum SendError {
     /// The message has no JSON form.
     #[error("the message is no JSON: {0}")]
     NotJson(String),
+    /// The broker takes no message of this size.
+    #[error("the message has {size} bytes; the broker takes at most {limit}")]
+    TooLarge {
+        /// Of the message, bytes.
+        size: usize,
+        /// Most, bytes.
+        limit: usize,
+    },
     /// The broker takes no messages for want of memory or disk.
     #[error("the broker takes no messages at the moment: it lacks memory or disk")]
     Blocked,
@@ -227,6 +235,12 @@ impl fmt::Debug for Consumer {
     }
 }
 
+/// How long a broker may take to confirm a message. Who waits for an answer to an HTTP request must
+/// hear within a second that there is none.
+pub(crate) const CONFIRM: Duration = Duration::from_millis(800);
+/// How long what was settled may take to reach the broker when we close.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(3);
+
 /// How a message became a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Death {
@@ -236,6 +250,13 @@ pub struct Death {
     pub reason: String,
     /// When.
     pub at: SystemTime,
+}
+
+impl Death {
+    /// Headers of a dead letter: the reason, the queue, and the time (ms since 1970).
+    pub(crate) const REASON: &str = "x-reason";
+    pub(crate) const FROM: &str = "x-from-queue";
+    pub(crate) const AT: &str = "x-died-at";
 }
 
 /// Tells the broker what became of a message; none when the delivery was dropped unsettled.

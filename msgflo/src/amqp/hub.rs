@@ -235,7 +235,7 @@ impl Hub {
                     tracing::warn!(queue = self.queue, error = told(&error), "consuming again soon");
                     if is(&error, AMQPSoftError::NOTFOUND) {
                         // Somebody deleted the queue.
-                        let _ = self.shared.topology.apply(&session.consuming).await;
+                        let _ = self.shared.topology.apply(&session.consuming, &[]).await;
                     }
                     tokio::time::sleep(BROKEN).await;
                 }

@@ -10,20 +10,14 @@ use lapin::{BasicProperties, Confirmation};
 
 use super::session::{Session, told};
 use super::topology::is;
-use crate::transport::{Death, SendError};
+use crate::transport::{CONFIRM, Death, SendError};
 
-/// How long the broker may take to confirm. Who waits for an answer to an HTTP request must hear
-/// within a second that there is none.
-const CONFIRM: Duration = Duration::from_millis(800);
-/// The same where nobody waits: a message that is moved between queues.
+/// How long the broker may take to confirm where nobody waits: a message that is moved between
+/// queues.
 pub(super) const PATIENT: Duration = Duration::from_secs(5);
 
 /// Deliveries of a message that ended without being settled.
 const CRASHES: &str = "x-crashes";
-/// Why a message is a dead letter, of which queue, and since when (ms since 1970).
-const REASON: &str = "x-reason";
-const FROM: &str = "x-from-queue";
-const AT: &str = "x-died-at";
 /// RabbitMQ's own account of dead letters.
 const BROKERS: &str = "x-death";
 
@@ -44,9 +38,9 @@ impl Notes {
         let headers: BTreeMap<&str, &AMQPValue> = headers.inner().iter().map(|(k, v)| (k.as_str(), v)).collect();
         let text = |name: &str| headers.get(name).and_then(|value| text(value));
         let number = |name: &str| headers.get(name).and_then(|value| number(value));
-        let death = match (text(REASON), text(FROM)) {
+        let death = match (text(Death::REASON), text(Death::FROM)) {
             (Some(reason), Some(queue)) => {
-                let at = UNIX_EPOCH + Duration::from_millis(number(AT).unwrap_or_default());
+                let at = UNIX_EPOCH + Duration::from_millis(number(Death::AT).unwrap_or_default());
                 Some(Death { queue, reason, at })
             }
             _ => headers.get(BROKERS).and_then(|deaths| brokers(deaths)),
@@ -61,9 +55,9 @@ impl Notes {
         }
         if let Some(Death { queue, reason, at }) = &self.death {
             let since = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-            headers.insert(REASON.into(), AMQPValue::LongString(reason.as_str().into()));
-            headers.insert(FROM.into(), AMQPValue::LongString(queue.as_str().into()));
-            headers.insert(AT.into(), AMQPValue::LongLongInt(i64::try_from(since).unwrap_or_default()));
+            headers.insert(Death::REASON.into(), AMQPValue::LongString(reason.as_str().into()));
+            headers.insert(Death::FROM.into(), AMQPValue::LongString(queue.as_str().into()));
+            headers.insert(Death::AT.into(), AMQPValue::LongLongInt(i64::try_from(since).unwrap_or_default()));
         }
         headers
     }
@@ -207,7 +201,7 @@ mod tests {
     fn headers_of_strangers_do_no_harm() {
         let mut headers = FieldTable::default();
         headers.insert(CRASHES.into(), AMQPValue::LongLongInt(-7));
-        headers.insert(REASON.into(), AMQPValue::Boolean(true));
+        headers.insert(Death::REASON.into(), AMQPValue::Boolean(true));
         headers.insert(BROKERS.into(), AMQPValue::FieldArray(FieldArray::default()));
         assert_eq!(Notes::read(&BasicProperties::default().with_headers(headers)), Notes::default());
     }

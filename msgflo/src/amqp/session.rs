@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::StreamExt;
 use lapin::options::ConfirmSelectOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
@@ -14,17 +13,13 @@ use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::topology::Topology;
+use super::topology::{Item, Topology};
+use crate::reconnect::{self, CONNECT};
 use crate::transport::{Link, TransportError};
 
 /// Interval of heartbeats, unless the address says otherwise (`?heartbeat=`), seconds. A connection
 /// that is silent for two of them is given up.
 const HEARTBEAT: u16 = 10;
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Waits between attempts to connect.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Connected, with everything declared.
 pub(super) struct Session {
@@ -33,6 +28,8 @@ pub(super) struct Session {
     publishing: Connection,
     /// Confirms what is published; made anew after an error closed it.
     publisher: Mutex<Option<Channel>>,
+    /// What was declared when it began.
+    declared: Vec<Item>,
     /// Set when either connection is lost.
     pub(super) lost: CancellationToken,
 }
@@ -47,6 +44,7 @@ impl Session {
             consuming: connect("consumes").await?,
             publishing: connect("publishes").await?,
             publisher: Mutex::default(),
+            declared: Vec::new(),
             lost: CancellationToken::new(),
         })
     }
@@ -125,6 +123,8 @@ impl Keeper {
             };
             tracing::info!(broker = self.place(), "connected to the broker");
             self.announce(&session);
+            // What was added between declaring and announcing; a connection that fails is noticed below.
+            let _ = self.topology.apply(&session.consuming, &session.declared).await;
             let ended = self.closed.run_until_cancelled(self.watch(&session)).await;
             session.lost.cancel();
             self.current.send_replace(None);
@@ -146,8 +146,8 @@ impl Keeper {
 
     async fn connect(&self) -> Result<Arc<Session>, lapin::Error> {
         let connecting = async {
-            let session = Session::open(&self.uri, &self.name).await?;
-            self.topology.apply(&session.consuming).await?;
+            let mut session = Session::open(&self.uri, &self.name).await?;
+            session.declared = self.topology.apply(&session.consuming, &[]).await?;
             Ok(Arc::new(session))
         };
         let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "it does not answer");
@@ -156,13 +156,8 @@ impl Keeper {
 
     /// Connects, as often as it takes.
     async fn again(&self) -> Arc<Session> {
-        let waits = ExponentialBuilder::new()
-            .with_min_delay(FIRST_WAIT)
-            .with_max_delay(LONGEST_WAIT)
-            .with_jitter()
-            .without_max_times();
-        for wait in waits.build() {
-            tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
+        for wait in reconnect::waits() {
+            tokio::time::sleep(wait).await;
             match self.connect().await {
                 Ok(session) => return session,
                 Err(error) => {

@@ -95,20 +95,20 @@ impl Topology {
         bound.cloned().collect()
     }
 
-    /// Makes all of it. What cannot be made (a queue that was deleted elsewhere) is logged and left
-    /// out.
+    /// Makes all of it but what is `made` already; returns what there is then. What cannot be made
+    /// (a queue that was deleted elsewhere) is logged and left out.
     ///
     /// # Errors
     /// The connection failed.
-    pub(super) async fn apply(&self, connection: &Connection) -> Result<(), lapin::Error> {
+    pub(super) async fn apply(&self, connection: &Connection, made: &[Item]) -> Result<Vec<Item>, lapin::Error> {
         let items = self.items().clone();
-        for item in items {
-            match make(connection, &item).await {
+        for item in items.iter().filter(|item| !made.contains(item)) {
+            match make(connection, item).await {
                 Err(error) if error.is_amqp_soft_error() => tracing::warn!(?item, %error, "not declared again"),
                 made => made?,
             }
         }
-        Ok(())
+        Ok(items)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What only happens with a broker elsewhere: other programs' queues, connections that break.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,79 +9,12 @@ use imgflo_msgflo::{
 };
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("it hangs")
-}
-
-fn name(what: &str) -> String {
-    format!("{what}-{}", uuid::Uuid::new_v4())
-}
-
-/// What leads to the broker, and can be cut.
-struct Line {
-    address: SocketAddr,
-    open: watch::Sender<bool>,
-}
-
-impl Line {
-    async fn lay() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let broker = crate::amqp_url().trim_start_matches("amqp://").trim_end_matches('/').to_owned();
-        let (open, is_open) = watch::channel(true);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let (mut is_open, broker) = (is_open.clone(), broker.clone());
-                tokio::spawn(async move {
-                    if !*is_open.borrow() {
-                        return;
-                    }
-                    let mut server = TcpStream::connect(broker).await.unwrap();
-                    tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                        _ = is_open.wait_for(|open| !open) => {}
-                    }
-                });
-            }
-        });
-        Line { address, open }
-    }
-
-    fn url(&self) -> String {
-        format!("amqp://{}", self.address)
-    }
-
-    fn cut(&self) {
-        self.open.send_replace(false);
-    }
-
-    fn mend(&self) {
-        self.open.send_replace(true);
-    }
-}
-
-async fn becomes(transport: &dyn Transport, wanted: Link) {
-    let mut link = transport.link();
-    within(link.wait_for(|link| *link == wanted)).await.unwrap();
-}
-
-async fn send_again(transport: &dyn Transport, outport: &str, message: &'static str) {
-    within(async {
-        while transport.send(outport, message.into()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
-}
+use crate::line::{Line, becomes, name, send_again, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_is_made_again_with_all_that_was_declared() {
-    let line = Line::lay().await;
+    let line = Line::lay(&crate::amqp_url()).await;
     let transport = connect(&line.url(), "reconnect test").await.unwrap();
     let (out, durable, temporary) = (name("out"), name("durable"), name("temporary"));
     transport.declare_outport(&out).await.unwrap();
@@ -125,7 +57,7 @@ async fn a_lost_connection_is_made_again_with_all_that_was_declared() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_held_when_the_connection_is_lost_comes_again_and_is_counted() {
-    let line = Line::lay().await;
+    let line = Line::lay(&crate::amqp_url()).await;
     let transport = connect(&line.url(), "held test").await.unwrap();
     let (queue, grave) = (name("in"), name("grave"));
     for queue in [&queue, &grave] {
@@ -160,7 +92,7 @@ async fn a_message_held_when_the_connection_is_lost_comes_again_and_is_counted()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_participant_announces_itself_again_after_an_outage() {
-    let line = Line::lay().await;
+    let line = Line::lay(&crate::amqp_url()).await;
     let (transport, role) = (connect(&line.url(), "announce test").await.unwrap(), name("role"));
     let definition = Definition::new(&role, "Test").inport(Port::new("in"));
     let _participant = Participant::start(definition, transport.clone()).await.unwrap();
@@ -184,7 +116,7 @@ async fn a_participant_announces_itself_again_after_an_outage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_declared_while_the_broker_is_away_is_there_when_it_comes() {
-    let line = Line::lay().await;
+    let line = Line::lay(&crate::amqp_url()).await;
     line.cut();
     let transport = connect(&line.url(), "early test").await.unwrap();
     assert_eq!(*transport.link().borrow(), Link::Down);

@@ -38,7 +38,9 @@ behaviours!(
         rejected_messages_go_to_the_dead_letters,
         a_full_queue_refuses_for_all,
         what_no_queue_takes_is_refused,
-        unknown_names_are_errors,
+        an_unknown_queue_cannot_be_consumed,
+        unknown_names_cannot_be_bound,
+        messages_wait_in_a_queue_for_its_consumer,
         declaring_again_keeps_messages,
         a_temporary_queue_goes_with_its_consumers,
         closing_wakes_consumers,
@@ -62,7 +64,9 @@ behaviours!(
         rejected_messages_go_to_the_dead_letters,
         a_full_queue_refuses_for_all,
         what_no_queue_takes_is_refused,
-        unknown_names_are_errors,
+        an_unknown_queue_cannot_be_consumed,
+        unknown_names_cannot_be_bound,
+        messages_wait_in_a_queue_for_its_consumer,
         declaring_again_keeps_messages,
         a_temporary_queue_goes_with_its_consumers,
         closing_wakes_consumers,
@@ -71,6 +75,33 @@ behaviours!(
         next_can_be_cancelled_at_any_time,
     ]
 );
+
+// A queue of MQTT is there while it is consumed: see what `imgflo_msgflo::mqtt` cannot promise.
+behaviours!(
+    mqtt,
+    super::mqtt_broker().await,
+    [
+        messages_come_in_order,
+        every_bound_queue_gets_each_message,
+        consumers_share_a_queue,
+        a_dropped_delivery_comes_back_first,
+        a_delivery_outlives_its_task,
+        a_returned_message_comes_back_as_often_as_it_takes,
+        rejected_messages_go_to_the_dead_letters,
+        what_no_queue_takes_is_refused,
+        an_unknown_queue_cannot_be_consumed,
+        declaring_again_keeps_messages,
+        a_temporary_queue_goes_with_its_consumers,
+        closing_wakes_consumers,
+        a_chosen_consumer_that_leaves_passes_the_message_on,
+        ten_thousand_messages_eight_consumers,
+        next_can_be_cancelled_at_any_time,
+    ]
+);
+
+async fn mqtt_broker() -> Arc<dyn Transport> {
+    imgflo_msgflo::connect(&crate::mqtt_url(), "behaviour").await.unwrap()
+}
 
 async fn amqp_broker() -> Arc<dyn Transport> {
     imgflo_msgflo::connect(&crate::amqp_url(), "behaviour").await.unwrap()
@@ -168,15 +199,16 @@ async fn every_bound_queue_gets_each_message(broker: Broker) {
     let out = broker.outport("out", &[&one, &other]).await;
     // Bound twice is bound once.
     broker.transport.bind(&out, &one).await.unwrap();
+    let (at_one, at_other) = (broker.consume(&one).await, broker.consume(&other).await);
     broker.send(&out, "a").await;
+    assert_eq!([take(&at_one).await, take(&at_other).await], ["a", "a"]);
     broker.transport.unbind(&out, &other).await.unwrap();
     broker.transport.unbind(&out, &other).await.unwrap();
     broker.send(&out, "b").await;
+    assert_eq!(take(&at_one).await, "b");
     broker.transport.send_to_queue(&one, "end".into()).await.unwrap();
     broker.transport.send_to_queue(&other, "end".into()).await.unwrap();
-    let (one, other) = (broker.consume(&one).await, broker.consume(&other).await);
-    assert_eq!([take(&one).await, take(&one).await, take(&one).await], ["a", "b", "end"]);
-    assert_eq!([take(&other).await, take(&other).await], ["a", "end"]);
+    assert_eq!([take(&at_one).await, take(&at_other).await], ["end", "end"]);
 }
 
 async fn consumers_share_a_queue(broker: Broker) {
@@ -297,7 +329,12 @@ async fn what_no_queue_takes_is_refused(broker: Broker) {
     assert_eq!(take(&broker.consume(&queue).await).await, "2");
 }
 
-async fn unknown_names_are_errors(broker: Broker) {
+async fn an_unknown_queue_cannot_be_consumed(broker: Broker) {
+    let none = broker.name("none");
+    assert_eq!(broker.transport.consume(&none).await.unwrap_err(), TransportError::Unknown(none));
+}
+
+async fn unknown_names_cannot_be_bound(broker: Broker) {
     let queue = broker.queue("in").await;
     let out = broker.outport("out", &[]).await;
     let none = broker.name("none");
@@ -305,7 +342,15 @@ async fn unknown_names_are_errors(broker: Broker) {
     assert_eq!(broker.transport.bind(&out, &none).await, Err(unknown()));
     assert_eq!(broker.transport.bind(&none, &queue).await, Err(unknown()));
     assert_eq!(broker.transport.unbind(&out, &none).await, Err(unknown()));
-    assert_eq!(broker.transport.consume(&none).await.unwrap_err(), unknown());
+}
+
+async fn messages_wait_in_a_queue_for_its_consumer(broker: Broker) {
+    let queue = broker.queue("in").await;
+    for n in 0..3 {
+        broker.transport.send_to_queue(&queue, n.to_string().into()).await.unwrap();
+    }
+    let consumer = broker.consume(&queue).await;
+    assert_eq!([take(&consumer).await, take(&consumer).await, take(&consumer).await], ["0", "1", "2"]);
 }
 
 async fn declaring_again_keeps_messages(broker: Broker) {

@@ -2,11 +2,18 @@
 
 mod amqp;
 mod behaviour;
+mod line;
+mod mqtt;
 mod nodejs;
 
 /// The RabbitMQ that scripts/test started.
 fn amqp_url() -> String {
     service("IMGFLO_TEST_AMQP")
+}
+
+/// The Mosquitto that scripts/test started.
+fn mqtt_url() -> String {
+    service("IMGFLO_TEST_MQTT")
 }
 
 fn service(variable: &str) -> String {

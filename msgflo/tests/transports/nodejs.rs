@@ -50,10 +50,9 @@ fn name(what: &str) -> String {
 }
 
 /// Waits for the announcement of a role; those of others go back.
-async fn announced(transport: &dyn Transport, role: &str) -> Definition {
-    let announcements = transport.discover().await.unwrap();
+async fn announced(announcements: &Consumer, role: &str) -> Definition {
     loop {
-        let delivery = next(&announcements).await;
+        let delivery = next(announcements).await;
         let definition = discovery::read(&delivery.message).unwrap();
         delivery.settle(Outcome::Done);
         if definition.role == role {
@@ -62,8 +61,8 @@ async fn announced(transport: &dyn Transport, role: &str) -> Definition {
     }
 }
 
-async fn broker() -> Arc<dyn Transport> {
-    connect(&crate::amqp_url(), "nodejs test").await.unwrap()
+async fn broker(url: &str) -> Arc<dyn Transport> {
+    connect(url, "nodejs test").await.unwrap()
 }
 
 fn queue<'a>(ports: &'a [Port], id: &str) -> &'a str {
@@ -71,10 +70,20 @@ fn queue<'a>(ports: &'a [Port], id: &str) -> &'a str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_go_both_ways() {
-    let (transport, theirs, ours) = (broker().await, name("theirs"), name("ours"));
-    let _node = node(&theirs, &crate::amqp_url()).await;
-    let definition = announced(&*transport, &theirs).await;
+async fn messages_go_both_ways_over_amqp() {
+    messages_go_both_ways(&crate::amqp_url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_go_both_ways_over_mqtt() {
+    messages_go_both_ways(&crate::mqtt_url()).await;
+}
+
+async fn messages_go_both_ways(url: &str) {
+    let (transport, theirs, ours) = (broker(url).await, name("theirs"), name("ours"));
+    let announcements = transport.discover().await.unwrap();
+    let _node = node(&theirs, url).await;
+    let definition = announced(&announcements, &theirs).await;
     assert_eq!((definition.component.as_str(), definition.id.starts_with(&theirs)), ("Repeat", true));
     let (input, output) = (queue(&definition.inports, "in"), queue(&definition.outports, "out"));
 
@@ -94,7 +103,7 @@ async fn messages_go_both_ways() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn queues_can_be_declared_by_either_first() {
-    let (transport, ours_first, theirs_first) = (broker().await, name("first"), name("first"));
+    let (transport, ours_first, theirs_first) = (broker(&crate::amqp_url()).await, name("first"), name("first"));
     let inport = |role: &str| discovery::queue_name(role, "in");
     // Were the arguments other than theirs, the second to come would be refused (406).
     transport.declare_inport(&inport(&ours_first), QueueOptions::default()).await.unwrap();
@@ -115,7 +124,7 @@ async fn queues_can_be_declared_by_either_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_theirs_rejects_is_among_our_dead_letters() {
-    let (transport, role) = (broker().await, name("failing"));
+    let (transport, role) = (broker(&crate::amqp_url()).await, name("failing"));
     let _node = node(&role, &crate::amqp_url()).await;
     let (input, grave) = (discovery::queue_name(&role, "in"), name("grave"));
     transport.declare_inport(&input, QueueOptions::default()).await.unwrap();
