@@ -81,6 +81,12 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
 pub async fn reach(matches: &ArgMatches, name: &str) -> Result<std::sync::Arc<dyn Transport>, Failure> {
     let url = matches.get_one::<String>("broker").cloned();
     let url = url.or_else(|| std::env::var("CLOUDAMQP_URL").ok()).unwrap_or_else(|| "amqp://localhost".to_owned());
+    if url.starts_with("mqtt") {
+        return Err(vec![format!(
+            "{name} needs a broker that speaks AMQP: over MQTT each process makes its own bindings when it starts, and \
+             dead letters wait in the processes"
+        )]);
+    }
     let transport = connect(&url, name).await.map_err(|error| vec![error.to_string()])?;
     let up = async { transport.link().wait_for(|link| *link != Link::Down).await.is_ok() };
     if tokio::time::timeout(PATIENCE, up).await != Ok(true) {

@@ -190,7 +190,7 @@ pub fn all() -> Vec<Setting> {
                 ..setting(
                     "broker",
                     "",
-                    "Broker between front ends and workers: amqp://user:password@host/virtual-host; without one they are one process",
+                    "Broker between front ends and workers: amqp://user:password@host/virtual-host, or mqtt://user:password@host, which keeps no queues; without one they are one process",
                 )
             },
             &["CLOUDAMQP_URL"],
@@ -503,7 +503,7 @@ impl Reader {
                 false
             }
         };
-        let broker = self.address("broker", &["amqp", "amqps"]);
+        let broker = self.address("broker", &["amqp", "amqps", "mqtt", "mqtts"]);
         let log = self.text("log").to_owned();
         if log.parse::<tracing_subscriber::EnvFilter>().is_err() {
             self.fault("log", "log filter");

@@ -144,6 +144,9 @@ fn refused(error: &SendError, limits: &Limits) -> JobError {
             let message = format!("'{queue}' is full: {limit} jobs wait ({setting})");
             JobError { category: Category::Overloaded, message, ..over }
         }
+        SendError::TooLarge { size, limit } => {
+            JobError::over("bytes of a job", *size as u64, *limit as u64, "another broker: over AMQP there is no limit")
+        }
         error => JobError::new(Category::Unavailable, error.to_string()),
     }
 }

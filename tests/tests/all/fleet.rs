@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use imgflo_msgflo::connect;
-use imgflo_tests::fleet::Fleet;
+use imgflo_tests::fleet::{Fleet, Process};
 use imgflo_tests::origin::{Answer, Origin};
 use imgflo_tests::services::{shared, virtual_host};
 use imgflo_tests::{program, sample};
@@ -26,6 +26,41 @@ async fn a_thousand_identical_misses_at_two_front_ends_are_one_job() {
     let done: usize = workers.iter().map(|worker| worker.log().matches("job done").count()).sum();
     assert_eq!(done, 1);
     assert_eq!(fleet.results().len(), 1);
+}
+
+// The only test with a fleet on this broker, which has one space of topics.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_over_mqtt() {
+    let origin = Origin::start([("/a.png", Answer::Body("image/png", picture()))]);
+    let fleet = Fleet::new(&shared("IMGFLO_TEST_MQTT")).with("IMGFLO_REDIS_URL", &shared("IMGFLO_TEST_REDIS"));
+    let fronts = [fleet.front(), fleet.front()];
+    let mut workers = [fleet.worker(&[]), fleet.worker(&["urgent"]), fleet.worker(&["background"])];
+    let input = origin.input("/a.png");
+    let path = |n: usize| format!("/graph/crop.png?input={input}&width=30&height={}", 10 + n / 4);
+    // Each is asked for four times, at both.
+    let paths: Vec<String> = (0..80).map(path).collect();
+    let answers = join_all(paths.iter().enumerate().map(|(n, path)| fronts[n % 2].get(path))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status() == 301).count(), 80);
+    for n in 0..10 {
+        assert_eq!(fronts[n % 2].post(&path(200 + 4 * n)).await.status(), 202);
+    }
+    for _ in 0..200 {
+        if fleet.results().len() == 30 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(fleet.results().len(), 30);
+    let done = |process: &Process| process.log().matches("job done").count();
+    assert_eq!(workers.iter().map(done).sum::<usize>(), 30);
+    assert!(workers.iter().all(|worker| done(worker) > 0), "{:?}", workers.each_ref().map(done));
+    for worker in &mut workers {
+        worker.terminate();
+        assert_eq!(worker.wait(Duration::from_secs(25)), Some(0));
+    }
+    let mut refused = program::command();
+    refused.args(["deadletters", "list"]).env("IMGFLO_BROKER_URL", shared("IMGFLO_TEST_MQTT"));
+    assert!(!refused.output().unwrap().status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
