@@ -84,11 +84,7 @@ pub fn measure(name: &str, picture: &Path, runs: u32) -> Result<(), Box<dyn Erro
     let limits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
     let image = codec::decode(&std::fs::read(picture)?, limits, &Cancel::new())?;
     let input = graph.takes_input().then_some(image);
-    let shape = input.as_ref().map(|image| InputShape {
-        width: image.rect().width,
-        height: image.rect().height,
-        format: image.format(),
-    });
+    let shape = input.as_ref().map(|image| InputShape::new(image.rect().width, image.rect().height, image.format()));
     let limits = PlanLimits { max_output_pixels: 1 << 27, max_memory: 1 << 33 };
     let plan = Plan::new(&graph, &arguments, shape, &catalogue, &limits)?;
     let engine = NativeEngine::new(1);

@@ -95,20 +95,23 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let arguments = graph.arguments(&parameters).map_err(named)?;
     let limits = imgflo_job::Limits::default();
-    let input = match &bytes {
-        Some(bytes) => Some(codec::decode(bytes, limits::decode(&limits), &cancel).map_err(|e| vec![e.to_string()])?),
-        None => None,
-    };
-    let shape = input.as_ref().map(|image| InputShape {
-        width: image.rect().width,
-        height: image.rect().height,
-        format: image.format(),
-    });
+    let fault = |error: codec::CodecError| vec![error.to_string()];
+    let header = bytes.as_ref().map(|bytes| codec::read_header(bytes)).transpose().map_err(fault)?;
+    let allowed = limits::decode(&limits);
+    if let Some(header) = &header {
+        allowed.check(header.width, header.height).map_err(fault)?;
+    }
+    let shape = header.as_ref().map(InputShape::from);
     let plan =
         Plan::new(&graph, &arguments, shape, &catalogue, &limits::plan(&limits)).map_err(|e| vec![e.to_string()])?;
     if matches.get_flag("explain") {
         print!("{plan}");
     }
+    let decode = |bytes: &Vec<u8>| match plan.part() {
+        Some(part) => codec::decode_part(bytes, part, allowed, &cancel),
+        None => codec::decode(bytes, allowed, &cancel),
+    };
+    let input = bytes.as_ref().map(decode).transpose().map_err(fault)?;
     let bar = progress_bar();
     let control = Control { cancel: cancel.clone(), progress: Some(progress(&bar)) };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -19,7 +19,7 @@ mod png;
 mod rows;
 mod webp;
 
-use crate::{Cancel, Format, Image, OpError};
+use crate::{Cancel, Format, Image, OpError, Rect, Reducible};
 
 /// A file format this build reads; it writes all but GIF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +103,19 @@ pub struct Header {
     pub alpha: bool,
     /// Bits of a component: 8 or 16 (less is read as 8).
     pub bits: u8,
+    /// When [`decode_part`] can leave parts out and make it smaller.
+    pub reducible: Option<Reducible>,
+    /// Bytes that decoding takes besides the pixels it delivers.
+    pub working_memory: u64,
+}
+
+/// What of a picture is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Eighths of its size, 1 to 8. Less than 8 only of a picture that is [`Header::reducible`].
+    pub eighths: u32,
+    /// The part of the reduced picture. All of it where the picture is not reducible.
+    pub window: Rect,
 }
 
 /// Limits a picture must keep before its pixels are allocated.
@@ -230,10 +243,22 @@ pub fn read_header(bytes: &[u8]) -> Result<Header, CodecError> {
 /// any pixel is allocated; [`CodecError::Operation`] when `cancel` says so or memory is short.
 pub fn decode(bytes: &[u8], limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
     match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
-        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(limits, cancel),
+        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(None, limits, cancel),
         FileFormat::Png => png::Source::open(bytes)?.decode(limits, cancel),
         FileFormat::Webp => webp::Source::open(bytes)?.decode(limits, cancel),
         FileFormat::Gif => gif::Source::open(bytes)?.decode(limits, cancel),
+    }
+}
+
+/// As [`decode`], of a part of the picture, in its place: the corner is that of the window. What of
+/// the file comes after it is not looked at.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_part(bytes: &[u8], part: Part, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
+    match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
+        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(Some(part), limits, cancel),
+        _ => decode(bytes, limits, cancel),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod native;
 pub mod operation;
 pub mod property;
 pub mod rect;
+pub mod reduced;
 pub mod registry;
 
 pub use buffer::{Image, Pixels, Tile, View};
@@ -28,4 +29,5 @@ pub use format::{Alpha, Depth, Encoding, Format};
 pub use operation::{Area, Boxes, Formats, Info, Operation, Pad, Pass, Point, Split};
 pub use property::{Kind, Properties, Property, Value, ValueFault};
 pub use rect::Rect;
+pub use reduced::{Reduced, Reducible};
 pub use registry::Registry;

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::{Cancel, Format, OpError, Properties, Property, Rect, Tile, View};
+use crate::{Cancel, Format, OpError, Properties, Property, Rect, Reduced, Reducible, Tile, View};
 
 /// An input pad of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,14 @@ pub trait Operation: Debug + Send + Sync {
     /// # Errors
     /// [`OpError::Invalid`] when the values together make no sense; each alone is in range.
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError>;
+
+    /// The passes that compute the same on a reduced input, where that costs less and what is lost
+    /// cannot be seen in the output: asked when the first input is a file's picture that nothing
+    /// else reads. The input's box is then [`Reduced::rect`]; the output's is what it always is.
+    fn prepare_reduced(&self, properties: &Properties, input: Reducible) -> Option<(Reduced, Vec<Pass>)> {
+        let _ = (properties, input);
+        None
+    }
 }
 
 /// One step of an operation.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use imgflo_ops::codec::{self, CodecError, DecodeLimits, EncodeOptions, FileFormat};
+use imgflo_ops::codec::{self, CodecError, DecodeLimits, EncodeOptions, FileFormat, Part};
 use imgflo_ops::{Cancel, Format, Image, OpError, Pixels, Rect};
 use rand_mt::Mt;
 
@@ -549,4 +549,83 @@ fn what_cannot_be_written_is_said() {
 #[cfg(target_arch = "x86_64")]
 fn jpeg_uses_simd() {
     assert!(codec::simd() || option_env!("IMGFLO_ALLOW_SLOW_JPEG").is_some());
+}
+
+/// The JPEG files of the corpus that can be read, and photos.
+fn photos() -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> =
+        corpus().into_iter().filter(|(name, bytes)| name.ends_with(".jpg") && decode(bytes).is_ok()).collect();
+    assert_eq!(files.len(), 26);
+    for name in ["lake.jpg", "marbles.jpg"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../files").join(name);
+        files.push((name.to_owned(), std::fs::read(path).unwrap()));
+    }
+    files
+}
+
+const LARGE: DecodeLimits = DecodeLimits { pixels: 1 << 24, side: 1 << 15 };
+
+fn decode_part(bytes: &[u8], eighths: u32, window: Rect) -> Image {
+    codec::decode_part(bytes, Part { eighths, window }, LARGE, &Cancel::new()).unwrap()
+}
+
+#[test]
+fn a_window_is_that_part_of_the_whole() {
+    let mut random = Mt::new(7);
+    for (name, bytes) in photos() {
+        let reducible = codec::read_header(&bytes).unwrap().reducible.unwrap();
+        for eighths in [8, 4, 2, 1] {
+            let whole = decode_part(&bytes, eighths, reducible.by(eighths).rect());
+            let (width, height) = (whole.rect().width, whole.rect().height);
+            for _ in 0..12 {
+                let (x, y) = (random.next_u32() % width, random.next_u32() % height);
+                let size = (1 + random.next_u32() % (width - x), 1 + random.next_u32() % (height - y));
+                let window = Rect::new(x as i32, y as i32, size.0, size.1);
+                let part = decode_part(&bytes, eighths, window);
+                assert_eq!(part.rect(), window, "{name}");
+                for (j, i) in (0..window.height).flat_map(|j| (0..window.width).map(move |i| (j, i))) {
+                    assert_eq!(
+                        pixel(&part, i, j),
+                        pixel(&whole, x + i, y + j),
+                        "{name} at {eighths}/8, {window:?}: {i}, {j}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reduced_picture_is_the_mean_of_its_pixels() {
+    for (name, bytes) in photos() {
+        let reducible = codec::read_header(&bytes).unwrap().reducible.unwrap();
+        let whole = codec::decode(&bytes, LARGE, &Cancel::new()).unwrap();
+        for eighths in [1, 2, 4] {
+            let reduced = reducible.by(eighths);
+            let image = decode_part(&bytes, eighths, reduced.rect());
+            assert_eq!(image.rect(), reduced.rect(), "{name}");
+            let ([left, top], step) = (reduced.start(), reduced.step());
+            let side = |start: f64, index: u32, length: u32| {
+                let first = start + f64::from(index) * step;
+                (first.max(0.0) as u32)..((first + step) as u32).min(length)
+            };
+            let (mut sum, mut count) = (0.0, 0.0);
+            for (j, i) in (0..reduced.rect().height).flat_map(|j| (0..reduced.rect().width).map(move |i| (j, i))) {
+                let (rows, columns) = (side(top, j, reduced.whole().height), side(left, i, reduced.whole().width));
+                let of = (rows.len() * columns.len()) as f32;
+                let mut mean = [0.0; 3];
+                for (y, x) in rows.flat_map(|y| columns.clone().map(move |x| (y, x))) {
+                    let pixel = pixel(&whole, x, y);
+                    (0..3).for_each(|c| mean[c] += pixel[c] / of);
+                }
+                let found = pixel(&image, i, j);
+                sum += (0..3).map(|c| (found[c] - mean[c]).powi(2)).sum::<f32>();
+                count += 3.0;
+            }
+            let error = (sum / count).sqrt();
+            // The hard edges of the corpus ring, and its colours are stored at less than the size.
+            let most = if ["lake.jpg", "marbles.jpg"].contains(&&*name) { 3.0 } else { 10.0 };
+            assert!(error < most, "{name} at {eighths}/8: {error} of 255, root mean square");
+        }
+    }
 }

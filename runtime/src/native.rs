@@ -117,15 +117,17 @@ impl Engine for NativeEngine {
 fn admitted(plan: &Plan, input: Option<Image>) -> Result<Option<Image>, RenderError> {
     let Some(shape) = plan.input else { return Ok(None) };
     let describe = |width, height, format: Format| format!("{width} x {height} {}", format_name(format));
-    let expected = describe(shape.width, shape.height, shape.format);
+    let whole = Rect::sized(shape.width, shape.height);
+    let part = plan.part().map_or(whole, |part| part.window);
+    let expected = describe(part.width, part.height, shape.format);
     let wrong =
         |found: String| RenderError { node: None, kind: RenderErrorKind::Input { found, expected: expected.clone() } };
     let input = input.ok_or_else(|| wrong("missing".into()))?;
     let rect = input.rect();
-    if (rect.width, rect.height, input.format()) != (shape.width, shape.height, shape.format) {
+    if (rect.width, rect.height, input.format()) != (part.width, part.height, shape.format) {
         return Err(wrong(describe(rect.width, rect.height, input.format())));
     }
-    Ok(Some(input.moved_to(0, 0)))
+    Ok(Some(input.moved_to(part.x, part.y)))
 }
 
 fn name(plan: &Plan, node: usize) -> String {

@@ -14,7 +14,8 @@ pub(crate) use values::{CUT, RESCALE};
 
 use std::fmt;
 
-use imgflo_ops::{Alpha, Area, Boxes, Depth, Encoding, Format, Rect, Split};
+use imgflo_ops::codec::{Header, Part};
+use imgflo_ops::{Alpha, Area, Boxes, Depth, Encoding, Format, Rect, Reducible, Split};
 
 use crate::chain::Stage;
 use crate::{Arguments, Catalogue, ImageGraph};
@@ -28,6 +29,22 @@ pub struct InputShape {
     pub height: u32,
     /// The format its pixels will have.
     pub format: Format,
+    /// When its decoder can make it smaller and leave parts out.
+    pub reducible: Option<Reducible>,
+}
+
+impl InputShape {
+    /// A picture that is there as a whole.
+    pub fn new(width: u32, height: u32, format: Format) -> Self {
+        InputShape { width, height, format, reducible: None }
+    }
+}
+
+impl From<&Header> for InputShape {
+    fn from(header: &Header) -> Self {
+        let (width, height, format) = (header.width, header.height, header.pixel_format());
+        InputShape { width, height, format, reducible: header.reducible }
+    }
 }
 
 /// Limits a plan must keep.
@@ -206,6 +223,8 @@ pub struct Plan {
     pub(crate) graph: String,
     pub(crate) nodes: Vec<Name>,
     pub(crate) input: Option<InputShape>,
+    /// Eighths of the input's size that it is read at.
+    pub(crate) eighths: u32,
     /// Where the input goes, when anything of it is needed.
     pub(crate) input_buffer: Option<usize>,
     pub(crate) buffers: Vec<Buffer>,
@@ -264,6 +283,12 @@ impl Plan {
     /// The shape of the input it was made for; `None` where the graph takes none.
     pub fn input(&self) -> Option<InputShape> {
         self.input
+    }
+
+    /// What of the input's file is to be decoded: the picture that the engine takes. `None` where
+    /// nothing of it is needed.
+    pub fn part(&self) -> Option<Part> {
+        Some(Part { eighths: self.eighths, window: self.buffers[self.input_buffer?].rect })
     }
 
     /// Work, in pixels × weight of what is done to each; copying a pixel is 1.
@@ -343,7 +368,15 @@ impl fmt::Display for Plan {
         if let Some(input) = self.input {
             write!(f, "  input {}x{} {}", input.width, input.height, format_name(input.format))?;
             match self.input_buffer {
-                Some(buffer) => writeln!(f, " = #{buffer}")?,
+                Some(buffer) => {
+                    if self.eighths < 8 {
+                        write!(f, ", read at {}/8", self.eighths)?;
+                    }
+                    if self.buffers[buffer].rect != self.buffers[buffer].bounds {
+                        write!(f, ", of it {}", size(self.buffers[buffer].rect))?;
+                    }
+                    writeln!(f, " = #{buffer}")?;
+                }
                 None => writeln!(f, ", not read")?,
             }
         }

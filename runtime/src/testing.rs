@@ -47,7 +47,7 @@ pub(crate) fn picture(width: u32, height: u32) -> Image {
 }
 
 pub(crate) fn shape(image: &Image) -> InputShape {
-    InputShape { width: image.rect().width, height: image.rect().height, format: image.format() }
+    InputShape::new(image.rect().width, image.rect().height, image.format())
 }
 
 pub(crate) fn plan_with(graph: &ImageGraph, given: &[(&str, &str)], input: &Image) -> Result<Plan, PlanError> {

@@ -29,7 +29,7 @@ fn arguments(graph: &ImageGraph, given: &[(&str, &str)]) -> Arguments {
 }
 
 fn shape(image: &Image) -> InputShape {
-    InputShape { width: image.rect().width, height: image.rect().height, format: image.format() }
+    InputShape::new(image.rect().width, image.rect().height, image.format())
 }
 
 fn plan(graph: &ImageGraph, given: &[(&str, &str)], input: InputShape) -> Plan {
@@ -138,7 +138,7 @@ fn every_shipped_graph_is_the_same_from_its_other_form() {
 fn width_is_exact_and_height_follows() {
     let library = shipped();
     let passthrough = library.get("passthrough").expect("shipped");
-    let input = InputShape { width: 1300, height: 768, format: Format::RGB8 };
+    let input = InputShape::new(1300, 768, Format::RGB8);
     for (given, expected) in [
         (&[("width", "333")][..], (333, 197)),
         (&[("width", "300")], (300, 177)),
@@ -155,7 +155,7 @@ fn width_is_exact_and_height_follows() {
 #[test]
 fn point_graphs_take_no_float_buffers() {
     let library = shipped();
-    let input = InputShape { width: 1300, height: 768, format: Format::RGB8 };
+    let input = InputShape::new(1300, 768, Format::RGB8);
     // The grey of customgrey has alpha: 3 bytes in, 4 out.
     for (name, bytes) in [("customgrey", 3 + 4), ("crop", 3), ("passthrough", 3), ("retro", 3 + 4)] {
         let plan = plan(&library.get(name).expect("shipped"), &[], input);
@@ -170,7 +170,7 @@ fn point_graphs_take_no_float_buffers() {
 #[test]
 fn hostile_parameters_are_refused_or_bounded() {
     let library = shipped();
-    let input = InputShape { width: 1300, height: 768, format: Format::RGB8 };
+    let input = InputShape::new(1300, 768, Format::RGB8);
     for graph in images(&library) {
         for parameter in graph.parameters() {
             let extremes = [parameter.minimum, parameter.maximum].into_iter().flatten();

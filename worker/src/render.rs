@@ -89,11 +89,7 @@ impl Renderer {
             Some(bytes) if order.graph.takes_input() => Some(self.header(bytes)?),
             _ => None,
         };
-        let shape = header.map(|header| InputShape {
-            width: header.width,
-            height: header.height,
-            format: header.pixel_format(),
-        });
+        let shape = header.as_ref().map(InputShape::from);
         let limits =
             PlanLimits { max_output_pixels: self.limits.max_output_pixels, max_memory: self.limits.max_job_memory };
         let plan = Plan::new(&order.graph, &arguments, shape, &self.catalogue, &limits).map_err(unplanned)?;
@@ -118,13 +114,18 @@ impl Renderer {
 
     fn pixels(&self, order: &Order, prepared: &Prepared, cancel: &Cancel) -> Result<Picture, Error> {
         cancel.check().map_err(stopped)?;
-        let image = match (&order.input, prepared.header) {
-            (Some(bytes), Some(_)) => {
+        let image = match (&order.input, prepared.header, prepared.plan.part()) {
+            // A picture of which nothing is needed is read all the same: a broken one is a fault.
+            (Some(bytes), Some(_), part) => {
                 let limits = DecodeLimits {
                     pixels: self.limits.max_input_pixels,
                     side: u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX),
                 };
-                Some(codec::decode(bytes, limits, cancel).map_err(|error| self.unreadable(error))?)
+                let image = match part {
+                    Some(part) => codec::decode_part(bytes, part, limits, cancel),
+                    None => codec::decode(bytes, limits, cancel),
+                };
+                Some(image.map_err(|error| self.unreadable(error))?)
             }
             _ => None,
         };
@@ -180,18 +181,9 @@ fn arguments(graph: &ImageGraph, parameters: &BTreeMap<String, String>) -> Resul
 /// What codecs need was measured at 24 megapixels, for the costliest kind of each format.
 fn memory(header: Option<&Header>, file: u64, plan: &Plan, written: FileFormat) -> u64 {
     let decoding = header.map_or(0, |header| {
-        let own = match header.format {
-            // Coefficients of a progressive CMYK file: two bytes for each of four components.
-            FileFormat::Jpeg => 8,
-            FileFormat::Png if header.bits == 16 => 8,
-            // Interlaced.
-            FileFormat::Png => 4,
-            // Lossless.
-            FileFormat::Webp => 5,
-            FileFormat::Gif => 5,
-        };
-        let pixels = u64::from(header.width) * u64::from(header.height);
-        pixels * (header.pixel_format().bytes_per_pixel() as u64 + own)
+        let whole = u64::from(header.width) * u64::from(header.height);
+        let pixels = plan.part().map_or(whole, |part| part.window.area());
+        pixels * header.pixel_format().bytes_per_pixel() as u64 + header.working_memory
     });
     let own = match written {
         FileFormat::Jpeg => 3,

@@ -126,6 +126,8 @@ impl<'a> Source<'a> {
             height: u32::from(self.screen.1),
             alpha: transparent || !covered,
             bits: 8,
+            reducible: None,
+            working_memory: u64::from(self.screen.0) * u64::from(self.screen.1) * 5,
         }
     }
 

@@ -1,5 +1,6 @@
 //! JPEG, through mozjpeg.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mozjpeg_sys::J_COLOR_SPACE;
@@ -8,8 +9,8 @@ use super::icc::{Components, Profile, Transform};
 use super::libjpeg::{self, Decompressor, Stop};
 use super::orientation::{Orientation, Upright, zeroed};
 use super::rows::Rows;
-use super::{CodecError, DecodeLimits, FileFormat, Header};
-use crate::{Cancel, Image, OpError, Rect};
+use super::{CodecError, DecodeLimits, FileFormat, Header, Part};
+use crate::{Cancel, Image, OpError, Rect, Reducible};
 
 /// Longest side libjpeg writes, pixels (jmorecfg.h: JPEG_MAX_DIMENSION).
 pub(super) const LONGEST_SIDE: u32 = 65_500;
@@ -51,10 +52,19 @@ impl<'a> Source<'a> {
     pub(super) fn header(&self) -> Header {
         let (width, height) = self.file.size();
         let (width, height) = self.orientation.upright_size(width, height);
-        Header { format: FileFormat::Jpeg, width, height, alpha: false, bits: 8 }
+        let reducible = Some(Reducible { width, height, mirrored: self.orientation.mirrored() });
+        // Some rows of blocks, of four components at most.
+        let working_memory = self.file.coefficients() + u64::from(width.max(height)) * 4 * 64;
+        Header { format: FileFormat::Jpeg, width, height, alpha: false, bits: 8, reducible, working_memory }
     }
 
-    pub(super) fn decode(mut self, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
+    /// Reads a part of it, or all.
+    pub(super) fn decode(
+        mut self,
+        part: Option<Part>,
+        limits: DecodeLimits,
+        cancel: &Cancel,
+    ) -> Result<Image, CodecError> {
         let header = self.header();
         limits.check(header.width, header.height)?;
         cancel.check()?;
@@ -65,35 +75,74 @@ impl<'a> Source<'a> {
             (components, _) => components,
         };
         let inverted = self.components == Components::Cmyk && self.file.markers(libjpeg::ADOBE).any(is_adobe);
-        self.file.start(match read {
-            Components::Gray => J_COLOR_SPACE::JCS_GRAYSCALE,
-            Components::Cmyk => J_COLOR_SPACE::JCS_CMYK,
-            _ => J_COLOR_SPACE::JCS_RGB,
-        })?;
+        self.file.start(
+            match read {
+                Components::Gray => J_COLOR_SPACE::JCS_GRAYSCALE,
+                Components::Cmyk => J_COLOR_SPACE::JCS_CMYK,
+                _ => J_COLOR_SPACE::JCS_RGB,
+            },
+            part.map_or(8, |part| part.eighths),
+        )?;
 
-        let (width, height) = self.file.size();
-        let mut picture = Upright::<[u8; 3]>::new(width, height, self.orientation)?;
-        let direct = read == Components::Rgb && transform.is_none();
-        let mut band: Vec<u8> = zeroed(if direct { 0 } else { width as usize * read.count() * BAND })?;
+        let (width, height) = self.file.output_size();
+        let (upright_width, upright_height) = self.orientation.upright_size(width, height);
+        let all = Rect::sized(upright_width, upright_height);
+        let window = part.map_or(all, |part| part.window.intersect(&all));
+        let stored = self.orientation.stored(window, all);
+        let columns = self.columns(stored, width)?;
+        self.file.skip(stored.y as u32)?;
+        let (read_width, _) = self.file.output_size();
+        let mut picture = Upright::<[u8; 3]>::new(stored.width, stored.height, self.orientation)?;
+        let direct = read == Components::Rgb && transform.is_none() && read_width == stored.width;
+        let mut band: Vec<u8> = zeroed(if direct { 0 } else { read_width as usize * read.count() * BAND })?;
         while picture.missing() > 0 {
             cancel.check()?;
             picture.fill(BAND, |rows| {
                 if direct {
-                    return Ok(self.file.read(rows.as_flattened_mut())?);
+                    return self.file.read(rows.as_flattened_mut()).map_err(CodecError::from);
                 }
-                let band = &mut band[..rows.len() * read.count()];
+                let stride = read_width as usize * read.count();
+                let band = &mut band[..rows.len() / stored.width as usize * stride];
                 self.file.read(band)?;
                 if inverted {
                     band.iter_mut().for_each(|ink| *ink = 255 - *ink);
                 }
-                convert(transform.as_ref(), band, rows)
+                let columns = columns.start * read.count()..columns.end * read.count();
+                for (from, to) in band.chunks_exact(stride).zip(rows.chunks_exact_mut(stored.width as usize)) {
+                    match read {
+                        Components::Rgb if transform.is_none() => {
+                            to.as_flattened_mut().copy_from_slice(&from[columns.clone()]);
+                        }
+                        _ => convert(transform.as_ref(), &from[columns.clone()], to)?,
+                    }
+                }
+                Ok(())
             })?;
         }
-        self.file.finish()?;
-        Ok(Image::from_rgb8(Rect::sized(header.width, header.height), picture.finish()))
+        if stored.bottom() == i64::from(height) {
+            self.file.finish()?;
+        }
+        Ok(Image::from_rgb8(window, picture.finish()))
+    }
+
+    /// Reads only the columns of a part, where it has not all of them; returns which of those that
+    /// are read are the part's.
+    fn columns(&mut self, part: Rect, width: u32) -> Result<Range<usize>, CodecError> {
+        if part.width == width {
+            return Ok(0..width as usize);
+        }
+        // Colours are stored for pairs of pixels and made smooth between them: with the neighbours,
+        // those of the part are what they are in the whole picture.
+        let left = (part.x as u32).saturating_sub(NEIGHBOURS);
+        let right = (part.x as u32 + part.width + NEIGHBOURS).min(width);
+        let first = self.file.crop(left, right - left)?;
+        let start = (part.x as u32 - first) as usize;
+        Ok(start..start + part.width as usize)
     }
 }
 
+/// Columns beside those of a part that are read as well.
+const NEIGHBOURS: u32 = 2;
 /// Rows that are read at once: two rows of blocks, as 4:2:0 delivers them.
 const BAND: usize = 16;
 

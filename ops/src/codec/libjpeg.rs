@@ -127,17 +127,68 @@ impl<'a> Decompressor<'a> {
         .filter_map(move |(marker, data)| (marker == kind).then_some(data))
     }
 
-    /// Starts with rows in `colors`, which must be gray, RGB or CMYK. All scans of a file with
-    /// several are read here.
+    /// Bytes of coefficients that are kept while it is read: 0 for a file with a single scan.
+    pub(super) fn coefficients(&self) -> u64 {
+        let cinfo = self.cinfo();
+        // SAFETY: the header has been read.
+        if unsafe { ffi::jpeg_has_multiple_scans(cinfo) } == 0 {
+            return 0;
+        }
+        let count = usize::try_from(cinfo.num_components).unwrap_or_default();
+        // SAFETY: libjpeg keeps that many components at `comp_info` once the header has been read.
+        let components = unsafe { std::slice::from_raw_parts(cinfo.comp_info, count) };
+        let blocks = |component: &ffi::jpeg_component_info| {
+            u64::from(component.width_in_blocks) * u64::from(component.height_in_blocks)
+        };
+        components.iter().map(blocks).sum::<u64>() * 64 * 2
+    }
+
+    /// Starts with rows in `colors`, which must be gray, RGB or CMYK, at `eighths`/8 of the size.
+    /// All scans of a file with several are read here.
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) fn start(&mut self, colors: J_COLOR_SPACE) -> Result<(), Stop> {
+    pub(super) fn start(&mut self, colors: J_COLOR_SPACE, eighths: u32) -> Result<(), Stop> {
         self.guarded(|state| {
             // SAFETY: the header has been read, which is all that `jpeg_start_decompress` asks for.
             unsafe {
                 (*state).cinfo.out_color_space = colors;
+                (*state).cinfo.scale_num = eighths;
+                (*state).cinfo.scale_denom = 8;
                 ffi::jpeg_start_decompress(&mut (*state).cinfo);
+            }
+        })
+    }
+
+    /// Width and height of the rows that are read, pixels; after [`Decompressor::start`].
+    pub(super) fn output_size(&self) -> (u32, u32) {
+        (self.cinfo().output_width, self.cinfo().output_height)
+    }
+
+    /// Reads only some columns: at least those from `left` on, of which there are `width`. Returns
+    /// the first that is read. To be called before any row is read.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn crop(&mut self, left: u32, width: u32) -> Result<u32, Stop> {
+        let (mut left, mut width) = (left, width);
+        self.guarded(|state| {
+            // SAFETY: decompression has started, and no row has been read; libjpeg checks the rest.
+            unsafe { ffi::jpeg_crop_scanline(&mut (*state).cinfo, &mut left, &mut width) };
+        })?;
+        Ok(left)
+    }
+
+    /// Passes over rows.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn skip(&mut self, rows: u32) -> Result<(), Stop> {
+        self.guarded(|state| {
+            // SAFETY: decompression has started; no more rows are skipped than there are.
+            let skipped = unsafe { ffi::jpeg_skip_scanlines(&mut (*state).cinfo, rows) };
+            if skipped != rows {
+                throw(Stop::File { reason: "no more rows".into(), unsupported: false });
             }
         })
     }
@@ -305,7 +356,7 @@ mod tests {
         let cancel = Cancel::new();
         let mut file = Decompressor::open(PROGRESSIVE, &cancel).unwrap();
         cancel.cancel();
-        let stop = file.start(J_COLOR_SPACE::JCS_RGB);
+        let stop = file.start(J_COLOR_SPACE::JCS_RGB, 8);
         assert!(matches!(stop, Err(Stop::Operation(OpError::Cancelled))), "{stop:?}");
     }
 

@@ -1,6 +1,6 @@
 //! EXIF orientation: which way up a picture was stored, and turning it upright while it is read.
 
-use crate::OpError;
+use crate::{OpError, Rect};
 
 /// The eight values of the EXIF tag 0x0112 (Exif 2.32, section 4.6.4 A), as what has to be done
 /// to the stored picture to see it upright: transpose first, then the mirrorings.
@@ -36,6 +36,18 @@ impl Orientation {
     pub(super) fn from_exif(block: &[u8]) -> Self {
         let tiff = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
         Self::from_value(tag_0112(tiff).unwrap_or(1))
+    }
+
+    /// Along which sides it is shown the other way round than it is stored: x, y.
+    pub(super) fn mirrored(self) -> [bool; 2] {
+        [self.mirror_x, self.mirror_y]
+    }
+
+    /// Where a part of the upright picture, whose box is `all`, is stored.
+    pub(super) fn stored(self, part: Rect, all: Rect) -> Rect {
+        let x = if self.mirror_x { all.right() - part.right() } else { i64::from(part.x) } as i32;
+        let y = if self.mirror_y { all.bottom() - part.bottom() } else { i64::from(part.y) } as i32;
+        if self.transpose { Rect { x: y, y: x, width: part.height, height: part.width } } else { Rect { x, y, ..part } }
     }
 
     /// Width and height as shown, of a picture stored as `width` × `height`.

@@ -87,7 +87,11 @@ impl<'a> Source<'a> {
 
     pub(super) fn header(&self) -> Header {
         let (width, height) = self.orientation.upright_size(self.width, self.height);
-        Header { format: FileFormat::Png, width, height, alpha: self.alpha, bits: self.bits }
+        // Measured: with 16 bits, or interlaced, as all of it is there before the first row is whole.
+        let each = if self.bits == 16 { 8 } else { 4 };
+        let working_memory = u64::from(width) * u64::from(height) * each;
+        let (alpha, bits) = (self.alpha, self.bits);
+        Header { format: FileFormat::Png, width, height, alpha, bits, reducible: None, working_memory }
     }
 
     pub(super) fn decode(self, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {

@@ -121,7 +121,10 @@ impl<'a> Source<'a> {
 
     pub(super) fn header(&self) -> Header {
         let (width, height) = self.orientation.upright_size(self.canvas.0, self.canvas.1);
-        Header { format: FileFormat::Webp, width, height, alpha: self.alpha(), bits: 8 }
+        // Measured with lossless files, which take most.
+        let working_memory = u64::from(width) * u64::from(height) * 5;
+        let alpha = self.alpha();
+        Header { format: FileFormat::Webp, width, height, alpha, bits: 8, reducible: None, working_memory }
     }
 
     pub(super) fn decode(self, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {

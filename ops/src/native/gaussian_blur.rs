@@ -7,9 +7,10 @@
 //! recursive filtering", IEEE Transactions on Signal Processing 54 (2006). Its cost does not depend
 //! on the deviation. Works in premultiplied linear light; alpha is blurred as a colour is.
 
+use super::scale_size_keepaspect;
 use crate::{
-    Area, Boxes, Cancel, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Rect, Split,
-    Tile, View,
+    Area, Boxes, Cancel, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Rect,
+    Reduced, Reducible, Split, Tile, View,
 };
 
 const DEVIATION: Kind = Kind::Number { default: 1.5, minimum: 0.0, maximum: 1500.0 };
@@ -48,7 +49,7 @@ const INFO: Info = Info {
             kind: Kind::Boolean { default: true },
         },
     ],
-    revision: 1,
+    revision: 2,
 };
 
 /// The operation `gegl/gaussian-blur`.
@@ -61,33 +62,58 @@ impl Operation for GaussianBlur {
     }
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
-        let beyond = match properties.choice("abyss-policy") {
-            "none" => Beyond::Nothing,
-            "black" => Beyond::Plain([0.0, 0.0, 0.0, 1.0]),
-            "white" => Beyond::Plain([1.0; 4]),
-            _ => Beyond::Edge,
-        };
-        let pass = |axis, deviation: f64| {
-            // One weight: the pixel itself.
-            let weights = weights(deviation);
-            if weights.len() == 1 {
-                return None;
-            }
-            let half = weights.len() / 2;
-            let recursive = match properties.choice("filter") {
-                "fir" => false,
-                "iir" => true,
-                _ => deviation >= 1.0,
-            };
-            let filter =
-                if recursive { Filter::Recursive(Recursion::new(deviation)) } else { Filter::Weights(weights) };
-            let grow = if properties.boolean("clip-extent") { 0 } else { half as u32 };
-            Some(Pass::Area(Box::new(Blur { axis, filter, beyond, grow })))
-        };
-        let across = pass(Axis::Rows, properties.number("std-dev-x"));
-        let down = pass(Axis::Columns, properties.number("std-dev-y"));
-        Ok(across.into_iter().chain(down).collect())
+        Ok(passes(properties, [properties.number("std-dev-x"), properties.number("std-dev-y")]))
     }
+
+    /// Where the blur leaves nothing of what a reduced picture lacks, that one is blurred and made
+    /// large again.
+    fn prepare_reduced(&self, properties: &Properties, input: Reducible) -> Option<(Reduced, Vec<Pass>)> {
+        let deviations = [properties.number("std-dev-x"), properties.number("std-dev-y")];
+        if properties.choice("abyss-policy") != "clamp" || !properties.boolean("clip-extent") {
+            return None;
+        }
+        let step = deviations[0].min(deviations[1]) / LEAST_REDUCED;
+        let eighths = [1, 2, 4].into_iter().find(|eighths| 8.0 / f64::from(*eighths) <= step)?;
+        let reduced = input.by(eighths);
+        // Reducing is a blur by a box of `step` pixels, whose variance is (step² - 1) / 12.
+        let step = reduced.step();
+        let left = |deviation: f64| (deviation * deviation - (step * step - 1.0) / 12.0).sqrt() / step;
+        let mut passes = passes(properties, deviations.map(left));
+        passes.push(scale_size_keepaspect::enlarge(reduced));
+        Some((reduced, passes))
+    }
+}
+
+/// Least deviation that is left to do in a reduced picture, in its pixels: what is lost below is
+/// then less than half a step of 255.
+const LEAST_REDUCED: f64 = 4.0;
+
+/// Blurs by these deviations along x and y.
+fn passes(properties: &Properties, deviations: [f64; 2]) -> Vec<Pass> {
+    let beyond = match properties.choice("abyss-policy") {
+        "none" => Beyond::Nothing,
+        "black" => Beyond::Plain([0.0, 0.0, 0.0, 1.0]),
+        "white" => Beyond::Plain([1.0; 4]),
+        _ => Beyond::Edge,
+    };
+    let pass = |axis, deviation: f64| {
+        // One weight: the pixel itself.
+        let weights = weights(deviation);
+        if weights.len() == 1 {
+            return None;
+        }
+        let half = weights.len() / 2;
+        let recursive = match properties.choice("filter") {
+            "fir" => false,
+            "iir" => true,
+            _ => deviation >= 1.0,
+        };
+        let filter = if recursive { Filter::Recursive(Recursion::new(deviation)) } else { Filter::Weights(weights) };
+        let grow = if properties.boolean("clip-extent") { 0 } else { half as u32 };
+        Some(Pass::Area(Box::new(Blur { axis, filter, beyond, grow })))
+    };
+    let [across, down] = deviations;
+    pass(Axis::Rows, across).into_iter().chain(pass(Axis::Columns, down)).collect()
 }
 
 /// The weights of a sampled Gaussian, an odd number of them; one for a deviation of 0.

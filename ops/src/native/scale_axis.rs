@@ -22,6 +22,8 @@ pub(super) struct Mapping {
     pub step: f64,
     /// The coordinate that stays where it is.
     pub origin: f64,
+    /// Where the source begins elsewhere: source pixels between the two.
+    pub shift: f64,
     /// First source pixel.
     pub first: i32,
     /// Source pixels; at least 1.
@@ -69,9 +71,16 @@ impl Taps {
 }
 
 impl Mapping {
+    /// The same on a source that is there reduced: of which a pixel is `step` of those before and
+    /// which begins at `start` of them. It has `len` pixels.
+    pub(super) fn reduced(&self, step: f64, start: f64, len: u32) -> Mapping {
+        let shift = (self.origin * (1.0 - self.step) + self.shift - start) / step;
+        Mapping { step: self.step / step, origin: 0.0, shift, first: 0, len, ..*self }
+    }
+
     /// The source coordinate of the centre of output pixel `x`, in pixels from the plane's zero.
     fn centre(&self, x: i64) -> f64 {
-        (x as f64 + 0.5 - self.origin) * self.step + self.origin
+        (x as f64 + 0.5 - self.origin) * self.step + self.origin + self.shift
     }
 
     /// The source pixel at index `source`, after what [`Beyond`] says; `None` for the constant.
@@ -159,7 +168,7 @@ mod tests {
     use super::*;
 
     fn mapping(step: f64, len: u32, sampler: Sampler) -> Mapping {
-        Mapping { step, origin: 0.0, first: 0, len, beyond: Beyond::Clamp, sampler }
+        Mapping { step, origin: 0.0, shift: 0.0, first: 0, len, beyond: Beyond::Clamp, sampler }
     }
 
     fn entries(taps: &Taps, index: usize) -> Vec<(i32, f32)> {

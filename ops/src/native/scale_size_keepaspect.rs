@@ -15,7 +15,7 @@ use crate::format::{Source, Target, convert_row};
 use crate::{
     Alpha, Area, Boxes, Cancel, Depth, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass, Properties,
 };
-use crate::{Property, Rect, Tile, View};
+use crate::{Property, Rect, Reduced, Reducible, Tile, View};
 
 const LARGEST: f64 = 9000.0;
 
@@ -51,7 +51,7 @@ const INFO: Info = Info {
         size("x", "Width to scale to, pixels; 0 or less: from the height"),
         size("y", "Height to scale to, pixels; 0 or less: from the width"),
     ],
-    revision: 1,
+    revision: 2,
 };
 
 /// The operation `gegl/scale-size-keepaspect`.
@@ -64,21 +64,40 @@ impl Operation for ScaleSizeKeepaspect {
     }
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
-        let (beyond, outside) = match properties.choice("abyss-policy") {
-            "loop" => (Beyond::Loop, 0.0),
-            "black" => (Beyond::Constant, 0.0),
-            "white" => (Beyond::Constant, 1.0),
-            _ => (Beyond::Clamp, 0.0),
-        };
-        Ok(vec![Pass::Area(Box::new(Scale {
-            size: [properties.number("x"), properties.number("y")],
-            origin: [properties.number("origin-x"), properties.number("origin-y")],
-            sampler: Sampler::from_choice(properties.choice("sampler")),
-            beyond,
-            outside,
-        }))])
+        Ok(vec![Pass::Area(Box::new(Scale::new(properties)))])
+    }
+
+    /// The decoder makes it smaller as far as no pixel of the output then needs less than one of the
+    /// input. What it takes the mean of, it takes in coded light.
+    fn prepare_reduced(&self, properties: &Properties, input: Reducible) -> Option<(Reduced, Vec<Pass>)> {
+        let scale = Scale::new(properties);
+        if scale.sampler == Sampler::Nearest || scale.beyond != Beyond::Clamp {
+            return None;
+        }
+        let whole = Rect::sized(input.width, input.height);
+        let geometry = scale.geometry(Boxes { inputs: &[Some(whole)], origin: None }).ok()?;
+        let step = geometry.x.step.min(geometry.y.step);
+        let eighths = REDUCTIONS.into_iter().find(|eighths| 8.0 / f64::from(*eighths) <= step)?;
+        let reduced = input.by(eighths);
+        Some((reduced, vec![Pass::Area(Box::new(Scale { reduced: Some(reduced), ..scale }))]))
     }
 }
+
+/// Makes a reduced picture as large as the whole again, smoothly.
+pub(super) fn enlarge(reduced: Reduced) -> Pass {
+    let whole = reduced.whole();
+    Pass::Area(Box::new(Scale {
+        size: [f64::from(whole.width), f64::from(whole.height)],
+        origin: [0.0; 2],
+        sampler: Sampler::Cubic,
+        beyond: Beyond::Clamp,
+        outside: 0.0,
+        reduced: Some(reduced),
+    }))
+}
+
+/// Eighths that decoders are quick with.
+const REDUCTIONS: [u32; 3] = [1, 2, 4];
 
 #[derive(Debug)]
 struct Scale {
@@ -89,6 +108,8 @@ struct Scale {
     beyond: Beyond,
     /// Colour components of [`Beyond::Constant`].
     outside: f32,
+    /// What the input is, when it is not there in full size.
+    reduced: Option<Reduced>,
 }
 
 /// The mapping of both axes, and the box that comes out.
@@ -118,8 +139,26 @@ fn scale_axis(first: i32, len: u32, ratio: (f64, f64), origin: f64) -> Result<(f
 }
 
 impl Scale {
+    fn new(properties: &Properties) -> Scale {
+        let (beyond, outside) = match properties.choice("abyss-policy") {
+            "loop" => (Beyond::Loop, 0.0),
+            "black" => (Beyond::Constant, 0.0),
+            "white" => (Beyond::Constant, 1.0),
+            _ => (Beyond::Clamp, 0.0),
+        };
+        Scale {
+            size: [properties.number("x"), properties.number("y")],
+            origin: [properties.number("origin-x"), properties.number("origin-y")],
+            sampler: Sampler::from_choice(properties.choice("sampler")),
+            beyond,
+            outside,
+            reduced: None,
+        }
+    }
+
     fn geometry(&self, boxes: Boxes<'_>) -> Result<Geometry, OpError> {
         let input = boxes.inputs[0].ok_or(OpError::MissingInput("input"))?;
+        let input = self.reduced.map_or(input, |reduced| reduced.whole());
         if input.is_infinite() {
             return Err(invalid("the input has no size; crop it first"));
         }
@@ -135,13 +174,16 @@ impl Scale {
         };
         let (x_step, left, width) = scale_axis(input.x, input.width, x_ratio, self.origin[0])?;
         let (y_step, top, height) = scale_axis(input.y, input.height, y_ratio, self.origin[1])?;
-        let mapping =
-            |step, origin, first, len| Mapping { step, origin, first, len, beyond: self.beyond, sampler: self.sampler };
-        Ok(Geometry {
-            x: mapping(x_step, self.origin[0], input.x, input.width),
-            y: mapping(y_step, self.origin[1], input.y, input.height),
-            output: Rect::from_edges(left, top, left + i64::from(width), top + i64::from(height)),
-        })
+        let (beyond, sampler) = (self.beyond, self.sampler);
+        let mapping = |step, origin, first, len| Mapping { step, origin, shift: 0.0, first, len, beyond, sampler };
+        let mut x = mapping(x_step, self.origin[0], input.x, input.width);
+        let mut y = mapping(y_step, self.origin[1], input.y, input.height);
+        if let Some(reduced) = self.reduced {
+            let ([left, top], rect) = (reduced.start(), reduced.rect());
+            x = x.reduced(reduced.step(), left, rect.width);
+            y = y.reduced(reduced.step(), top, rect.height);
+        }
+        Ok(Geometry { x, y, output: Rect::from_edges(left, top, left + i64::from(width), top + i64::from(height)) })
     }
 
     fn output_format(&self, input: Format) -> Format {
@@ -168,7 +210,8 @@ impl Area for Scale {
 
     fn passthrough(&self, boxes: Boxes<'_>) -> Option<usize> {
         let geometry = self.geometry(boxes).ok()?;
-        let same = geometry.x.step == 1.0 && geometry.y.step == 1.0 && Some(geometry.output) == boxes.inputs[0];
+        let still = |axis: &Mapping| axis.step == 1.0 && axis.shift == 0.0;
+        let same = still(&geometry.x) && still(&geometry.y) && Some(geometry.output) == boxes.inputs[0];
         same.then_some(0)
     }
 

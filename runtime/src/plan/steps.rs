@@ -44,8 +44,9 @@ struct Group {
 
 /// Makes the plan of an expanded graph.
 pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan, PlanError> {
-    let Expansion { nodes, values, input, output, .. } = expansion;
-    let needs = needs(&values, output, |value| nodes[value.node].process.clone())?;
+    let Expansion { nodes, values, input, eighths, output, .. } = expansion;
+    let in_parts = input.is_some_and(|(shape, _)| shape.reducible.is_some());
+    let needs = needs(&values, output, in_parts, |value| nodes[value.node].process.clone())?;
     let groups = groups(&values, &needs);
 
     // Buffers: the input, and the tail of each group that is not done on the fly.
@@ -98,7 +99,7 @@ pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan
     let cost = steps.iter().fold(0.0, |sum, step| sum + step.cost);
     let graph = String::new();
     let input = input.map(|(shape, _)| shape);
-    Ok(Plan { graph, nodes, input, input_buffer, buffers, steps, result, cost, peak_memory })
+    Ok(Plan { graph, nodes, input, eighths, input_buffer, buffers, steps, result, cost, peak_memory })
 }
 
 /// What is known of a value apart from how it is made.
@@ -202,7 +203,8 @@ impl Needs {
 }
 
 /// Goes back from the whole of the output.
-fn needs(values: &[Value], output: Id, process: impl Fn(&Value) -> String) -> Result<Needs, PlanError> {
+/// `in_parts`: the input need not be read as a whole.
+fn needs(values: &[Value], output: Id, in_parts: bool, process: impl Fn(&Value) -> String) -> Result<Needs, PlanError> {
     let mut regions: Vec<Option<Rect>> = vec![None; values.len()];
     let mut uses = vec![0; values.len()];
     let mut reads = HashSet::new();
@@ -221,6 +223,7 @@ fn needs(values: &[Value], output: Id, process: impl Fn(&Value) -> String) -> Re
             }
         };
         let computed = match &value.definition {
+            Definition::Input if in_parts => region,
             Definition::Input => value.bounds,
             Definition::Convert { input } | Definition::Window { input } | Definition::Point { input, .. } => {
                 need(0, *input, region);

@@ -205,7 +205,7 @@ fn an_empty_picture_is_refused() {
     let graph = filter("a", "b", "a(gegl/crop) OUTPUT -> INPUT b(test/peak)\n10 -> WIDTH a");
     let error = plan_with(&graph, &[], &picture(40, 30)).unwrap_err();
     assert_eq!(no_picture(&error).0, "a");
-    let input = InputShape { width: 0, height: 7, format: Format::RGB8 };
+    let input = InputShape::new(0, 7, Format::RGB8);
     let error = Plan::new(&graph, &Arguments::default(), Some(input), &catalogue(), &PLAN_LIMITS).unwrap_err();
     assert_eq!(error.node(), Some("input"));
 }
@@ -235,7 +235,7 @@ fn what_is_too_large_is_refused_before_it_is_allocated() {
         other => panic!("{other:?}"),
     }
 
-    let input = InputShape { width: 60_000, height: 60_000, format: Format::RGBA8 };
+    let input = InputShape::new(60_000, 60_000, Format::RGBA8);
     let graph = filter("a", "b", "a(test/peak) OUTPUT -> INPUT b(gegl/crop)\n9 -> WIDTH b\n9 -> HEIGHT b");
     let error = Plan::new(&graph, &Arguments::default(), Some(input), &catalogue(), &PLAN_LIMITS).unwrap_err();
     assert!(matches!(error, PlanError::TooLarge { what: Measure::Memory, .. }), "{error:?}");

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use imgflo_ops::{Area, Depth, Format, OpError, Operation, Pass, Point, Properties, Rect};
+use imgflo_ops::{Area, Depth, Format, OpError, Operation, Pass, Point, Properties, Rect, Reducible};
 use serde_json::Value as Json;
 
 use super::{InputShape, Name, PlanError, boxes};
@@ -54,16 +54,21 @@ pub(super) struct Expansion {
     pub nodes: Vec<Name>,
     pub values: Vec<Value>,
     pub input: Option<(InputShape, Id)>,
+    /// Eighths of the input's size that it is read at.
+    pub eighths: u32,
     pub output: Id,
     /// The process the output comes from, for messages.
     pub output_node: String,
 }
 
-#[derive(Default)]
 struct Builder {
     nodes: Vec<Name>,
     values: Vec<Value>,
     converted: HashMap<(Id, Format), Id>,
+    reducible: Option<Reducible>,
+    /// True when several read the input itself.
+    shared_input: bool,
+    eighths: u32,
 }
 
 /// The component that `width` and `height` scale an input with.
@@ -81,7 +86,14 @@ pub(super) fn expand(
     if graph.runtime() == RuntimeKind::Noop {
         return Err(PlanError::Noop);
     }
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        nodes: Vec::new(),
+        values: Vec::new(),
+        converted: HashMap::new(),
+        reducible: input.and_then(|input| input.reducible),
+        shared_input: false,
+        eighths: 8,
+    };
     let mut given = None;
     let mut entering = None;
     if graph.takes_input() {
@@ -90,8 +102,10 @@ pub(super) fn expand(
         given = Some((shape, id));
         entering = Some(builder.rescale(id, arguments, catalogue)?);
     }
+    let order = live(graph);
+    builder.shared_input = entering == given.map(|(_, id)| id) && readers(graph, &order) > 1;
     let mut made: Vec<Option<Id>> = vec![None; graph.nodes().len()];
-    for index in live(graph) {
+    for index in order {
         let node = &graph.nodes()[index];
         let inputs = node
             .inputs
@@ -120,7 +134,14 @@ pub(super) fn expand(
         let to = if format.has_alpha() { Format::RGBA8 } else { Format::RGB8 };
         output = builder.convert(node, output, to);
     }
-    Ok(Expansion { nodes: builder.nodes, values: builder.values, input: given, output, output_node })
+    let Builder { nodes, values, eighths, .. } = builder;
+    Ok(Expansion { nodes, values, input: given, eighths, output, output_node })
+}
+
+/// How many pads of these processes the input of the graph goes to.
+fn readers(graph: &ImageGraph, processes: &[usize]) -> usize {
+    let feeds = processes.iter().flat_map(|index| &graph.nodes()[*index].inputs);
+    feeds.filter(|feed| matches!(feed, Some(Feed::Graph))).count()
 }
 
 /// The processes that the output depends on, each after those it reads. A walk in depth from the
@@ -232,6 +253,24 @@ impl Builder {
         id
     }
 
+    /// Has the input made smaller by its decoder, where this operation alone reads it and can do
+    /// with less; its passes then.
+    fn reduce(
+        &mut self,
+        operation: &dyn Operation,
+        properties: &Properties,
+        inputs: &[Option<Id>],
+    ) -> Option<Vec<Pass>> {
+        let input = inputs.first().copied().flatten()?;
+        if self.shared_input || !matches!(self.values[input].definition, Definition::Input) {
+            return None;
+        }
+        let (reduced, passes) = operation.prepare_reduced(properties, self.reducible?)?;
+        self.values[input].bounds = reduced.rect();
+        self.eighths = reduced.eighths();
+        Some(passes)
+    }
+
     fn operation(
         &mut self,
         node: usize,
@@ -241,7 +280,10 @@ impl Builder {
     ) -> Result<Id, PlanError> {
         let process = self.nodes[node].process.clone();
         let internal = |message: &str| PlanError::Internal { node: process.clone(), message: message.into() };
-        let passes = operation.prepare(properties).map_err(|error| refused(&process, &error))?;
+        let passes = match self.reduce(operation, properties, &inputs) {
+            Some(passes) => passes,
+            None => operation.prepare(properties).map_err(|error| refused(&process, &error))?,
+        };
         let mut inputs = inputs;
         inputs.resize(operation.info().inputs.len(), None);
         for pass in passes {

@@ -81,7 +81,7 @@ fn render(graph: &str, input: &str, parameters: &[(&str, &str)]) -> Image {
     let plan = Plan::new(
         &graph,
         &arguments,
-        Some(InputShape { width: image.rect().width, height: image.rect().height, format: image.format() }),
+        Some(InputShape::new(image.rect().width, image.rect().height, image.format())),
         &catalogue,
         &limits,
     )

@@ -1,0 +1,81 @@
+//! Pictures at a fraction of their size, as a decoder delivers them that need not read all of them.
+//!
+//! A JPEG is stored as cosines of 8 × 8 pixels each; with the lowest n of them along each side it
+//! becomes n × n pixels, for a fraction of the work. That is a good low-pass, in coded light.
+
+use crate::Rect;
+
+/// A picture that its decoder can make smaller while it reads it, and of which it can leave parts
+/// out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reducible {
+    /// Width as shown, pixels.
+    pub width: u32,
+    /// Height as shown, pixels.
+    pub height: u32,
+    /// True where it is shown the other way round than it is stored, so that a last pixel which is
+    /// no whole one comes first: along x, along y.
+    pub mirrored: [bool; 2],
+}
+
+impl Reducible {
+    /// The picture at `eighths`/8 of its size; 1 to 8 of them.
+    pub fn by(self, eighths: u32) -> Reduced {
+        Reduced { of: self, eighths: eighths.clamp(1, 8) }
+    }
+}
+
+/// A picture at n/8 of its size. Sides are rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reduced {
+    of: Reducible,
+    eighths: u32,
+}
+
+impl Reduced {
+    /// Eighths of the size.
+    pub fn eighths(&self) -> u32 {
+        self.eighths
+    }
+
+    /// The box of the whole picture, unreduced.
+    pub fn whole(&self) -> Rect {
+        Rect::sized(self.of.width, self.of.height)
+    }
+
+    /// The box of the reduced picture.
+    pub fn rect(&self) -> Rect {
+        let side = |side: u32| (u64::from(side) * u64::from(self.eighths)).div_ceil(8) as u32;
+        Rect::sized(side(self.of.width), side(self.of.height))
+    }
+
+    /// Unreduced pixels for each reduced one, along each side.
+    pub fn step(&self) -> f64 {
+        8.0 / f64::from(self.eighths)
+    }
+
+    /// Where the reduced picture begins, in unreduced pixels along x and y: 0, or a part of a
+    /// reduced pixel less.
+    pub fn start(&self) -> [f64; 2] {
+        let (whole, rect) = (self.whole(), self.rect());
+        let start = |mirrored: bool, whole: u32, reduced: u32| {
+            if mirrored { f64::from(whole) - f64::from(reduced) * self.step() } else { 0.0 }
+        };
+        let [x, y] = self.of.mirrored;
+        [start(x, whole.width, rect.width), start(y, whole.height, rect.height)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_pixel_may_be_no_whole_one() {
+        let reduced = Reducible { width: 1001, height: 16, mirrored: [true, true] }.by(1);
+        assert_eq!((reduced.rect(), reduced.whole()), (Rect::sized(126, 2), Rect::sized(1001, 16)));
+        assert_eq!((reduced.step(), reduced.start()), (8.0, [-7.0, 0.0]));
+        let reduced = Reducible { width: 10, height: 10, mirrored: [false, true] }.by(3);
+        assert_eq!((reduced.rect(), reduced.start()), (Rect::sized(4, 4), [0.0, 10.0 - 32.0 / 3.0]));
+    }
+}

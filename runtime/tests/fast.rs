@@ -1,0 +1,90 @@
+//! Fast paths: the same graph with and without them gives the same picture, within a tolerance.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use imgflo_runtime::ops::codec::{self, DecodeLimits};
+use imgflo_runtime::ops::{Cancel, Image, Pixels};
+use imgflo_runtime::{
+    Catalogue, Control, Engine, ImageGraph, InputShape, Library, LibraryLimits, NativeEngine, Plan, PlanLimits,
+};
+
+const LIMITS: LibraryLimits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
+const PLAN_LIMITS: PlanLimits = PlanLimits { max_output_pixels: 25_000_000, max_memory: 3 << 30 };
+const DECODE_LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 26, side: 1 << 15 };
+
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The picture of a graph on a file, read by part or as a whole, and the plan of the former.
+fn both(graph: &ImageGraph, given: &[(&str, &str)], bytes: &[u8]) -> (Image, Image, Plan) {
+    let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let arguments = graph.arguments(&given).unwrap();
+    let header = codec::read_header(bytes).unwrap();
+    let (catalogue, engine, cancel) = (Catalogue::native(), NativeEngine::new(2), Cancel::new());
+    let control = Control { cancel: cancel.clone(), progress: None };
+    let plan = |shape| Plan::new(graph, &arguments, Some(shape), &catalogue, &PLAN_LIMITS).unwrap();
+    let fast = plan(InputShape::from(&header));
+    let input = codec::decode_part(bytes, fast.part().unwrap(), DECODE_LIMITS, &cancel).unwrap();
+    let found = engine.render(&fast, Some(input), &control).unwrap();
+    let slow = plan(InputShape::new(header.width, header.height, header.pixel_format()));
+    let input = codec::decode(bytes, DECODE_LIMITS, &cancel).unwrap();
+    let expected = engine.render(&slow, Some(input), &control).unwrap();
+    assert_eq!((found.rect(), found.format()), (expected.rect(), expected.format()));
+    (found, expected, fast)
+}
+
+fn components(image: &Image) -> &[u8] {
+    match image.pixels() {
+        Pixels::Rgb8(pixels) => pixels.as_flattened(),
+        Pixels::Rgba8(pixels) => pixels.as_flattened(),
+        Pixels::Float(_) => panic!("plans end in bytes"),
+    }
+}
+
+/// Peak signal-to-noise ratio, dB.
+fn psnr(one: &Image, other: &Image) -> f64 {
+    let (one, other) = (components(one), components(other));
+    let squares = one.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+    10.0 * (255.0 * 255.0 / (squares.sum::<f64>() / one.len() as f64)).log10()
+}
+
+fn library() -> Library {
+    Library::load(&repository().join("graphs"), Arc::new(Catalogue::native()), &LIMITS).unwrap()
+}
+
+fn photos() -> [Vec<u8>; 2] {
+    ["lake.jpg", "marbles.jpg"].map(|name| std::fs::read(repository().join("files").join(name)).unwrap())
+}
+
+#[test]
+fn a_photo_is_read_as_small_as_it_is_shown() {
+    let library = library();
+    let passthrough = library.get("passthrough").unwrap();
+    for photo in photos() {
+        let header = codec::read_header(&photo).unwrap();
+        for (share, eighths) in [(0.9, 8), (0.5, 4), (0.4, 4), (0.25, 2), (0.2, 2), (0.124, 1), (0.07, 1), (0.03, 1)] {
+            let width = (f64::from(header.width) * share).round().to_string();
+            let (found, expected, plan) = both(&passthrough, &[("width", &width)], &photo);
+            assert_eq!(plan.part().unwrap().eighths, eighths, "{plan}");
+            let psnr = psnr(&found, &expected);
+            assert!(psnr > if eighths == 8 { 99.0 } else { 38.0 }, "{share}: {psnr} dB");
+        }
+    }
+}
+
+#[test]
+fn a_large_blur_reads_a_small_picture() {
+    let library = library();
+    let blur = library.get("gaussianblur").unwrap();
+    for photo in photos() {
+        for (deviation, eighths) in [("7.9", 8), ("8", 4), ("12", 4), ("16", 2), ("25", 2), ("40", 1), ("200", 1)] {
+            let (found, expected, plan) = both(&blur, &[("std-dev-x", deviation), ("std-dev-y", deviation)], &photo);
+            assert_eq!(plan.part().unwrap().eighths, eighths, "{plan}");
+            let psnr = psnr(&found, &expected);
+            println!("{deviation} {psnr}");
+            assert!(psnr > if eighths == 8 { 99.0 } else { 44.0 }, "{deviation}: {psnr} dB");
+        }
+    }
+}
