@@ -10,6 +10,10 @@ const server = createServer(async (request, response) => {
   const query = new URL(request.url, "http://localhost").searchParams;
   const format = query.get("format");
   let image = sharp(join(folder, basename(query.get("file")))).rotate();
+  const number = (name) => Number(query.get(name));
+  if (query.has("left")) {
+    image = image.extract({ left: number("left"), top: number("top"), width: number("cropwidth"), height: number("cropheight") });
+  }
   if (query.has("width")) image = image.resize(Number(query.get("width")));
   if (query.has("blur")) image = image.blur(Number(query.get("blur")));
   const body = await image.toFormat(format === "jpg" ? "jpeg" : format, quality[format]).toBuffer();

@@ -22,12 +22,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["operation", name, picture, runs] => operations::measure(name, Path::new(picture), runs.parse()?),
         ["bare"] => fleet::bare(),
         ["fleet"] => fleet::tables(),
+        ["requests"] => {
+            println!("{}", requests::table(tempfile::tempdir()?.path())?);
+            Ok(())
+        }
         [] => {
             let folder = tempfile::tempdir()?;
             println!("{}", operations::table(folder.path())?);
             println!("{}", requests::table(folder.path())?);
             Ok(())
         }
-        _ => Err("usage: imgflo-bench [fleet]".into()),
+        _ => Err("usage: imgflo-bench [requests|fleet]".into()),
     }
 }

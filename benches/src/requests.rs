@@ -38,6 +38,12 @@ const WORKLOADS: &[Workload] = &[
         ours: "passthrough.jpg?width=200",
         sharp: "width=200&format=jpg",
     },
+    Workload {
+        name: "24 MP JPEG to 1600 wide JPEG",
+        file: "24mp.jpg",
+        ours: "passthrough.jpg?width=1600",
+        sharp: "width=1600&format=jpg",
+    },
     Workload { name: "1300 x 768 JPEG re-encoded", file: "1mp.jpg", ours: "passthrough.jpg?", sharp: "format=jpg" },
     Workload {
         name: "2 MP RGBA PNG to 800 wide PNG",
@@ -50,6 +56,12 @@ const WORKLOADS: &[Workload] = &[
         file: "3mp.jpg",
         ours: "passthrough.webp?width=800",
         sharp: "width=800&format=webp",
+    },
+    Workload {
+        name: "1300 x 768 JPEG, 1000 x 600 of it",
+        file: "1mp.jpg",
+        ours: "crop.jpg?x=150&y=100&cropwidth=1000&cropheight=600",
+        sharp: "left=150&top=100&cropwidth=1000&cropheight=600&format=jpg",
     },
     Workload {
         name: "1300 x 768 JPEG blurred by 25",
@@ -107,6 +119,7 @@ async fn turn(client: &Client, server: &Server, paths: &[String]) -> Result<Turn
 /// The table of all workloads.
 pub fn table(folder: &Path) -> Result<String, Box<dyn Error>> {
     picture::write(&folder.join("12mp.jpg"), FileFormat::Jpeg, 4000, 3000, false)?;
+    picture::write(&folder.join("24mp.jpg"), FileFormat::Jpeg, 6000, 4000, false)?;
     picture::write(&folder.join("3mp.jpg"), FileFormat::Jpeg, 2000, 1500, false)?;
     picture::write(&folder.join("1mp.jpg"), FileFormat::Jpeg, 1300, 768, false)?;
     picture::write(&folder.join("2mp.png"), FileFormat::Png, 1600, 1200, true)?;

@@ -111,8 +111,8 @@ async fn later_clients_move_the_deadline_of_a_job_that_was_not_sent() {
     assert_eq!(rig.jobs.recv().await.unwrap().deadline_at, Some(now + 60_000));
 
     // A job whose time is over is not sent at all.
+    let ground = Ground::new();
     let mut rig = ground.rig("two", FAST);
-    ground.claims.release("k.png", "one").await.unwrap();
     ground.claims.claim("k.png", "another", Duration::from_millis(50)).await.unwrap();
     let late = rig.flights.wait_for(wanted(false), now + 1, job);
     assert_eq!(outcome(late).await.unwrap_err().category, Category::DeadlineExceeded);
