@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod codecs;
 mod fleet;
 mod operations;
 mod picture;
@@ -22,6 +23,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["operation", name, picture, runs] => operations::measure(name, Path::new(picture), runs.parse()?),
         ["bare"] => fleet::bare(),
         ["fleet"] => fleet::tables(),
+        ["codecs"] => {
+            println!("{}", codecs::tables(tempfile::tempdir()?.path())?);
+            Ok(())
+        }
         ["requests"] => {
             println!("{}", requests::table(tempfile::tempdir()?.path())?);
             Ok(())
@@ -29,9 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         [] => {
             let folder = tempfile::tempdir()?;
             println!("{}", operations::table(folder.path())?);
+            println!("{}", codecs::tables(folder.path())?);
             println!("{}", requests::table(folder.path())?);
             Ok(())
         }
-        _ => Err("usage: imgflo-bench [requests|fleet]".into()),
+        _ => Err("usage: imgflo-bench [codecs|requests|fleet]".into()),
     }
 }

@@ -1,0 +1,57 @@
+//! Codecs alone, from memory to memory: what reading by part saves, and what writing costs.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use cpu_time::ProcessTime;
+use imgflo_ops::Cancel;
+use imgflo_ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat, Part};
+
+use crate::{picture, process};
+
+const LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
+const RUNS: usize = 9;
+
+/// Median CPU time of `work`, ms.
+fn cpu_ms<T>(mut work: impl FnMut() -> Result<T, Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+    let mut times = Vec::new();
+    for run in 0..=RUNS {
+        let start = ProcessTime::now();
+        work()?;
+        // The first warms up.
+        if run > 0 {
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    Ok(process::median(times))
+}
+
+/// The tables of reading and of writing.
+pub fn tables(folder: &Path) -> Result<String, Box<dyn Error>> {
+    let cancel = Cancel::new();
+    let file = folder.join("12mp.jpg");
+    picture::write(&file, FileFormat::Jpeg, 4000, 3000, false)?;
+    let bytes = std::fs::read(&file)?;
+    let reducible = codec::read_header(&bytes)?.reducible.ok_or("a JPEG can be reduced")?;
+    let bits = bytes.len() as f64 * 8.0 / 12e6;
+    let mut text = format!(
+        "### Reading a 12 MP JPEG ({bits:.1} bits a pixel) at n/8 of its size\n\n\
+         Median CPU of {RUNS} runs.\n\n| n | pixels | CPU ms |\n|---|---|---|\n"
+    );
+    for eighths in 1..=8 {
+        let window = reducible.by(eighths).rect();
+        let ms = cpu_ms(|| Ok(codec::decode_part(&bytes, Part { eighths, window }, LIMITS, &cancel)?))?;
+        writeln!(text, "| {eighths} | {} x {} | {ms:.1} |", window.width, window.height)?;
+    }
+    let window = reducible.by(2).rect();
+    let image = codec::decode_part(&bytes, Part { eighths: 2, window }, LIMITS, &cancel)?;
+    writeln!(text, "\n### Writing 1000 x 750\n\n| format | quality | bytes | CPU ms |\n|---|---|---|---|")?;
+    for (format, quality) in [(FileFormat::Jpeg, 80), (FileFormat::Webp, 80), (FileFormat::Png, 100)] {
+        let options = EncodeOptions { format, quality };
+        let length = codec::encode(&image, options, &cancel)?.len();
+        let ms = cpu_ms(|| Ok(codec::encode(&image, options, &cancel)?))?;
+        writeln!(text, "| {} | {quality} | {length} | {ms:.1} |", format.extension())?;
+    }
+    Ok(text)
+}
