@@ -9,6 +9,8 @@
 //! always up, edges are those of the picture instead of fading out, and no row stays empty. The scale
 //! stays the exact ratio, so inner pixels are the same.
 
+use std::sync::OnceLock;
+
 use super::sampler::{self, Sampler};
 use super::scale_axis::{Beyond, Mapping, Taps};
 use crate::format::{Source, Target, convert_row};
@@ -93,6 +95,7 @@ pub(super) fn enlarge(reduced: Reduced) -> Pass {
         beyond: Beyond::Clamp,
         outside: 0.0,
         reduced: Some(reduced),
+        columns: OnceLock::new(),
     }))
 }
 
@@ -110,6 +113,8 @@ struct Scale {
     outside: f32,
     /// What the input is, when it is not there in full size.
     reduced: Option<Reduced>,
+    /// Those of the first tile: mostly all tiles are as wide.
+    columns: OnceLock<(i32, u32, Columns)>,
 }
 
 /// The mapping of both axes, and the box that comes out.
@@ -153,6 +158,7 @@ impl Scale {
             beyond,
             outside,
             reduced: None,
+            columns: OnceLock::new(),
         }
     }
 
@@ -249,10 +255,17 @@ impl Area for Scale {
             return nearest(input, &geometry, self.outside, output, cancel);
         }
         let rect = output.rect();
-        let mut columns = geometry.x.taps(rect.x, rect.width);
+        let new = || Columns::new(geometry.x.taps(rect.x, rect.width));
+        let (x, width, kept) = self.columns.get_or_init(|| (rect.x, rect.width, new()));
+        let other;
+        let columns = if (*x, *width) == (rect.x, rect.width) {
+            kept
+        } else {
+            other = new();
+            &other
+        };
         let rows = geometry.y.taps(rect.y, rect.height);
-        let used = columns.compact();
-        let mut lines = Lines::new(input, &columns, used, output.format());
+        let mut lines = Lines::new(input, columns, output.format());
         let outside = [self.outside, self.outside, self.outside, 1.0];
         let opaque = output.format().alpha == Alpha::None;
         for (index, y) in (rect.y..rect.y + rect.height as i32).enumerate() {
@@ -260,13 +273,22 @@ impl Area for Scale {
             let entries = rows.entries(index);
             let sources = &rows.sources[entries.clone()];
             let out = output.row_mut(y);
-            out.fill([0.0; 4]);
             lines.keep(sources);
-            for (&source, &weight) in sources.iter().zip(&rows.weights[entries.clone()]) {
-                let line = lines.get(source, cancel)?;
-                for (out, pixel) in out.iter_mut().zip(line) {
-                    for c in 0..4 {
-                        out[c] += pixel[c] * weight;
+            let (first, others) = match rows.weights[entries.clone()].split_first() {
+                Some((weight, others)) => ((sources[0], *weight), others),
+                None => ((0, 0.0), &[][..]),
+            };
+            if sources.is_empty() {
+                out.fill([0.0; 4]);
+            } else {
+                let line = lines.get(first.0, cancel)?;
+                for (out, value) in out.as_flattened_mut().iter_mut().zip(line.as_flattened()) {
+                    *out = value * first.1;
+                }
+                for (&source, &weight) in sources[1..].iter().zip(others) {
+                    let line = lines.get(source, cancel)?;
+                    for (out, value) in out.as_flattened_mut().iter_mut().zip(line.as_flattened()) {
+                        *out += value * weight;
                     }
                 }
             }
@@ -287,6 +309,78 @@ impl Area for Scale {
     }
 }
 
+/// The taps of output pixels side by side, each with as many entries as any: those that it lacks
+/// have no weight.
+#[derive(Debug)]
+struct Columns {
+    /// The columns of the source that any of them needs, ascending.
+    used: Vec<i32>,
+    /// Entries of each output pixel.
+    count: usize,
+    /// For each entry the place of its source in `used`.
+    places: Vec<u32>,
+    weights: Vec<f32>,
+    outside: Vec<f32>,
+}
+
+impl Columns {
+    fn new(mut taps: Taps) -> Columns {
+        let used = taps.compact();
+        let pixels = taps.outside.len();
+        let count = (0..pixels).map(|x| taps.entries(x).len()).max().unwrap_or(0);
+        let mut columns = Columns {
+            used,
+            count,
+            places: Vec::new(),
+            weights: Vec::new(),
+            outside: std::mem::take(&mut taps.outside),
+        };
+        for x in 0..pixels {
+            let entries = taps.entries(x);
+            let missing = count - entries.len();
+            columns.places.extend(taps.sources[entries.clone()].iter().map(|place| *place as u32));
+            columns.places.extend(std::iter::repeat_n(0, missing));
+            columns.weights.extend_from_slice(&taps.weights[entries]);
+            columns.weights.extend(std::iter::repeat_n(0.0, missing));
+        }
+        columns
+    }
+
+    /// Sums up a row of the source, of which `row` holds the used columns.
+    fn apply(&self, row: &[[f32; 4]], line: &mut Vec<[f32; 4]>) {
+        line.clear();
+        match self.count {
+            0 => line.resize(self.outside.len(), [0.0; 4]),
+            1 => self.sums::<1>(row, line),
+            2 => self.sums::<2>(row, line),
+            3 => self.sums::<3>(row, line),
+            4 => self.sums::<4>(row, line),
+            count => {
+                let entries = self.places.chunks_exact(count).zip(self.weights.chunks_exact(count));
+                line.extend(entries.map(|(places, weights)| sum(row, places, weights)));
+            }
+        }
+    }
+
+    /// [`Columns::apply`] for a number of entries known to the compiler.
+    fn sums<const COUNT: usize>(&self, row: &[[f32; 4]], line: &mut Vec<[f32; 4]>) {
+        let (places, weights) = (self.places.as_chunks::<COUNT>().0, self.weights.as_chunks::<COUNT>().0);
+        line.extend(places.iter().zip(weights).map(|(places, weights)| sum(row, places, weights)));
+    }
+}
+
+#[inline(always)]
+fn sum(row: &[[f32; 4]], places: &[u32], weights: &[f32]) -> [f32; 4] {
+    let mut sum = [0.0; 4];
+    for (place, weight) in places.iter().zip(weights) {
+        let pixel = row[*place as usize];
+        for c in 0..4 {
+            sum[c] += pixel[c] * weight;
+        }
+    }
+    sum
+}
+
 /// Most source rows that are kept scaled for the next output rows. A kernel that spans more is
 /// wider than 16 pixels, and computes some rows again instead of holding the picture in memory.
 const KEPT: usize = 64;
@@ -295,8 +389,7 @@ const KEPT: usize = 64;
 struct Lines<'a> {
     input: View<'a>,
     format: Format,
-    columns: &'a Taps,
-    used: Vec<i32>,
+    columns: &'a Columns,
     /// The used pixels of a row, as they came and converted.
     raw: Raw,
     converted: Vec<[f32; 4]>,
@@ -322,14 +415,14 @@ fn gather<T: Copy>(raw: &mut Vec<T>, row: &[T], used: &[i32], left: i32) {
 }
 
 impl<'a> Lines<'a> {
-    fn new(input: View<'a>, columns: &'a Taps, used: Vec<i32>, format: Format) -> Self {
+    fn new(input: View<'a>, columns: &'a Columns, format: Format) -> Self {
         let raw = match (input.format().depth, input.format().alpha) {
             (Depth::U8, Alpha::None) => Raw::Rgb8(Vec::new()),
             (Depth::U8, _) => Raw::Rgba8(Vec::new()),
             (Depth::F32, _) => Raw::Float(Vec::new()),
         };
-        let converted = vec![[0.0; 4]; used.len()];
-        Lines { input, format, columns, used, raw, converted, kept: Vec::new(), free: Vec::new() }
+        let converted = vec![[0.0; 4]; columns.used.len()];
+        Lines { input, format, columns, raw, converted, kept: Vec::new(), free: Vec::new() }
     }
 
     /// Forgets the rows that are not among `sources`, which ascend.
@@ -360,30 +453,19 @@ impl<'a> Lines<'a> {
         let converted = Target::Float(&mut self.converted);
         match &mut self.raw {
             Raw::Rgb8(raw) => {
-                gather(raw, self.input.row_rgb8(y), &self.used, left);
+                gather(raw, self.input.row_rgb8(y), &self.columns.used, left);
                 convert_row(from, Source::Rgb8(raw), self.format, converted);
             }
             Raw::Rgba8(raw) => {
-                gather(raw, self.input.row_rgba8(y), &self.used, left);
+                gather(raw, self.input.row_rgba8(y), &self.columns.used, left);
                 convert_row(from, Source::Rgba8(raw), self.format, converted);
             }
             Raw::Float(raw) => {
-                gather(raw, self.input.row(y), &self.used, left);
+                gather(raw, self.input.row(y), &self.columns.used, left);
                 convert_row(from, Source::Float(raw), self.format, converted);
             }
         }
-        line.clear();
-        line.extend((0..self.columns.outside.len()).map(|x| {
-            let mut sum = [0.0f32; 4];
-            let entries = self.columns.entries(x);
-            for (&place, &weight) in self.columns.sources[entries.clone()].iter().zip(&self.columns.weights[entries]) {
-                let pixel = self.converted[place as usize];
-                for c in 0..4 {
-                    sum[c] += pixel[c] * weight;
-                }
-            }
-            sum
-        }));
+        self.columns.apply(&self.converted, line);
     }
 }
 
