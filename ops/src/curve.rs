@@ -76,13 +76,24 @@ fn first_light_above(byte: u32) -> u32 {
 }
 
 /// Linear light, clamped to 0..=1, to the byte nearest to its coded value, exactly; NaN is 0.
-#[inline]
+#[cfg(test)]
 pub(crate) fn light_to_byte(light: f32, table: &[u32; 2048]) -> u8 {
+    byte_at(light_place(light), table)
+}
+
+/// Where the byte of linear light is found: the part of [`light_to_byte`] that becomes vector code.
+#[inline(always)]
+pub(crate) fn light_place(light: f32) -> u32 {
     let light = if light > DARK { light } else { DARK };
     let light = if light < 1.0 { light } else { 1.0 };
-    let bits = light.to_bits() - DARK.to_bits();
+    light.to_bits() - DARK.to_bits()
+}
+
+/// The rest of it.
+#[inline(always)]
+pub(crate) fn byte_at(place: u32, table: &[u32; 2048]) -> u8 {
     // 13 powers of 2 with 128 entries each are all there is below 1: the mask never cuts.
-    ((table[(bits >> 16) as usize & 2047] + (bits & 0xffff)) >> 16) as u8
+    ((table[(place >> 16) as usize & 2047] + (place & 0xffff)) >> 16) as u8
 }
 
 /// `x` to the `exponent`, for `x` > 0 and results in the range of normal floats; others saturate.

@@ -9,7 +9,7 @@
 
 use std::sync::LazyLock;
 
-use crate::curve::{LIGHT_TO_BYTE, exact, light_to_byte};
+use crate::curve::{LIGHT_TO_BYTE, byte_at, exact, light_place};
 pub use crate::curve::{coded_to_linear, linear_to_coded, luminance, to_byte};
 use crate::{Image, OpError};
 
@@ -209,7 +209,9 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
                     Encoding::Coded => row.for_each(|(dst, &[r, g, b, _])| *dst = [r, g, b].map(to_byte)),
                     Encoding::Linear => {
                         let table = &*LIGHT_TO_BYTE;
-                        row.for_each(|(dst, &[r, g, b, _])| *dst = [r, g, b].map(|c| light_to_byte(c, table)));
+                        let mut places = [[0; 4]; CHUNK];
+                        let row = places_of(pixels, &mut places).iter().zip(row);
+                        row.for_each(|(&[r, g, b, _], (dst, _))| *dst = [r, g, b].map(|place| byte_at(place, table)));
                     }
                 }
             });
@@ -224,14 +226,26 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
                 }
                 Encoding::Linear => {
                     let table = &*LIGHT_TO_BYTE;
-                    for (dst, &[r, g, b, a]) in dst[start..].iter_mut().zip(pixels) {
-                        let [r, g, b] = [r, g, b].map(|c| light_to_byte(c, table));
-                        *dst = [r, g, b, to_byte(a)];
+                    let mut places = [[0; 4]; CHUNK];
+                    let row = places_of(pixels, &mut places).iter().zip(pixels);
+                    for (dst, (&[r, g, b, _], pixel)) in dst[start..].iter_mut().zip(row) {
+                        let [r, g, b] = [r, g, b].map(|place| byte_at(place, table));
+                        *dst = [r, g, b, to_byte(pixel[3])];
                     }
                 }
             });
         }
     }
+}
+
+/// Where the bytes of pixels in linear light are found, all four components for the sake of vector
+/// code.
+fn places_of<'p>(pixels: &[[f32; 4]], places: &'p mut [[u32; 4]; CHUNK]) -> &'p [[u32; 4]] {
+    let places = &mut places[..pixels.len()];
+    for (place, light) in places.as_flattened_mut().iter_mut().zip(pixels.as_flattened()) {
+        *place = light_place(*light);
+    }
+    places
 }
 
 /// Calls `write` with chunks of a row of floats, divided by alpha where they were multiplied by
@@ -363,6 +377,7 @@ fn decoding_table(encoding: Encoding) -> &'static [f32; 256] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::curve::light_to_byte;
     use crate::{Pixels, Rect};
 
     const FLOATS: [Format; 6] =
