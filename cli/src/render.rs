@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use imgflo_ops::Cancel;
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
+use imgflo_ops::{Cancel, Rect};
 use imgflo_runtime::{Catalogue, Control, Engine, ImageGraph, InputShape, NativeEngine, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -107,6 +107,13 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag("explain") {
         print!("{plan}");
     }
+    let quality = *matches.get_one::<u8>("quality").expect("it has a default");
+    let options = EncodeOptions { format, quality };
+    if let (Some(bytes), true) = (&bytes, plan.hands_on_the_input())
+        && let Some(bytes) = codec::recode(bytes, options, allowed, &cancel).map_err(fault)?
+    {
+        return write(output, &bytes, plan.output());
+    }
     let decode = |bytes: &Vec<u8>| match plan.part() {
         Some(part) => codec::decode_part(bytes, part, allowed, &cancel),
         None => codec::decode(bytes, allowed, &cancel),
@@ -117,11 +124,13 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let image = NativeEngine::new(threads).render(&plan, input, &control).map_err(|e| vec![e.to_string()])?;
     bar.finish_and_clear();
-    let quality = *matches.get_one::<u8>("quality").expect("it has a default");
-    let bytes = codec::encode(&image, EncodeOptions { format, quality }, &cancel).map_err(|e| vec![e.to_string()])?;
-    std::fs::write(output, &bytes).map_err(|error| vec![format!("{}: {error}", output.display())])?;
-    let rect = image.rect();
-    println!("{}: {} x {} pixels, {} bytes", output.display(), rect.width, rect.height, bytes.len());
+    let bytes = codec::encode(&image, options, &cancel).map_err(fault)?;
+    write(output, &bytes, image.rect())
+}
+
+fn write(output: &Path, bytes: &[u8], size: Rect) -> Result<(), Failure> {
+    std::fs::write(output, bytes).map_err(|error| vec![format!("{}: {error}", output.display())])?;
+    println!("{}: {} x {} pixels, {} bytes", output.display(), size.width, size.height, bytes.len());
     Ok(())
 }
 

@@ -262,6 +262,27 @@ pub fn decode_part(bytes: &[u8], part: Part, limits: DecodeLimits, cancel: &Canc
     }
 }
 
+/// The picture of a file in another file, when it is to be as it is: by a shorter way than through
+/// pixels, where there is one. `None` where there is none.
+///
+/// From JPEG to JPEG, the coefficients are quantised anew. That takes 3 bytes a pixel.
+///
+/// # Errors
+/// As [`decode`] and [`encode`].
+pub fn recode(
+    bytes: &[u8],
+    options: EncodeOptions,
+    limits: DecodeLimits,
+    cancel: &Cancel,
+) -> Result<Option<Vec<u8>>, CodecError> {
+    match (FileFormat::sniff(bytes), options.format) {
+        (Some(FileFormat::Jpeg), FileFormat::Jpeg) => {
+            jpeg::Source::open(bytes, cancel)?.recode(options.quality.clamp(1, 100), limits, cancel)
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Writes a picture as a file; where its corner lies does not matter.
 ///
 /// PNG is lossless at 8 bits and as narrow as the picture allows: gray where all pixels are,

@@ -629,3 +629,38 @@ fn a_reduced_picture_is_the_mean_of_its_pixels() {
         }
     }
 }
+
+#[test]
+fn a_jpeg_becomes_one_of_another_quality_without_pixels() {
+    let mut recoded = Vec::new();
+    for (name, bytes) in photos() {
+        let original = codec::decode(&bytes, LARGE, &Cancel::new()).unwrap();
+        for quality in [30, 60, 80, 95] {
+            let options = EncodeOptions { format: FileFormat::Jpeg, quality };
+            let Some(short) = codec::recode(&bytes, options, LARGE, &Cancel::new()).unwrap() else { continue };
+            let long = codec::encode(&original, options, &Cancel::new()).unwrap();
+            assert!(short.len() as f64 <= long.len() as f64 * 1.05 + 32.0, "{name}: {} {}", short.len(), long.len());
+            let [short, long] = [short, long].map(|bytes| codec::decode(&bytes, LARGE, &Cancel::new()).unwrap());
+            let (short, long) = (psnr(&short, &original), psnr(&long, &original));
+            assert!(short > long.min(45.0) - 0.3, "{name} at {quality}: {short} dB, by way of pixels {long} dB");
+            recoded.push(name.clone());
+        }
+    }
+    recoded.dedup();
+    assert_eq!(recoded.len(), 6, "{recoded:?}");
+}
+
+#[test]
+fn what_has_to_be_turned_or_converted_is_not_recoded() {
+    let options = EncodeOptions { format: FileFormat::Jpeg, quality: 80 };
+    for name in ["orientation-6.jpg", "display-p3.jpg", "cmyk.jpg", "rgb.jpg", "rgb-8.png"] {
+        assert_eq!(codec::recode(&file(name), options, LIMITS, &Cancel::new()), Ok(None), "{name}");
+    }
+    let bytes = file("orientation-1.jpg");
+    let webp = EncodeOptions { format: FileFormat::Webp, ..options };
+    assert_eq!(codec::recode(&bytes, webp, LIMITS, &Cancel::new()), Ok(None));
+    let cut = codec::recode(&bytes[..bytes.len() - 40], options, LIMITS, &Cancel::new());
+    assert!(matches!(cut, Err(CodecError::Broken { .. })), "{cut:?}");
+    let small = DecodeLimits { pixels: 10, side: 4096 };
+    assert!(matches!(codec::recode(&bytes, options, small, &Cancel::new()), Err(CodecError::TooManyPixels { .. })));
+}

@@ -291,6 +291,14 @@ impl Plan {
         Some(Part { eighths: self.eighths, window: self.buffers[self.input_buffer?].rect })
     }
 
+    /// True when the result is the input, as it is.
+    pub fn hands_on_the_input(&self) -> bool {
+        self.steps.is_empty()
+            && self.input_buffer == Some(self.result)
+            && self.eighths == 8
+            && self.buffers[self.result].rect == self.buffers[self.result].bounds
+    }
+
     /// Work, in pixels × weight of what is done to each; copying a pixel is 1.
     pub fn cost(&self) -> f64 {
         self.cost

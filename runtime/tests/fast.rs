@@ -64,7 +64,9 @@ fn a_photo_is_read_as_small_as_it_is_shown() {
     let passthrough = library.get("passthrough").unwrap();
     for photo in photos() {
         let header = codec::read_header(&photo).unwrap();
-        for (share, eighths) in [(0.9, 8), (0.5, 4), (0.4, 4), (0.3, 3), (0.25, 2), (0.2, 2), (0.124, 1), (0.07, 1), (0.03, 1)] {
+        for (share, eighths) in
+            [(0.9, 8), (0.5, 4), (0.4, 4), (0.3, 3), (0.25, 2), (0.2, 2), (0.124, 1), (0.07, 1), (0.03, 1)]
+        {
             let width = (f64::from(header.width) * share).round().to_string();
             let (found, expected, plan) = both(&passthrough, &[("width", &width)], &photo);
             assert_eq!(plan.part().unwrap().eighths, eighths, "{plan}");

@@ -114,13 +114,21 @@ impl Renderer {
 
     fn pixels(&self, order: &Order, prepared: &Prepared, cancel: &Cancel) -> Result<Picture, Error> {
         cancel.check().map_err(stopped)?;
+        let options = EncodeOptions { format: order.format, quality: order.quality.unwrap_or(self.quality) };
+        let input_size = prepared.header.map(|header| (header.width, header.height));
+        let limits = DecodeLimits {
+            pixels: self.limits.max_input_pixels,
+            side: u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX),
+        };
+        if let (Some(bytes), true) = (&order.input, prepared.plan.hands_on_the_input()) {
+            let recoded = codec::recode(bytes, options, limits, cancel).map_err(|error| self.unreadable(error))?;
+            if let (Some(bytes), Some(size)) = (recoded, input_size) {
+                return Ok(Picture { bytes: bytes.into(), input_size, output_size: size });
+            }
+        }
         let image = match (&order.input, prepared.header, prepared.plan.part()) {
             // A picture of which nothing is needed is read all the same: a broken one is a fault.
             (Some(bytes), Some(_), part) => {
-                let limits = DecodeLimits {
-                    pixels: self.limits.max_input_pixels,
-                    side: u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX),
-                };
                 let image = match part {
                     Some(part) => codec::decode_part(bytes, part, limits, cancel),
                     None => codec::decode(bytes, limits, cancel),
@@ -131,14 +139,9 @@ impl Renderer {
         };
         let control = Control { cancel: cancel.clone(), progress: None };
         let image = self.engine.render(&prepared.plan, image, &control).map_err(unrendered)?;
-        let options = EncodeOptions { format: order.format, quality: order.quality.unwrap_or(self.quality) };
         let bytes = codec::encode(&image, options, cancel).map_err(unwritten)?;
         let rect = image.rect();
-        Ok(Picture {
-            bytes: bytes.into(),
-            input_size: prepared.header.map(|header| (header.width, header.height)),
-            output_size: (rect.width, rect.height),
-        })
+        Ok(Picture { bytes: bytes.into(), input_size, output_size: (rect.width, rect.height) })
     }
 
     fn unreadable(&self, error: CodecError) -> Error {

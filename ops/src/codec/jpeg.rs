@@ -58,6 +58,25 @@ impl<'a> Source<'a> {
         Header { format: FileFormat::Jpeg, width, height, alpha: false, bits: 8, reducible, working_memory }
     }
 
+    /// The same picture at another quality without going through pixels, where it is stored upright,
+    /// in sRGB, and as we would write it; `None` elsewhere.
+    pub(super) fn recode(
+        self,
+        quality: u8,
+        limits: DecodeLimits,
+        cancel: &Cancel,
+    ) -> Result<Option<Vec<u8>>, CodecError> {
+        let header = self.header();
+        limits.check(header.width, header.height)?;
+        cancel.check()?;
+        let upright = self.orientation == Orientation::default();
+        let in_srgb = profile(&self.file).and_then(|profile| profile.to_srgb_8(self.components)).is_none();
+        if !(upright && in_srgb && self.file.can_be_recoded()) {
+            return Ok(None);
+        }
+        Ok(Some(self.file.recode(quality)?))
+    }
+
     /// Reads a part of it, or all.
     pub(super) fn decode(
         mut self,

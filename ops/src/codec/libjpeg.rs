@@ -6,6 +6,8 @@
 //! this one decides by warning code what a file may get away with, and looks at the cancel flag
 //! inside long calls.
 
+mod recode;
+
 use std::any::Any;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use std::marker::PhantomData;
@@ -134,13 +136,16 @@ impl<'a> Decompressor<'a> {
         if unsafe { ffi::jpeg_has_multiple_scans(cinfo) } == 0 {
             return 0;
         }
-        let count = usize::try_from(cinfo.num_components).unwrap_or_default();
-        // SAFETY: libjpeg keeps that many components at `comp_info` once the header has been read.
-        let components = unsafe { std::slice::from_raw_parts(cinfo.comp_info, count) };
         let blocks = |component: &ffi::jpeg_component_info| {
             u64::from(component.width_in_blocks) * u64::from(component.height_in_blocks)
         };
-        components.iter().map(blocks).sum::<u64>() * 64 * 2
+        self.components().iter().map(blocks).sum::<u64>() * 64 * 2
+    }
+
+    fn components(&self) -> &[ffi::jpeg_component_info] {
+        let count = usize::try_from(self.cinfo().num_components).unwrap_or_default();
+        // SAFETY: libjpeg keeps that many components at `comp_info` once the header has been read.
+        unsafe { std::slice::from_raw_parts(self.cinfo().comp_info, count) }
     }
 
     /// Starts with rows in `colors`, which must be gray, RGB or CMYK, at `eighths`/8 of the size.
