@@ -260,6 +260,55 @@ fn damaged_files_do_no_harm() {
 }
 
 #[test]
+fn damaged_and_cut_jpegs_do_no_harm_by_part_or_recoded() {
+    let mut random = Mt::new(11);
+    let (mut read, mut recoded, mut refused) = (0, 0, 0);
+    for (name, bytes) in photos() {
+        // The large ones take longer.
+        let rounds = if bytes.len() > 100_000 { 20 } else { 150 };
+        for round in 0..rounds {
+            let mut damaged = bytes.clone();
+            if round % 5 == 0 {
+                damaged.truncate(random.next_u32() as usize % bytes.len());
+            }
+            for _ in 0..1 + random.next_u32() % 3 {
+                let at = random.next_u32() as usize % damaged.len().max(1);
+                damaged.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << (random.next_u32() % 8));
+            }
+            let options = EncodeOptions { format: FileFormat::Jpeg, quality: 1 + (random.next_u32() % 100) as u8 };
+            match codec::recode(&damaged, options, LARGE, &Cancel::new()) {
+                Ok(Some(bytes)) => {
+                    decode_whole(&bytes).unwrap_or_else(|error| panic!("{name}, recoded: {error}"));
+                    recoded += 1;
+                }
+                Ok(None) => {}
+                Err(_) => refused += 1,
+            }
+            let Some(reducible) = codec::read_header(&damaged).ok().and_then(|header| header.reducible) else {
+                continue;
+            };
+            let eighths = 1 + random.next_u32() % 8;
+            let all = reducible.by(eighths).rect();
+            let (x, y) = (random.next_u32() % all.width, random.next_u32() % all.height);
+            let size = (1 + random.next_u32() % (all.width - x), 1 + random.next_u32() % (all.height - y));
+            let window = Rect::new(x as i32, y as i32, size.0, size.1);
+            match codec::decode_part(&damaged, Part { eighths, window }, LARGE, &Cancel::new()) {
+                Ok(image) => {
+                    assert_eq!(image.rect(), window, "{name}");
+                    read += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(read > 100 && recoded > 50 && refused > 500, "{read} read, {recoded} recoded, {refused} refused");
+}
+
+fn decode_whole(bytes: &[u8]) -> Result<Image, CodecError> {
+    codec::decode(bytes, LARGE, &Cancel::new())
+}
+
+#[test]
 fn png_checksums_are_checked() {
     let bytes = file("rgb-8.png");
     for kind in [b"IHDR", b"IDAT", b"IEND"] {
