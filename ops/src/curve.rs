@@ -81,7 +81,7 @@ pub(crate) fn light_to_byte(light: f32, table: &[u32; 2048]) -> u8 {
     byte_at(light_place(light), table)
 }
 
-/// Where the byte of linear light is found: the part of [`light_to_byte`] that becomes vector code.
+/// Where the byte of linear light is found, as its bits; becomes vector code.
 #[inline(always)]
 pub(crate) fn light_place(light: f32) -> u32 {
     let light = if light > DARK { light } else { DARK };
@@ -89,7 +89,7 @@ pub(crate) fn light_place(light: f32) -> u32 {
     light.to_bits() - DARK.to_bits()
 }
 
-/// The rest of it.
+/// The byte there.
 #[inline(always)]
 pub(crate) fn byte_at(place: u32, table: &[u32; 2048]) -> u8 {
     // 13 powers of 2 with 128 entries each are all there is below 1: the mask never cuts.
