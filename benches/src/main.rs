@@ -27,6 +27,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{}", codecs::tables(tempfile::tempdir()?.path())?);
             Ok(())
         }
+        ["load"] => {
+            println!("{}", requests::load(tempfile::tempdir()?.path())?);
+            Ok(())
+        }
         ["requests"] => {
             println!("{}", requests::table(tempfile::tempdir()?.path())?);
             Ok(())
@@ -36,8 +40,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{}", operations::table(folder.path())?);
             println!("{}", codecs::tables(folder.path())?);
             println!("{}", requests::table(folder.path())?);
+            println!("{}", requests::load(folder.path())?);
             Ok(())
         }
-        _ => Err("usage: imgflo-bench [codecs|requests|fleet]".into()),
+        _ => Err("usage: imgflo-bench [codecs|requests|load|fleet]".into()),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use imgflo_ops::codec::FileFormat;
 use reqwest::Client;
@@ -138,19 +139,85 @@ pub fn table(folder: &Path) -> Result<String, Box<dyn Error>> {
     Ok(text)
 }
 
-async fn compare(client: &Client, folder: &Path, workload: &Workload) -> Result<String, Box<dyn Error>> {
+/// Ours and the peer, for inputs in `folder`; results go to `data`.
+fn servers(folder: &Path, data: &Path) -> Result<[Server; 2], Box<dyn Error>> {
     let program = std::env::current_exe()?.with_file_name("imgflo");
-    let data = tempfile::tempdir()?;
     let ours = Server::start(
         Command::new(program)
             .current_dir(process::repository())
             .args(["serve", "--bind", "127.0.0.1:0", "--log", "warn", "--data-dir"])
-            .arg(data.path())
+            .arg(data)
             .arg("--files")
             .arg(folder),
     )?;
     let peer = process::repository().join("benches/peers/server.mjs");
-    let sharp = Server::start(Command::new("node").arg(peer).arg(folder))?;
+    Ok([ours, Server::start(Command::new("node").arg(peer).arg(folder))?])
+}
+
+/// Clients that ask at once, and how much each does in one turn.
+const CLIENTS: u32 = 16;
+const EACH: u32 = 20;
+
+/// The table of a server with more to do than it can.
+pub fn load(folder: &Path) -> Result<String, Box<dyn Error>> {
+    picture::write(&folder.join("3mp.jpg"), FileFormat::Jpeg, 2000, 1500, false)?;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let data = tempfile::tempdir()?;
+    let servers = servers(folder, data.path())?;
+    let paths =
+        ["/graph/passthrough.jpg?width=800&_nocache=true&input=files/3mp.jpg", "/?file=3mp.jpg&width=800&format=jpg"];
+    let idle = process::peak_memory(servers[0].child.id())? as f64 / 1e6;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut found = [const { Vec::new() }; 2];
+    for round in 0..=TURNS {
+        for ((server, path), found) in servers.iter().zip(paths).zip(&mut found) {
+            let turn = runtime.block_on(crowd(&format!("{}{path}", server.url)))?;
+            // The first round warms both up.
+            if round > 0 {
+                found.push(turn);
+            }
+        }
+    }
+    let mut text = format!(
+        "### Many at once: 3 MP JPEG to 800 wide JPEG, nothing cached, {CLIENTS} clients\n\n\
+         Medians of {TURNS} turns of {} requests, both servers in turn. Ours idle: {idle:.0} MB.\n\n\
+         | server | requests/s | p50 ms | p99 ms | peak MB |\n|---|---|---|---|---|\n",
+        CLIENTS * EACH
+    );
+    for ((name, server), turns) in ["imgflo", "sharp"].iter().zip(&servers).zip(&found) {
+        let median = |value: fn(&[f64; 3]) -> f64| process::median(turns.iter().map(value).collect());
+        let peak = process::peak_memory(server.child.id())? as f64 / 1e6;
+        let (rate, p50, p99) = (median(|turn| turn[0]), median(|turn| turn[1]), median(|turn| turn[2]));
+        writeln!(text, "| {name} | {rate:.0} | {p50:.0} | {p99:.0} | {peak:.0} |")?;
+    }
+    Ok(text)
+}
+
+/// Requests a second, p50 and p99 in ms.
+async fn crowd(url: &str) -> Result<[f64; 3], Box<dyn Error>> {
+    let start = Instant::now();
+    let one = async || {
+        let client = Client::builder().no_proxy().build()?;
+        let mut times = Vec::new();
+        for _ in 0..EACH {
+            let start = Instant::now();
+            client.get(url).send().await?.error_for_status()?.bytes().await?;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        Ok::<_, reqwest::Error>(times)
+    };
+    let times: Result<Vec<Vec<f64>>, reqwest::Error> =
+        futures::future::join_all((0..CLIENTS).map(|_| one())).await.into_iter().collect();
+    let rate = f64::from(CLIENTS * EACH) / start.elapsed().as_secs_f64();
+    let mut times = times?.concat();
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    Ok([rate, at(0.5), at(0.99)])
+}
+
+async fn compare(client: &Client, folder: &Path, workload: &Workload) -> Result<String, Box<dyn Error>> {
+    let data = tempfile::tempdir()?;
+    let [ours, sharp] = servers(folder, data.path())?;
     let (mut our_turns, mut sharp_turns) = (Vec::new(), Vec::new());
     for round in 0..=TURNS {
         // Every request of ours is a new one: `_nocache` renders it again.
