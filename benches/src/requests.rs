@@ -164,14 +164,16 @@ pub fn load(folder: &Path) -> Result<String, Box<dyn Error>> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let data = tempfile::tempdir()?;
     let servers = servers(folder, data.path())?;
-    let paths =
-        ["/graph/passthrough.jpg?width=800&_nocache=true&input=files/3mp.jpg", "/?file=3mp.jpg&width=800&format=jpg"];
+    let paths = [
+        "/graph/passthrough.jpg?width=800&input=files/3mp.jpg&ignored=",
+        "/?file=3mp.jpg&width=800&format=jpg&ignored=",
+    ];
     let idle = process::peak_memory(servers[0].child.id())? as f64 / 1e6;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut found = [const { Vec::new() }; 2];
     for round in 0..=TURNS {
         for ((server, path), found) in servers.iter().zip(paths).zip(&mut found) {
-            let turn = runtime.block_on(crowd(&format!("{}{path}", server.url)))?;
+            let turn = runtime.block_on(crowd(&format!("{}{path}{round}", server.url)))?;
             // The first round warms both up.
             if round > 0 {
                 found.push(turn);
@@ -196,18 +198,18 @@ pub fn load(folder: &Path) -> Result<String, Box<dyn Error>> {
 /// Requests a second, p50 and p99 in ms.
 async fn crowd(url: &str) -> Result<[f64; 3], Box<dyn Error>> {
     let start = Instant::now();
-    let one = async || {
+    let one = async |number: u32| {
         let client = Client::builder().no_proxy().build()?;
         let mut times = Vec::new();
-        for _ in 0..EACH {
+        for request in 0..EACH {
             let start = Instant::now();
-            client.get(url).send().await?.error_for_status()?.bytes().await?;
+            client.get(format!("{url}{number:02}{request:02}")).send().await?.error_for_status()?.bytes().await?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
         Ok::<_, reqwest::Error>(times)
     };
     let times: Result<Vec<Vec<f64>>, reqwest::Error> =
-        futures::future::join_all((0..CLIENTS).map(|_| one())).await.into_iter().collect();
+        futures::future::join_all((0..CLIENTS).map(one)).await.into_iter().collect();
     let rate = f64::from(CLIENTS * EACH) / start.elapsed().as_secs_f64();
     let mut times = times?.concat();
     times.sort_by(f64::total_cmp);
