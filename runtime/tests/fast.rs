@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use imgflo_runtime::ops::codec::{self, DecodeLimits};
-use imgflo_runtime::ops::{Cancel, Image, Pixels};
+use imgflo_runtime::ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat, Part};
+use imgflo_runtime::ops::{Cancel, Image, Pixels, Rect};
 use imgflo_runtime::{
     Catalogue, Control, Engine, ImageGraph, InputShape, Library, LibraryLimits, NativeEngine, Plan, PlanLimits,
 };
@@ -88,5 +88,38 @@ fn a_large_blur_reads_a_small_picture() {
             println!("{deviation} {psnr}");
             assert!(psnr > if eighths == 8 { 99.0 } else { 44.0 }, "{deviation}: {psnr} dB");
         }
+    }
+}
+
+/// A photo whose sides are no multiples of 8, stored in each of the eight ways of EXIF.
+fn turned(orientation: u8) -> Vec<u8> {
+    let window = Rect::new(3, 5, 1259, 837);
+    let photo = &photos()[1];
+    let image = codec::decode_part(photo, Part { eighths: 8, window }, DECODE_LIMITS, &Cancel::new()).unwrap();
+    let options = EncodeOptions { format: FileFormat::Jpeg, quality: 90 };
+    let mut bytes = codec::encode(&image, options, &Cancel::new()).unwrap();
+    // A TIFF directory with one entry: tag 0x0112, a SHORT.
+    let exif = [&b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation], &[0; 7]];
+    bytes.splice(2..2, exif.concat());
+    bytes
+}
+
+#[test]
+fn a_turned_photo_is_read_small_and_nothing_shifts() {
+    let library = library();
+    let (passthrough, blur) = (library.get("passthrough").unwrap(), library.get("gaussianblur").unwrap());
+    for orientation in 1..=8 {
+        let photo = turned(orientation);
+        let header = codec::read_header(&photo).unwrap();
+        assert_eq!((header.width, header.height) == (837, 1259), orientation > 4);
+        for width in ["333", "170", "77"] {
+            let (found, expected, plan) = both(&passthrough, &[("width", width)], &photo);
+            assert!(plan.part().unwrap().eighths < 8, "{plan}");
+            let psnr = psnr(&found, &expected);
+            assert!(psnr > 38.0, "{orientation}, {width} wide: {psnr} dB");
+        }
+        let (found, expected, _) = both(&blur, &[("std-dev-x", "40"), ("std-dev-y", "40")], &photo);
+        let psnr = psnr(&found, &expected);
+        assert!(psnr > 44.0, "{orientation}, blurred: {psnr} dB");
     }
 }
