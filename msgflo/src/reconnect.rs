@@ -1,5 +1,6 @@
 //! When a broker that is away is tried again.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -12,13 +13,29 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The waits between attempts, without an end: 0.1 s to 10 s, with jitter, so that many clients
 /// of one broker do not come back all at once.
-pub(crate) fn waits() -> impl Iterator<Item = Duration> {
+fn waits() -> impl Iterator<Item = Duration> {
     let waits = ExponentialBuilder::new()
         .with_min_delay(FIRST_WAIT)
         .with_max_delay(LONGEST_WAIT)
         .with_jitter()
         .without_max_times();
     waits.build().map(|wait| wait.min(LONGEST_WAIT))
+}
+
+/// Connects to the broker at `place`, as often as it takes.
+pub(crate) async fn again<T, E: Display, C: Future<Output = Result<T, E>>>(place: &str, connect: impl Fn() -> C) -> T {
+    for wait in waits() {
+        tokio::time::sleep(wait).await;
+        match connect().await {
+            Ok(connected) => return connected,
+            Err(error) => {
+                let again_in = wait.as_millis() as u64;
+                tracing::warn!(broker = place, %error, again_in, "the broker is still not reachable");
+            }
+        }
+    }
+    // The waits have no end.
+    std::future::pending().await
 }
 
 #[cfg(test)]

@@ -113,10 +113,11 @@ impl Keeper {
 
     /// Keeps the session up until the transport is closed.
     pub(super) async fn keep(self, mut first: Option<Arc<Session>>) {
+        let place = self.place();
         loop {
             let session = match first.take() {
                 Some(session) => session,
-                None => match self.closed.run_until_cancelled(self.again()).await {
+                None => match self.closed.run_until_cancelled(reconnect::again(&place, || self.connect())).await {
                     Some(session) => session,
                     None => break,
                 },
@@ -152,22 +153,6 @@ impl Keeper {
         };
         let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "it does not answer");
         tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(late().into()))
-    }
-
-    /// Connects, as often as it takes.
-    async fn again(&self) -> Arc<Session> {
-        for wait in reconnect::waits() {
-            tokio::time::sleep(wait).await;
-            match self.connect().await {
-                Ok(session) => return session,
-                Err(error) => {
-                    let (error, again_in) = (told(&error), wait.as_millis() as u64);
-                    tracing::warn!(broker = self.place(), error, again_in, "the broker is still not reachable");
-                }
-            }
-        }
-        // The waits have no end.
-        std::future::pending().await
     }
 
     /// Returns when a connection is lost, with the reason.

@@ -290,6 +290,8 @@ pub(super) struct Keeper {
 }
 
 /// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
 struct Failure {
     refused: bool,
     reason: String,
@@ -313,10 +315,11 @@ impl Keeper {
 
     /// Keeps the session up until the transport is closed.
     pub(super) async fn keep(self, mut first: Option<Arc<Session>>) {
+        let place = self.address.place();
         loop {
             let session = match first.take() {
                 Some(session) => session,
-                None => match self.closed.run_until_cancelled(self.again()).await {
+                None => match self.closed.run_until_cancelled(reconnect::again(&place, || self.connect())).await {
                     Some(session) => session,
                     None => break,
                 },
@@ -344,27 +347,6 @@ impl Keeper {
     pub(super) fn announce(&self, session: &Arc<Session>) {
         self.current.send_replace(Some(Arc::clone(session)));
         self.link.send_replace(Link::Up);
-    }
-
-    /// Connects, as often as it takes.
-    async fn again(&self) -> Arc<Session> {
-        for wait in reconnect::waits() {
-            tokio::time::sleep(wait).await;
-            match self.connect().await {
-                Ok(session) => return session,
-                Err(Failure { reason, .. }) => {
-                    let again_in = wait.as_millis() as u64;
-                    tracing::warn!(
-                        broker = self.address.place(),
-                        reason,
-                        again_in,
-                        "the broker is still not reachable"
-                    );
-                }
-            }
-        }
-        // The waits have no end.
-        std::future::pending().await
     }
 
     async fn connect(&self) -> Result<Arc<Session>, Failure> {

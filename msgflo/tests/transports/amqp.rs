@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgflo_msgflo::{
-    Definition, Link, Outcome, Participant, Port, QueueOptions, SendError, Transport, TransportError, connect,
-    discovery,
-};
+use imgflo_msgflo::{Link, Outcome, QueueOptions, SendError, Transport, TransportError, connect};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 
@@ -87,50 +84,6 @@ async fn a_message_held_when_the_connection_is_lost_comes_again_and_is_counted()
     .await;
     assert_eq!((&dead.message[..], dead.death.clone().unwrap().queue), (&b"job"[..], queue));
     dead.settle(Outcome::Done);
-    transport.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_participant_announces_itself_again_after_an_outage() {
-    let line = Line::lay(&crate::amqp_url()).await;
-    let (transport, role) = (connect(&line.url(), "announce test").await.unwrap(), name("role"));
-    let definition = Definition::new(&role, "Test").inport(Port::new("in"));
-    let _participant = Participant::start(definition, transport.clone()).await.unwrap();
-    let listener = connect(&crate::amqp_url(), "listener").await.unwrap();
-    let heard = listener.discover().await.unwrap();
-    let announced = async || loop {
-        let delivery = within(heard.next()).await.unwrap();
-        let definition = discovery::read(&delivery.message);
-        delivery.settle(Outcome::Done);
-        if definition.is_ok_and(|definition| definition.role == role) {
-            return;
-        }
-    };
-    announced().await;
-    line.cut();
-    becomes(&*transport, Link::Down).await;
-    line.mend();
-    announced().await;
-    transport.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_declared_while_the_broker_is_away_is_there_when_it_comes() {
-    let line = Line::lay(&crate::amqp_url()).await;
-    line.cut();
-    let transport = connect(&line.url(), "early test").await.unwrap();
-    assert_eq!(*transport.link().borrow(), Link::Down);
-    let (queue, out) = (name("in"), name("out"));
-    transport.declare_inport(&queue, QueueOptions::default()).await.unwrap();
-    transport.declare_outport(&out).await.unwrap();
-    transport.bind(&out, &queue).await.unwrap();
-    let consumer = transport.consume(&queue).await.unwrap();
-    line.mend();
-    becomes(&*transport, Link::Up).await;
-    send_again(&*transport, &out, "job").await;
-    let delivery = within(consumer.next()).await.unwrap();
-    assert_eq!(delivery.message, "job");
-    delivery.settle(Outcome::Done);
     transport.close().await;
 }
 

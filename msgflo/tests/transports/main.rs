@@ -5,6 +5,7 @@ mod behaviour;
 mod line;
 mod mqtt;
 mod nodejs;
+mod outage;
 
 /// The RabbitMQ that scripts/test started.
 fn amqp_url() -> String {

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgflo_msgflo::{
-    Definition, Link, Outcome, Participant, Port, QueueOptions, SendError, Transport, TransportError, connect,
-    discovery,
-};
+use imgflo_msgflo::{Link, Outcome, QueueOptions, SendError, Transport, TransportError, connect};
 
 use crate::line::{Line, becomes, name, send_again, within};
 use crate::mqtt_url;
@@ -51,48 +48,6 @@ async fn a_lost_connection_is_made_again_with_all_subscriptions() {
     assert!(matches!(refused, Err(SendError::Unreachable(_))), "{refused:?}");
     assert!(start.elapsed() < Duration::from_secs(1));
     transport.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_declared_while_the_broker_is_away_is_there_when_it_comes() {
-    let line = Line::lay(&mqtt_url()).await;
-    line.cut();
-    let transport = connect(&line.url(), "early test").await.unwrap();
-    assert_eq!(*transport.link().borrow(), Link::Down);
-    let (queue, out) = (name("in"), name("out"));
-    declared(&*transport, &queue, None).await;
-    transport.bind(&out, &queue).await.unwrap();
-    let consumer = transport.consume(&queue).await.unwrap();
-    line.mend();
-    becomes(&*transport, Link::Up).await;
-    send_again(&*transport, &out, "job").await;
-    within(consumer.next()).await.unwrap().settle(Outcome::Done);
-    transport.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_participant_announces_itself_again_after_an_outage() {
-    let line = Line::lay(&mqtt_url()).await;
-    let listener = broker("listener").await;
-    let heard = listener.discover().await.unwrap();
-    let (transport, role) = (connect(&line.url(), "announce test").await.unwrap(), name("role"));
-    let definition = Definition::new(&role, "Test").inport(Port::new("in"));
-    let _participant = Participant::start(definition, transport.clone()).await.unwrap();
-    let announced = async || loop {
-        let delivery = within(heard.next()).await.unwrap();
-        let definition = discovery::read(&delivery.message);
-        delivery.settle(Outcome::Done);
-        if definition.is_ok_and(|definition| definition.role == role) {
-            return;
-        }
-    };
-    announced().await;
-    line.cut();
-    becomes(&*transport, Link::Down).await;
-    line.mend();
-    announced().await;
-    transport.close().await;
-    listener.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
