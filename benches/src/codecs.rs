@@ -41,11 +41,11 @@ pub fn tables(folder: &Path) -> Result<String, Box<dyn Error>> {
     );
     for eighths in 1..=8 {
         let window = reducible.by(eighths).rect();
-        let ms = cpu_ms(|| Ok(codec::decode_part(&bytes, Part { eighths, window }, LIMITS, &cancel)?))?;
+        let ms = cpu_ms(|| Ok(codec::decode_part(&bytes, Some(Part { eighths, window }), LIMITS, &cancel)?))?;
         writeln!(text, "| {eighths} | {} x {} | {ms:.1} |", window.width, window.height)?;
     }
     let window = reducible.by(2).rect();
-    let image = codec::decode_part(&bytes, Part { eighths: 2, window }, LIMITS, &cancel)?;
+    let image = codec::decode_part(&bytes, Some(Part { eighths: 2, window }), LIMITS, &cancel)?;
     writeln!(text, "\n### Writing 1000 x 750\n\n| format | quality | bytes | CPU ms |\n|---|---|---|---|")?;
     for (format, quality) in [(FileFormat::Jpeg, 80), (FileFormat::Webp, 80), (FileFormat::Png, 100)] {
         let options = EncodeOptions { format, quality };

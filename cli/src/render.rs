@@ -114,10 +114,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     {
         return write(output, &bytes, plan.output());
     }
-    let decode = |bytes: &Vec<u8>| match plan.part() {
-        Some(part) => codec::decode_part(bytes, part, allowed, &cancel),
-        None => codec::decode(bytes, allowed, &cancel),
-    };
+    let decode = |bytes: &Vec<u8>| codec::decode_part(bytes, plan.part(), allowed, &cancel);
     let input = bytes.as_ref().map(decode).transpose().map_err(fault)?;
     let bar = progress_bar();
     let control = Control { cancel: cancel.clone(), progress: Some(progress(&bar)) };

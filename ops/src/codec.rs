@@ -3,7 +3,7 @@
 //! A file is first read as far as its [`Header`], which costs no pixels; whoever decodes checks
 //! the header against limits and then allocates. Pictures come out upright and in sRGB whatever
 //! the file holds: EXIF orientation and colour profiles are applied while rows are read. A file
-//! that ends early is an error, never part of a picture.
+//! that ends early is an error, never part of a picture, unless only what comes before was asked for.
 //!
 //! Beside the picture itself, decoding needs a few rows; a progressive JPEG (or one whose
 //! components are stored one after the other) needs its coefficients as well, 2 bytes a component:
@@ -242,23 +242,25 @@ pub fn read_header(bytes: &[u8]) -> Result<Header, CodecError> {
 /// Those of [`read_header`]; [`CodecError::SideTooLong`] and [`CodecError::TooManyPixels`] before
 /// any pixel is allocated; [`CodecError::Operation`] when `cancel` says so or memory is short.
 pub fn decode(bytes: &[u8], limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
-    match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
-        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(None, limits, cancel),
-        FileFormat::Png => png::Source::open(bytes)?.decode(limits, cancel),
-        FileFormat::Webp => webp::Source::open(bytes)?.decode(limits, cancel),
-        FileFormat::Gif => gif::Source::open(bytes)?.decode(limits, cancel),
-    }
+    decode_part(bytes, None, limits, cancel)
 }
 
 /// As [`decode`], of a part of the picture, in its place: the corner is that of the window. What of
-/// the file comes after it is not looked at.
+/// the file comes after it is not looked at. Without a part, all of it.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_part(bytes: &[u8], part: Part, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
+pub fn decode_part(
+    bytes: &[u8],
+    part: Option<Part>,
+    limits: DecodeLimits,
+    cancel: &Cancel,
+) -> Result<Image, CodecError> {
     match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
-        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(Some(part), limits, cancel),
-        _ => decode(bytes, limits, cancel),
+        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(part, limits, cancel),
+        FileFormat::Png => png::Source::open(bytes)?.decode(limits, cancel),
+        FileFormat::Webp => webp::Source::open(bytes)?.decode(limits, cancel),
+        FileFormat::Gif => gif::Source::open(bytes)?.decode(limits, cancel),
     }
 }
 

@@ -75,13 +75,8 @@ fn first_light_above(byte: u32) -> u32 {
     bits
 }
 
-/// Linear light, clamped to 0..=1, to the byte nearest to its coded value, exactly; NaN is 0.
-#[cfg(test)]
-pub(crate) fn light_to_byte(light: f32, table: &[u32; 2048]) -> u8 {
-    byte_at(light_place(light), table)
-}
-
-/// Where the byte of linear light is found, as its bits; becomes vector code.
+/// Where [`byte_at`] finds the byte of linear light, which is clamped to 0..=1; NaN is 0. Becomes
+/// vector code.
 #[inline(always)]
 pub(crate) fn light_place(light: f32) -> u32 {
     let light = if light > DARK { light } else { DARK };
@@ -89,7 +84,7 @@ pub(crate) fn light_place(light: f32) -> u32 {
     light.to_bits() - DARK.to_bits()
 }
 
-/// The byte there.
+/// The byte nearest to the coded value of the light at a [`light_place`], exactly.
 #[inline(always)]
 pub(crate) fn byte_at(place: u32, table: &[u32; 2048]) -> u8 {
     // 13 powers of 2 with 128 entries each are all there is below 1: the mask never cuts.

@@ -377,8 +377,11 @@ fn decoding_table(encoding: Encoding) -> &'static [f32; 256] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::curve::light_to_byte;
     use crate::{Pixels, Rect};
+
+    fn light_to_byte(light: f32, table: &[u32; 2048]) -> u8 {
+        byte_at(light_place(light), table)
+    }
 
     const FLOATS: [Format; 6] =
         [Format::LIN, Format::LINP, Format::LIN_OPAQUE, Format::GAM, Format::GAMP, Format::GAM_OPAQUE];

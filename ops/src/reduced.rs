@@ -5,6 +5,9 @@
 
 use crate::Rect;
 
+/// Eighths that pay: from 5 on, the decoder takes longer than for all of it.
+const PAYS: [u32; 4] = [1, 2, 3, 4];
+
 /// A picture that its decoder can make smaller while it reads it, and of which it can leave parts
 /// out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,11 @@ impl Reducible {
     /// The picture at `eighths`/8 of its size; 1 to 8 of them.
     pub fn by(self, eighths: u32) -> Reduced {
         Reduced { of: self, eighths: eighths.clamp(1, 8) }
+    }
+
+    /// The smallest of which a pixel is at most `step` pixels wide, if reducing pays at all.
+    pub fn within(self, step: f64) -> Option<Reduced> {
+        PAYS.into_iter().map(|eighths| self.by(eighths)).find(|reduced| reduced.step() <= step)
     }
 }
 
@@ -72,6 +80,9 @@ mod tests {
 
     #[test]
     fn the_last_pixel_may_be_no_whole_one() {
+        let all = Reducible { width: 1001, height: 16, mirrored: [false; 2] };
+        let eighths = [1.9, 2.0, 2.7, 7.9, 8.0, 1e9].map(|step| all.within(step).map(|reduced| reduced.eighths()));
+        assert_eq!(eighths, [None, Some(4), Some(3), Some(2), Some(1), Some(1)]);
         let reduced = Reducible { width: 1001, height: 16, mirrored: [true, true] }.by(1);
         assert_eq!((reduced.rect(), reduced.whole()), (Rect::sized(126, 2), Rect::sized(1001, 16)));
         assert_eq!((reduced.step(), reduced.start()), (8.0, [-7.0, 0.0]));

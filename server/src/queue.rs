@@ -259,6 +259,9 @@ mod tests {
             let over = error.overrun.unwrap();
             assert_eq!((over.limit, over.setting.as_str()), (64, setting));
         }
+        let large = refused(&SendError::TooLarge { size: 300, limit: 256 }, &limits);
+        assert_eq!(large.category, Category::TooLarge);
+        assert!(large.message.contains("300") && large.message.contains("256"), "{}", large.message);
         for error in [SendError::Blocked, SendError::Unreachable("gone".into()), SendError::Closed] {
             assert_eq!(refused(&error, &limits).category, Category::Unavailable, "{error}");
         }

@@ -126,13 +126,10 @@ impl Renderer {
                 return Ok(Picture { bytes: bytes.into(), input_size, output_size: size });
             }
         }
-        let image = match (&order.input, prepared.header, prepared.plan.part()) {
-            // A picture of which nothing is needed is read all the same: a broken one is a fault.
-            (Some(bytes), Some(_), part) => {
-                let image = match part {
-                    Some(part) => codec::decode_part(bytes, part, limits, cancel),
-                    None => codec::decode(bytes, limits, cancel),
-                };
+        let image = match (&order.input, prepared.header) {
+            // One of which nothing is needed is read all the same: a broken one is a fault.
+            (Some(bytes), Some(_)) => {
+                let image = codec::decode_part(bytes, prepared.plan.part(), limits, cancel);
                 Some(image.map_err(|error| self.unreadable(error))?)
             }
             _ => None,

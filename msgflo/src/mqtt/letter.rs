@@ -7,6 +7,9 @@ use rumqttc::v5::mqttbytes::v5::Publish;
 
 use crate::transport::Death;
 
+/// Most bytes of a reason that are told.
+const LONGEST_REASON: usize = 2000;
+
 /// A message and, for a dead letter, how it became one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Letter {
@@ -35,8 +38,10 @@ impl Letter {
     /// Its user properties.
     pub(super) fn properties(&self) -> Vec<(String, String)> {
         let Some(Death { queue, reason, at }) = &self.death else { return Vec::new() };
+        // A property has 65,535 bytes at most.
+        let reason = &reason[..reason.floor_char_boundary(LONGEST_REASON)];
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        [(Death::REASON, reason.clone()), (Death::FROM, queue.clone()), (Death::AT, since.to_string())]
+        [(Death::REASON, reason.to_owned()), (Death::FROM, queue.clone()), (Death::AT, since.to_string())]
             .map(|(name, value)| (name.to_owned(), value))
             .to_vec()
     }
@@ -60,6 +65,13 @@ mod tests {
         let death = Death { queue: "b.IN".into(), reason: "no é".into(), at };
         let letter = Letter { message: "7".into(), death: Some(death) };
         assert_eq!(Letter::read(publish(letter.properties())), letter);
+    }
+
+    #[test]
+    fn a_long_reason_is_cut() {
+        let death = Death { queue: "b.IN".into(), reason: "é".repeat(100_000), at: UNIX_EPOCH };
+        let properties = Letter { message: "7".into(), death: Some(death) }.properties();
+        assert_eq!(properties[0].1, "é".repeat(1000));
     }
 
     #[test]

@@ -25,6 +25,8 @@ use crate::transport::{Link, SendError, TransportError};
 pub(super) const LARGEST: usize = 256 * 1024;
 /// What goes with a message: its topic and properties, bytes.
 const AROUND: usize = 64 * 1024;
+/// The rest of a packet with a message, generously.
+const HEADERS: usize = 128;
 /// Interval of pings. A broker that has not answered one by the next is given up.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Messages on their way to the broker at once; brokers take 20 or more.
@@ -132,7 +134,9 @@ pub(super) struct Session {
     in_flight: Semaphore,
     /// Numbers of the subscriptions it has.
     subscribed: Mutex<HashSet<usize>>,
-    /// Set when the connection is lost.
+    /// Largest packet that the broker takes, bytes.
+    largest: usize,
+    /// Set when the connection is lost; ends it, too.
     lost: CancellationToken,
 }
 
@@ -180,6 +184,12 @@ impl Session {
         message: Bytes,
         notes: Vec<(String, String)>,
     ) -> Result<(), SendError> {
+        // More would break the connection for all.
+        let size =
+            message.len() + topic.len() + notes.iter().map(|(name, note)| name.len() + note.len()).sum::<usize>();
+        if size + HEADERS > self.largest {
+            return Err(SendError::TooLarge { size, limit: self.largest - HEADERS });
+        }
         let _permit = self.in_flight.acquire().await.map_err(|_| gone())?;
         let properties = PublishProperties {
             content_type: Some("application/json".into()),
@@ -357,9 +367,10 @@ impl Keeper {
     /// Connects and subscribes to all there is to be subscribed to.
     async fn open(&self) -> Result<Arc<Session>, Failure> {
         let (client, mut events) = AsyncClient::new(self.address.options(), REQUESTS);
-        loop {
+        let largest = loop {
             match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(answer))) => {
+                    let largest = answer.properties.as_ref().and_then(|has| has.max_packet_size);
                     let lacks = answer.properties.is_some_and(|has| {
                         has.shared_subscription_available == Some(0)
                             || has.subscription_identifiers_available == Some(0)
@@ -369,26 +380,30 @@ impl Keeper {
                         let reason = "it lacks shared subscriptions, subscription identifiers or QoS 1 of MQTT 5";
                         return Err(Failure { refused: true, reason: reason.to_owned() });
                     }
-                    break;
+                    break largest.map_or(usize::MAX, |largest| (largest as usize).max(HEADERS));
                 }
                 Ok(_) => {}
                 Err(error) => return Err(Failure { refused: is_refusal(&error), reason: told(&error) }),
             }
-        }
+        };
         let session = Arc::new(Session {
             client,
             waiting: Mutex::default(),
             in_flight: Semaphore::new(IN_FLIGHT),
             subscribed: Mutex::default(),
+            largest,
             lost: CancellationToken::new(),
         });
         let subscriptions = Arc::clone(&self.subscriptions);
         let (place, closed) = (self.address.place(), self.closed.clone());
         let running = Arc::clone(&session);
+        // Who gives up on us while we subscribe leaves no connection behind.
+        let unfinished = session.lost.clone().drop_guard();
         tokio::spawn(async move {
             // However it ends, nobody waits for it any more.
             let _end = EndOfSession(Arc::clone(&running));
-            let reason = run(&running, &mut events, |message| subscriptions.arrived(message)).await;
+            let work = run(&running, &mut events, |message| subscriptions.arrived(message));
+            let Some(reason) = running.lost.run_until_cancelled(work).await else { return };
             if !closed.is_cancelled() {
                 tracing::warn!(broker = place, reason, "the broker is lost; connecting again");
             }
@@ -397,6 +412,7 @@ impl Keeper {
         if session.lost.is_cancelled() {
             return Err(Failure { refused: false, reason: "the connection was lost at once".to_owned() });
         }
+        unfinished.disarm();
         Ok(session)
     }
 }

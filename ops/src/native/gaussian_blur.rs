@@ -72,9 +72,7 @@ impl Operation for GaussianBlur {
         if properties.choice("abyss-policy") != "clamp" || !properties.boolean("clip-extent") {
             return None;
         }
-        let step = deviations[0].min(deviations[1]) / LEAST_REDUCED;
-        let eighths = [1, 2, 4].into_iter().find(|eighths| 8.0 / f64::from(*eighths) <= step)?;
-        let reduced = input.by(eighths);
+        let reduced = input.within(deviations[0].min(deviations[1]) / LEAST_REDUCED)?;
         // Reducing is a blur by a box of `step` pixels, whose variance is (step² - 1) / 12.
         let step = reduced.step();
         let left = |deviation: f64| (deviation * deviation - (step * step - 1.0) / 12.0).sqrt() / step;

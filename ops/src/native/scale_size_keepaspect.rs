@@ -78,9 +78,7 @@ impl Operation for ScaleSizeKeepaspect {
         }
         let whole = Rect::sized(input.width, input.height);
         let geometry = scale.geometry(Boxes { inputs: &[Some(whole)], origin: None }).ok()?;
-        let step = geometry.x.step.min(geometry.y.step);
-        let eighths = REDUCTIONS.into_iter().find(|eighths| 8.0 / f64::from(*eighths) <= step)?;
-        let reduced = input.by(eighths);
+        let reduced = input.within(geometry.x.step.min(geometry.y.step))?;
         Some((reduced, vec![Pass::Area(Box::new(Scale { reduced: Some(reduced), ..scale }))]))
     }
 }
@@ -98,9 +96,6 @@ pub(super) fn enlarge(reduced: Reduced) -> Pass {
         columns: OnceLock::new(),
     }))
 }
-
-/// Eighths that pay: from 5 on, the decoder takes longer than for all of it.
-const REDUCTIONS: [u32; 4] = [1, 2, 3, 4];
 
 #[derive(Debug)]
 struct Scale {
@@ -274,22 +269,15 @@ impl Area for Scale {
             let sources = &rows.sources[entries.clone()];
             let out = output.row_mut(y);
             lines.keep(sources);
-            let (first, others) = match rows.weights[entries.clone()].split_first() {
-                Some((weight, others)) => ((sources[0], *weight), others),
-                None => ((0, 0.0), &[][..]),
-            };
             if sources.is_empty() {
                 out.fill([0.0; 4]);
-            } else {
-                let line = lines.get(first.0, cancel)?;
-                for (out, value) in out.as_flattened_mut().iter_mut().zip(line.as_flattened()) {
-                    *out = value * first.1;
-                }
-                for (&source, &weight) in sources[1..].iter().zip(others) {
-                    let line = lines.get(source, cancel)?;
-                    for (out, value) in out.as_flattened_mut().iter_mut().zip(line.as_flattened()) {
-                        *out += value * weight;
-                    }
+            }
+            for (entry, (&source, &weight)) in sources.iter().zip(&rows.weights[entries.clone()]).enumerate() {
+                let line = lines.get(source, cancel)?.as_flattened();
+                let pairs = out.as_flattened_mut().iter_mut().zip(line);
+                match entry {
+                    0 => pairs.for_each(|(out, value)| *out = value * weight),
+                    _ => pairs.for_each(|(out, value)| *out += value * weight),
                 }
             }
             if self.beyond == Beyond::Constant {

@@ -1,0 +1,4 @@
+//! Graphs and operations, planned and rendered.
+
+mod fast;
+mod native;
