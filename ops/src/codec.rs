@@ -10,6 +10,7 @@
 //! 6 bytes a pixel at most, 8 for CMYK, and half of that with the usual 4:2:0. WebP needs up to 4
 //! bytes a pixel more, an interlaced PNG up to 8.
 
+mod baseline;
 mod gif;
 mod icc;
 mod jpeg;

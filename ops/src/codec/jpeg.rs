@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mozjpeg_sys::J_COLOR_SPACE;
 
+use super::baseline::{Baseline, Fault};
 use super::icc::{Components, Profile, Transform};
 use super::libjpeg::{self, Decompressor, Stop};
 use super::orientation::{Orientation, Upright, zeroed};
@@ -27,6 +28,7 @@ impl From<Stop> for CodecError {
 
 /// A file whose header has been read.
 pub(super) struct Source<'a> {
+    bytes: &'a [u8],
     file: Decompressor<'a>,
     components: Components,
     orientation: Orientation,
@@ -46,13 +48,18 @@ impl<'a> Source<'a> {
         };
         let exif = file.markers(libjpeg::EXIF).find(|block| block.starts_with(b"Exif\0\0"));
         let orientation = exif.map(Orientation::from_exif).unwrap_or_default();
-        Ok(Source { file, components, orientation })
+        Ok(Source { bytes, file, components, orientation })
+    }
+
+    fn reducible(&self) -> Reducible {
+        let (width, height) = self.file.size();
+        let (width, height) = self.orientation.upright_size(width, height);
+        Reducible { width, height, mirrored: self.orientation.mirrored() }
     }
 
     pub(super) fn header(&self) -> Header {
-        let (width, height) = self.file.size();
-        let (width, height) = self.orientation.upright_size(width, height);
-        let reducible = Some(Reducible { width, height, mirrored: self.orientation.mirrored() });
+        let Reducible { width, height, .. } = self.reducible();
+        let reducible = Some(self.reducible());
         // Some rows of blocks, of four components at most.
         let working_memory = self.file.coefficients() + u64::from(width.max(height)) * 4 * 64;
         Header { format: FileFormat::Jpeg, width, height, alpha: false, bits: 8, reducible, working_memory }
@@ -78,85 +85,159 @@ impl<'a> Source<'a> {
     }
 
     /// Reads a part of it, or all.
-    pub(super) fn decode(
-        mut self,
-        part: Option<Part>,
-        limits: DecodeLimits,
-        cancel: &Cancel,
-    ) -> Result<Image, CodecError> {
+    pub(super) fn decode(self, part: Option<Part>, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
         let header = self.header();
         limits.check(header.width, header.height)?;
         cancel.check()?;
+        let eighths = part.map_or(8, |part| part.eighths);
+        let all = self.reducible().by(eighths).rect();
+        let window = part.map_or(all, |part| part.window.intersect(&all));
+        let stored = self.orientation.stored(window, all);
         let transform = profile(&self.file).and_then(|profile| profile.to_srgb_8(self.components));
-        // libjpeg itself makes RGB of gray, which only a gray profile has to see.
-        let read = match (self.components, &transform) {
+        // A gray profile has to see gray, all else is made RGB while it is read.
+        let components = match (self.components, &transform) {
             (Components::Gray, None) => Components::Rgb,
             (components, _) => components,
         };
-        let inverted = self.components == Components::Cmyk && self.file.markers(libjpeg::ADOBE).any(is_adobe);
-        self.file.start(
-            match read {
-                Components::Gray => J_COLOR_SPACE::JCS_GRAYSCALE,
-                Components::Cmyk => J_COLOR_SPACE::JCS_CMYK,
-                _ => J_COLOR_SPACE::JCS_RGB,
-            },
-            part.map_or(8, |part| part.eighths),
-        )?;
+        let to = Delivery { stored, window, orientation: self.orientation, transform, components, cancel };
+        let quick = eighths < 5 && components == Components::Rgb && self.file.color_space() != J_COLOR_SPACE::JCS_RGB;
+        if quick && let Ok(baseline) = Baseline::open(self.bytes, eighths as usize, stored) {
+            match to.deliver(baseline) {
+                // Perhaps it is not as bad as that; if it is, libjpeg says why.
+                Err(CodecError::Broken { .. }) => {}
+                delivered => return delivered,
+            }
+        }
+        to.deliver(Libjpeg::start(self.file, components, eighths, stored)?)
+    }
+}
 
-        let (width, height) = self.file.output_size();
-        let (upright_width, upright_height) = self.orientation.upright_size(width, height);
-        let all = Rect::sized(upright_width, upright_height);
-        let window = part.map_or(all, |part| part.window.intersect(&all));
-        let stored = self.orientation.stored(window, all);
-        let columns = self.columns(stored, width)?;
-        self.file.skip(stored.y as u32)?;
-        let (read_width, _) = self.file.output_size();
+/// Reads the stored rows of a part.
+trait StoredRows {
+    /// Bytes of a row that is read, and which of them are the part's.
+    fn row(&self) -> (usize, Range<usize>);
+    /// Reads as many rows as `rows` holds.
+    fn read(&mut self, rows: &mut [u8]) -> Result<(), CodecError>;
+    /// After the last row.
+    fn finish(self) -> Result<(), CodecError>;
+}
+
+/// How rows become a picture.
+struct Delivery<'a> {
+    /// The part as stored, and as shown.
+    stored: Rect,
+    window: Rect,
+    orientation: Orientation,
+    /// To sRGB, and from what.
+    transform: Option<Transform<u8>>,
+    components: Components,
+    cancel: &'a Cancel,
+}
+
+impl Delivery<'_> {
+    fn deliver(&self, mut file: impl StoredRows) -> Result<Image, CodecError> {
+        let Delivery { stored, transform, .. } = self;
+        let (stride, columns) = file.row();
         let mut picture = Upright::<[u8; 3]>::new(stored.width, stored.height, self.orientation)?;
-        let direct = read == Components::Rgb && transform.is_none() && read_width == stored.width;
-        let mut band: Vec<u8> = zeroed(if direct { 0 } else { read_width as usize * read.count() * BAND })?;
+        let direct = self.components == Components::Rgb && transform.is_none() && columns.len() == stride;
+        let mut band: Vec<u8> = zeroed(if direct { 0 } else { stride * BAND })?;
         while picture.missing() > 0 {
-            cancel.check()?;
+            self.cancel.check()?;
             picture.fill(BAND, |rows| {
                 if direct {
-                    return self.file.read(rows.as_flattened_mut()).map_err(CodecError::from);
+                    return file.read(rows.as_flattened_mut());
                 }
-                let stride = read_width as usize * read.count();
                 let band = &mut band[..rows.len() / stored.width as usize * stride];
-                self.file.read(band)?;
-                if inverted {
-                    band.iter_mut().for_each(|ink| *ink = 255 - *ink);
-                }
-                let columns = columns.start * read.count()..columns.end * read.count();
+                file.read(band)?;
                 for (from, to) in band.chunks_exact(stride).zip(rows.chunks_exact_mut(stored.width as usize)) {
-                    match read {
-                        Components::Rgb if transform.is_none() => {
-                            to.as_flattened_mut().copy_from_slice(&from[columns.clone()]);
-                        }
-                        _ => convert(transform.as_ref(), &from[columns.clone()], to)?,
+                    let from = &from[columns.clone()];
+                    match (self.components, transform) {
+                        (_, Some(transform)) => by_profile(transform, from, to)?,
+                        (Components::Cmyk, None) => by_formula(from, to),
+                        _ => to.as_flattened_mut().copy_from_slice(from),
                     }
                 }
                 Ok(())
             })?;
         }
-        if stored.bottom() == i64::from(height) {
-            self.file.finish()?;
-        }
-        Ok(Image::from_rgb8(window, picture.finish()))
+        file.finish()?;
+        Ok(Image::from_rgb8(self.window, picture.finish()))
+    }
+}
+
+impl StoredRows for Baseline<'_> {
+    fn row(&self) -> (usize, Range<usize>) {
+        let bytes = self.width() * 3;
+        (bytes, 0..bytes)
     }
 
-    /// Reads only the columns of a part, where it has not all of them; returns which of those that
-    /// are read are the part's.
-    fn columns(&mut self, part: Rect, width: u32) -> Result<Range<usize>, CodecError> {
-        if part.width == width {
-            return Ok(0..width as usize);
+    fn read(&mut self, rows: &mut [u8]) -> Result<(), CodecError> {
+        self.read(rows).map_err(|Fault| CodecError::broken(FileFormat::Jpeg, "faulty codes"))
+    }
+
+    fn finish(self) -> Result<(), CodecError> {
+        self.finish().map_err(|Fault| CodecError::broken(FileFormat::Jpeg, "no end"))
+    }
+}
+
+/// The part as libjpeg reads it.
+struct Libjpeg<'a> {
+    file: Decompressor<'a>,
+    /// Bytes of a row, and which of them are the part's.
+    row: (usize, Range<usize>),
+    /// CMYK as Adobe stores it: 255 is no ink.
+    inverted: bool,
+    /// True when the part ends with the picture.
+    whole: bool,
+}
+
+impl<'a> Libjpeg<'a> {
+    fn start(
+        mut file: Decompressor<'a>,
+        components: Components,
+        eighths: u32,
+        part: Rect,
+    ) -> Result<Libjpeg<'a>, CodecError> {
+        let inverted = components == Components::Cmyk && file.markers(libjpeg::ADOBE).any(is_adobe);
+        file.start(
+            match components {
+                Components::Gray => J_COLOR_SPACE::JCS_GRAYSCALE,
+                Components::Cmyk => J_COLOR_SPACE::JCS_CMYK,
+                _ => J_COLOR_SPACE::JCS_RGB,
+            },
+            eighths,
+        )?;
+        let (width, height) = file.output_size();
+        let left = part.x as u32;
+        let mut first = 0;
+        if part.width < width {
+            // Colours are stored for pairs of pixels and made smooth between them: with the
+            // neighbours, those of the part are what they are in the whole picture.
+            let from = left.saturating_sub(NEIGHBOURS);
+            first = file.crop(from, (left + part.width + NEIGHBOURS).min(width) - from)?;
         }
-        // Colours are stored for pairs of pixels and made smooth between them: with the neighbours,
-        // those of the part are what they are in the whole picture.
-        let left = (part.x as u32).saturating_sub(NEIGHBOURS);
-        let right = (part.x as u32 + part.width + NEIGHBOURS).min(width);
-        let first = self.file.crop(left, right - left)?;
-        let start = (part.x as u32 - first) as usize;
-        Ok(start..start + part.width as usize)
+        file.skip(part.y as u32)?;
+        let bytes = |columns: u32| columns as usize * components.count();
+        let row = (bytes(file.output_size().0), bytes(left - first)..bytes(left - first + part.width));
+        Ok(Libjpeg { file, row, inverted, whole: part.bottom() == i64::from(height) })
+    }
+}
+
+impl StoredRows for Libjpeg<'_> {
+    fn row(&self) -> (usize, Range<usize>) {
+        self.row.clone()
+    }
+
+    fn read(&mut self, rows: &mut [u8]) -> Result<(), CodecError> {
+        self.file.read(rows)?;
+        if self.inverted {
+            rows.iter_mut().for_each(|ink| *ink = 255 - *ink);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), CodecError> {
+        if self.whole { Ok(self.file.finish()?) } else { Ok(()) }
     }
 }
 
@@ -165,17 +246,18 @@ const NEIGHBOURS: u32 = 2;
 /// Rows that are read at once: two rows of blocks, as 4:2:0 delivers them.
 const BAND: usize = 16;
 
-/// By the profile, or CMYK by the plain formula R = (1 - C)(1 - K).
-fn convert(transform: Option<&Transform<u8>>, from: &[u8], to: &mut [[u8; 3]]) -> Result<(), CodecError> {
-    if let Some(transform) = transform {
-        let converted = transform.apply(from, to.as_flattened_mut());
-        return converted.map_err(|error| CodecError::broken(FileFormat::Jpeg, error.to_string()));
-    }
+/// By an ICC profile.
+fn by_profile(transform: &Transform<u8>, from: &[u8], to: &mut [[u8; 3]]) -> Result<(), CodecError> {
+    let converted = transform.apply(from, to.as_flattened_mut());
+    converted.map_err(|error| CodecError::broken(FileFormat::Jpeg, error.to_string()))
+}
+
+/// CMYK by the plain formula R = (1 - C)(1 - K).
+fn by_formula(from: &[u8], to: &mut [[u8; 3]]) {
     for (to, from) in to.iter_mut().zip(from.as_chunks::<4>().0) {
         let [c, m, y, k] = from.map(|ink| 255 - u32::from(ink));
         *to = [c, m, y].map(|c| ((c * k + 127) / 255) as u8);
     }
-    Ok(())
 }
 
 fn is_adobe(block: &[u8]) -> bool {
@@ -232,4 +314,145 @@ fn write(image: &Image, quality: u8, cancel: &Cancel) -> Result<Vec<u8>, CodecEr
         started.write_scanlines(rows.rgb(band).as_flattened()).map_err(failed)?;
     }
     started.finish().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rand_mt::Mt;
+
+    use super::*;
+    use crate::Pixels;
+
+    /// All JPEG files of the corpus, two photos, and pictures with chroma in all the sizes that
+    /// libjpeg writes.
+    fn files() -> Vec<(String, Vec<u8>)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let corpus = std::fs::read_dir(folder.join("tests/corpus")).unwrap();
+        let mut paths: Vec<_> = corpus.map(|entry| entry.unwrap().path()).collect();
+        paths.extend(["lake.jpg", "marbles.jpg"].map(|name| folder.join("../files").join(name)));
+        let jpegs = paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+        let mut files: Vec<(String, Vec<u8>)> =
+            jpegs.map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect();
+        assert_eq!(files.len(), 28);
+        for (width, height) in [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1)] {
+            let mut random = Mt::new(5);
+            let mut encoder = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
+            encoder.set_size(157, 93);
+            encoder.set_fastest_defaults();
+            encoder.set_chroma_sampling_pixel_sizes((width, height), (width, height));
+            let mut started = encoder.start_compress(Vec::new()).unwrap();
+            for y in 0..93 {
+                let wave = |x: usize, step: usize| ((x * step + y * 3) % 256) as u8;
+                let row: Vec<u8> =
+                    (0..157).flat_map(|x| [wave(x, 1), wave(x, 2) / 2, (random.next_u32() % 60) as u8]).collect();
+                started.write_scanlines(&row).unwrap();
+            }
+            files.push((format!("chroma of {width} x {height} pixels"), started.finish().unwrap()));
+        }
+        files
+    }
+
+    /// A picture in gray or YCbCr as it comes from libjpeg and, if it can be read here, from here.
+    fn read(file: &[u8], eighths: u32) -> [Option<Result<Image, CodecError>>; 2] {
+        let cancel = &Cancel::new();
+        let Ok(source) = Source::open(file, cancel) else { return [None, None] };
+        if !matches!(source.file.color_space(), J_COLOR_SPACE::JCS_GRAYSCALE | J_COLOR_SPACE::JCS_YCbCr) {
+            return [None, None];
+        }
+        let (width, height) = source.file.size();
+        let stored = Reducible { width, height, mirrored: [false; 2] }.by(eighths).rect();
+        let (orientation, components) = (Orientation::default(), Components::Rgb);
+        let to = Delivery { stored, window: stored, orientation, transform: None, components, cancel };
+        let baseline = Baseline::open(file, eighths as usize, stored).ok();
+        let libjpeg = Libjpeg::start(source.file, components, eighths, stored);
+        [Some(libjpeg.and_then(|file| to.deliver(file))), baseline.map(|file| to.deliver(file))]
+    }
+
+    fn bytes(image: &Image) -> &[u8] {
+        match image.pixels() {
+            Pixels::Rgb8(pixels) => pixels.as_flattened(),
+            _ => panic!("a JPEG is RGB"),
+        }
+    }
+
+    /// Root mean square and largest difference, of 255.
+    fn distance(a: &[u8], b: &[u8]) -> (f64, u8) {
+        assert_eq!(a.len(), b.len());
+        let differences = || a.iter().zip(b).map(|(a, b)| a.abs_diff(*b));
+        let squares: f64 = differences().map(|difference| f64::from(difference).powi(2)).sum();
+        ((squares / a.len() as f64).sqrt(), differences().max().unwrap())
+    }
+
+    /// A picture at `eighths`/8, which divide 8, by the means of its pixels.
+    fn means(whole: &Image, eighths: u32) -> Vec<u8> {
+        let (side, rect) = (8 / eighths as usize, whole.rect());
+        let (width, height) = (rect.width as usize, rect.height as usize);
+        let mut means = Vec::new();
+        for (y, x) in (0..height).step_by(side).flat_map(|y| (0..width).step_by(side).map(move |x| (y, x))) {
+            for c in 0..3 {
+                let (rows, columns) = (y..(y + side).min(height), x..(x + side).min(width));
+                let count = rows.len() * columns.len();
+                let at = |y, x| usize::from(bytes(whole)[(y * width + x) * 3 + c]);
+                let sum: usize = rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, x)| at(y, x)).sum();
+                means.push(((sum + count / 2) / count) as u8);
+            }
+        }
+        means
+    }
+
+    #[test]
+    fn reduced_pictures_are_those_of_libjpeg_and_the_means_of_pixels() {
+        let mut seen = 0;
+        for (name, file) in files() {
+            let [Some(Ok(whole)), _] = read(&file, 8) else { continue };
+            for eighths in 1..=4 {
+                let [Some(Ok(theirs)), Some(ours)] = read(&file, eighths) else { continue };
+                let (ours, theirs) = (ours.unwrap(), theirs);
+                seen += 1;
+                let libjpeg_enlarges_chroma = ["2 x 1", "1 x 2", "4 x 1"].iter().any(|size| name.contains(size));
+                if eighths == 3 && !libjpeg_enlarges_chroma {
+                    // Both make the same of the same coefficients; libjpeg rounds in between.
+                    let (error, largest) = distance(bytes(&ours), bytes(&theirs));
+                    assert!(error < 0.7 && largest < 8, "{name}: {error}, {largest}");
+                } else if eighths != 3 {
+                    let means = means(&whole, eighths);
+                    let [(ours, _), (theirs, _)] = [ours, theirs].map(|image| distance(bytes(&image), &means));
+                    assert!(ours < 4.0 || ours < theirs * 1.05, "{name} at {eighths}/8: {ours}; libjpeg: {theirs}");
+                }
+            }
+        }
+        assert_eq!(seen, 90);
+    }
+
+    #[test]
+    fn what_libjpeg_calls_broken_is_broken() {
+        let mut random = Mt::new(23);
+        let (mut both_read, mut both_refuse, mut left_to_libjpeg) = (0, 0, 0);
+        for (name, file) in files().iter().filter(|(name, _)| !name.contains("marbles") && !name.contains("lake")) {
+            for round in 0..200 {
+                let mut damaged = file.clone();
+                // Behind the headers, which are all that most of these files have.
+                let from = damaged.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+                for _ in 0..1 + round % 3 {
+                    let at = from + random.next_u32() as usize % (damaged.len() - from);
+                    damaged[at] ^= 1 << (random.next_u32() % 8);
+                }
+                if round % 4 == 0 {
+                    damaged.truncate(from + random.next_u32() as usize % (damaged.len() - from));
+                }
+                let eighths = 1 + random.next_u32() % 4;
+                match read(&damaged, eighths) {
+                    [Some(Ok(_)), Some(Ok(_))] => both_read += 1,
+                    [Some(Err(_)), Some(Err(_))] => both_refuse += 1,
+                    [Some(Ok(_)), Some(Err(_))] => left_to_libjpeg += 1,
+                    [Some(Err(error)), Some(Ok(_))] => panic!("{name}: read here, not by libjpeg: {error}"),
+                    _ => {}
+                }
+            }
+        }
+        let counts = format!("{both_read} read, {both_refuse} refused by both, {left_to_libjpeg} read by libjpeg only");
+        assert!(both_read > 500 && both_refuse > 1000 && left_to_libjpeg < 200, "{counts}");
+    }
 }
