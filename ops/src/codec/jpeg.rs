@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mozjpeg_sys::J_COLOR_SPACE;
 
-use super::baseline::{Baseline, Fault};
+use super::baseline::{Fault, Picture, Recoding};
 use super::icc::{Components, Profile, Transform};
 use super::libjpeg::{self, Decompressor, Stop};
 use super::orientation::{Orientation, Upright, zeroed};
@@ -81,6 +81,17 @@ impl<'a> Source<'a> {
         if !(upright && in_srgb && self.file.can_be_recoded()) {
             return Ok(None);
         }
+        if let Ok(mut recoding) = Recoding::open(self.bytes, quality) {
+            while recoding.left() > 0 && recoding.next_row().is_ok() {
+                cancel.check()?;
+            }
+            // Perhaps a faulty one is not as bad as that; if it is, libjpeg says why.
+            if recoding.left() == 0
+                && let Ok(file) = recoding.finish()
+            {
+                return Ok(Some(file));
+            }
+        }
         Ok(Some(self.file.recode(quality)?))
     }
 
@@ -101,7 +112,7 @@ impl<'a> Source<'a> {
         };
         let to = Delivery { stored, window, orientation: self.orientation, transform, components, cancel };
         let quick = eighths < 5 && components == Components::Rgb && self.file.color_space() != J_COLOR_SPACE::JCS_RGB;
-        if quick && let Ok(baseline) = Baseline::open(self.bytes, eighths as usize, stored) {
+        if quick && let Ok(baseline) = Picture::open(self.bytes, eighths as usize, stored) {
             match to.deliver(baseline) {
                 // Perhaps it is not as bad as that; if it is, libjpeg says why.
                 Err(CodecError::Broken { .. }) => {}
@@ -165,7 +176,7 @@ impl Delivery<'_> {
     }
 }
 
-impl StoredRows for Baseline<'_> {
+impl StoredRows for Picture<'_> {
     fn row(&self) -> (usize, Range<usize>) {
         let bytes = self.width() * 3;
         (bytes, 0..bytes)
@@ -365,7 +376,7 @@ mod tests {
         let stored = Reducible { width, height, mirrored: [false; 2] }.by(eighths).rect();
         let (orientation, components) = (Orientation::default(), Components::Rgb);
         let to = Delivery { stored, window: stored, orientation, transform: None, components, cancel };
-        let baseline = Baseline::open(file, eighths as usize, stored).ok();
+        let baseline = Picture::open(file, eighths as usize, stored).ok();
         let libjpeg = Libjpeg::start(source.file, components, eighths, stored);
         [Some(libjpeg.and_then(|file| to.deliver(file))), baseline.map(|file| to.deliver(file))]
     }

@@ -1,0 +1,125 @@
+//! The codes of a file, MCU by MCU (ITU-T T.81, annexes A.2 and F.2).
+
+use std::sync::Arc;
+
+use super::Fault;
+use super::bits::Bits;
+use super::headers::Headers;
+use super::huffman::{self, Table};
+
+/// How a component is coded.
+struct Coded {
+    /// Blocks of an MCU.
+    blocks: usize,
+    dc: Arc<Table>,
+    ac: Arc<Table>,
+    /// The first coefficient of the block before.
+    mean: i32,
+}
+
+/// Reads all components of a picture.
+pub(super) struct Scan<'a> {
+    components: Vec<Coded>,
+    bits: Bits<'a>,
+    /// MCUs between restarts; 0 without.
+    interval: usize,
+    /// MCUs up to the next restart.
+    left: usize,
+    /// The number of that restart.
+    next: u8,
+}
+
+/// Takes the blocks of an MCU.
+pub(super) trait Sink {
+    /// The last place of the zigzag that is wanted of blocks of a component.
+    fn last(&self, component: usize) -> usize;
+
+    /// Takes the coefficients of a block: the first, and those that are wanted and not 0, with their
+    /// places, which ascend.
+    fn block(&mut self, component: usize, block: usize) -> impl FnMut(usize, i32);
+}
+
+/// Wants none.
+pub(super) struct Nothing;
+
+impl Sink for Nothing {
+    fn last(&self, _component: usize) -> usize {
+        0
+    }
+
+    fn block(&mut self, _component: usize, _block: usize) -> impl FnMut(usize, i32) {
+        |_, _| {}
+    }
+}
+
+impl<'a> Scan<'a> {
+    /// # Errors
+    /// [`Fault`] when tables are missing, or an MCU has more blocks than it may have.
+    pub(super) fn new(headers: &Headers<'a>) -> Result<Scan<'a>, Fault> {
+        let mut components = Vec::new();
+        for component in &headers.components {
+            let [dc, ac] = component.tables;
+            let table =
+                |tables: &[Option<Arc<Table>>; 4], table: usize| tables.get(table).cloned().flatten().ok_or(Fault);
+            let (dc, ac) = (table(&headers.dc, dc)?, table(&headers.ac, ac)?);
+            components.push(Coded { blocks: component.blocks[0] * component.blocks[1], dc, ac, mean: 0 });
+        }
+        if components.iter().map(|component| component.blocks).sum::<usize>() > 10 {
+            return Err(Fault);
+        }
+        let (bits, interval) = (Bits::new(headers.codes), headers.interval);
+        Ok(Scan { components, bits, interval, left: interval, next: 0 })
+    }
+
+    /// Reads the next MCU. Blocks are numbered within it.
+    ///
+    /// # Errors
+    /// [`Fault`]: there is none, or it is broken.
+    #[inline(always)]
+    pub(super) fn mcu(&mut self, sink: &mut impl Sink) -> Result<(), Fault> {
+        if self.interval > 0 {
+            self.restart()?;
+        }
+        let components = &mut self.components;
+        self.bits.mcu(|bits| {
+            let mut block = 0;
+            for (index, Coded { blocks, dc, ac, mean }) in components.iter_mut().enumerate() {
+                for _ in 0..*blocks {
+                    let last = sink.last(index);
+                    let mut put = sink.block(index, block);
+                    huffman::block(bits, dc, ac, last, |place, value| {
+                        if place == 0 {
+                            *mean = mean.wrapping_add(value);
+                            put(0, *mean);
+                        } else {
+                            put(place, value);
+                        }
+                    })?;
+                    block += 1;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Before each MCU of a file with restarts (E.2.4).
+    fn restart(&mut self) -> Result<(), Fault> {
+        if self.left == 0 {
+            if self.bits.marker()? != 0xd0 + self.next {
+                return Err(Fault);
+            }
+            (self.left, self.next) = (self.interval, (self.next + 1) % 8);
+            self.components.iter_mut().for_each(|component| component.mean = 0);
+        }
+        self.left -= 1;
+        Ok(())
+    }
+
+    /// To be called after the last MCU.
+    ///
+    /// # Errors
+    /// [`Fault`] when something else than the end of the file follows.
+    pub(super) fn finish(&mut self) -> Result<(), Fault> {
+        if self.bits.marker()? == 0xd9 { Ok(()) } else { Err(Fault) }
+    }
+}
