@@ -77,8 +77,10 @@ pub struct WorkerParts {
     pub fetch: FetchSettings,
     /// Folder served under `/files/`.
     pub files: PathBuf,
-    /// Jobs at once, at least 1.
+    /// Jobs at once, at least 1; with more of them than `renders`, inputs are fetched and results stored meanwhile.
     pub slots: usize,
+    /// Pictures rendered at once, at least 1.
+    pub renders: usize,
     /// Bytes that all jobs at work may take together; others wait.
     pub memory_budget: u64,
     /// Quality of lossy results of jobs that name none, 1..=100.
@@ -105,8 +107,19 @@ struct Shared {
 impl Worker {
     /// A worker that is not running yet.
     pub fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { store, claims, catalogue, engine, limits, fetch, files, slots, memory_budget, quality } =
-            parts;
+        let WorkerParts {
+            store,
+            claims,
+            catalogue,
+            engine,
+            limits,
+            fetch,
+            files,
+            slots,
+            renders,
+            memory_budget,
+            quality,
+        } = parts;
         let processor = Processor {
             sources: Sources {
                 fetcher: Fetcher::new(fetch, limits.clone()),
@@ -120,7 +133,7 @@ impl Worker {
                 catalogue,
                 limits: limits.clone(),
                 quality,
-                memory: Budget::new(memory_budget),
+                memory: Budget::new(memory_budget, renders),
             }),
             store,
             limits: limits.clone(),
