@@ -83,7 +83,8 @@ impl Operation for ScaleSizeKeepaspect {
     }
 }
 
-/// Makes a reduced picture as large as the whole again, smoothly.
+/// Makes a reduced picture as large as the whole again, smoothly. It is smooth already, so that it
+/// can be done in coded light, which then need not be made of each pixel.
 pub(super) fn enlarge(reduced: Reduced) -> Pass {
     let whole = reduced.whole();
     Pass::Area(Box::new(Scale {
@@ -92,6 +93,7 @@ pub(super) fn enlarge(reduced: Reduced) -> Pass {
         sampler: Sampler::Cubic,
         beyond: Beyond::Clamp,
         outside: 0.0,
+        coded: true,
         reduced: Some(reduced),
         columns: OnceLock::new(),
     }))
@@ -106,6 +108,8 @@ struct Scale {
     beyond: Beyond,
     /// Colour components of [`Beyond::Constant`].
     outside: f32,
+    /// Works in coded light.
+    coded: bool,
     /// What the input is, when it is not there in full size.
     reduced: Option<Reduced>,
     /// Those of the first tile: mostly all tiles are as wide.
@@ -152,6 +156,7 @@ impl Scale {
             sampler: Sampler::from_choice(properties.choice("sampler")),
             beyond,
             outside,
+            coded: false,
             reduced: None,
             columns: OnceLock::new(),
         }
@@ -188,7 +193,11 @@ impl Scale {
     }
 
     fn output_format(&self, input: Format) -> Format {
-        if self.sampler == Sampler::Nearest { input } else { Format::LINP.opaque_like(input) }
+        match (self.sampler, self.coded) {
+            (Sampler::Nearest, _) => input,
+            (_, false) => Format::LINP.opaque_like(input),
+            (_, true) => Format::GAMP.opaque_like(input),
+        }
     }
 }
 
@@ -260,7 +269,10 @@ impl Area for Scale {
             &other
         };
         let rows = geometry.y.taps(rect.y, rect.height);
-        let mut lines = Lines::new(input, columns, output.format());
+        // Across first where rows get fewer, down first where they get more.
+        let down_first = geometry.y.step < 1.0;
+        let mut lines = Lines::new(input, columns, output.format(), !down_first);
+        let mut between = vec![[0.0; 4]; if down_first { columns.used.len() } else { 0 }];
         let outside = [self.outside, self.outside, self.outside, 1.0];
         let opaque = output.format().alpha == Alpha::None;
         for (index, y) in (rect.y..rect.y + rect.height as i32).enumerate() {
@@ -269,16 +281,20 @@ impl Area for Scale {
             let sources = &rows.sources[entries.clone()];
             let out = output.row_mut(y);
             lines.keep(sources);
+            let sums = if down_first { &mut between[..] } else { &mut out[..] };
             if sources.is_empty() {
-                out.fill([0.0; 4]);
+                sums.fill([0.0; 4]);
             }
             for (entry, (&source, &weight)) in sources.iter().zip(&rows.weights[entries.clone()]).enumerate() {
                 let line = lines.get(source, cancel)?.as_flattened();
-                let pairs = out.as_flattened_mut().iter_mut().zip(line);
+                let pairs = sums.as_flattened_mut().iter_mut().zip(line);
                 match entry {
                     0 => pairs.for_each(|(out, value)| *out = value * weight),
                     _ => pairs.for_each(|(out, value)| *out += value * weight),
                 }
+            }
+            if down_first {
+                columns.apply(&between, out);
             }
             if self.beyond == Beyond::Constant {
                 let inside_rows = 1.0 - rows.outside[index];
@@ -335,25 +351,26 @@ impl Columns {
     }
 
     /// Sums up a row of the source, of which `row` holds the used columns.
-    fn apply(&self, row: &[[f32; 4]], line: &mut Vec<[f32; 4]>) {
-        line.clear();
+    fn apply(&self, row: &[[f32; 4]], out: &mut [[f32; 4]]) {
         match self.count {
-            0 => line.resize(self.outside.len(), [0.0; 4]),
-            1 => self.sums::<1>(row, line),
-            2 => self.sums::<2>(row, line),
-            3 => self.sums::<3>(row, line),
-            4 => self.sums::<4>(row, line),
+            0 => out.fill([0.0; 4]),
+            1 => self.sums::<1>(row, out),
+            2 => self.sums::<2>(row, out),
+            3 => self.sums::<3>(row, out),
+            4 => self.sums::<4>(row, out),
             count => {
                 let entries = self.places.chunks_exact(count).zip(self.weights.chunks_exact(count));
-                line.extend(entries.map(|(places, weights)| sum(row, places, weights)));
+                out.iter_mut().zip(entries).for_each(|(out, (places, weights))| *out = sum(row, places, weights));
             }
         }
     }
 
     /// [`Columns::apply`] for a number of entries known to the compiler.
-    fn sums<const COUNT: usize>(&self, row: &[[f32; 4]], line: &mut Vec<[f32; 4]>) {
+    fn sums<const COUNT: usize>(&self, row: &[[f32; 4]], out: &mut [[f32; 4]]) {
         let (places, weights) = (self.places.as_chunks::<COUNT>().0, self.weights.as_chunks::<COUNT>().0);
-        line.extend(places.iter().zip(weights).map(|(places, weights)| sum(row, places, weights)));
+        for ((out, places), weights) in out.iter_mut().zip(places).zip(weights) {
+            *out = sum(row, places, weights);
+        }
     }
 }
 
@@ -373,11 +390,13 @@ fn sum(row: &[[f32; 4]], places: &[u32], weights: &[f32]) -> [f32; 4] {
 /// wider than 16 pixels, and computes some rows again instead of holding the picture in memory.
 const KEPT: usize = 64;
 
-/// Source rows, converted and scaled along x when first asked for.
+/// Source rows, converted and perhaps scaled along x when first asked for.
 struct Lines<'a> {
     input: View<'a>,
     format: Format,
     columns: &'a Columns,
+    /// True when rows are scaled along x; else they have the used columns.
+    across: bool,
     /// The used pixels of a row, as they came and converted.
     raw: Raw,
     converted: Vec<[f32; 4]>,
@@ -403,14 +422,14 @@ fn gather<T: Copy>(raw: &mut Vec<T>, row: &[T], used: &[i32], left: i32) {
 }
 
 impl<'a> Lines<'a> {
-    fn new(input: View<'a>, columns: &'a Columns, format: Format) -> Self {
+    fn new(input: View<'a>, columns: &'a Columns, format: Format, across: bool) -> Self {
         let raw = match (input.format().depth, input.format().alpha) {
             (Depth::U8, Alpha::None) => Raw::Rgb8(Vec::new()),
             (Depth::U8, _) => Raw::Rgba8(Vec::new()),
             (Depth::F32, _) => Raw::Float(Vec::new()),
         };
         let converted = vec![[0.0; 4]; columns.used.len()];
-        Lines { input, format, columns, raw, converted, kept: Vec::new(), free: Vec::new() }
+        Lines { input, format, columns, across, raw, converted, kept: Vec::new(), free: Vec::new() }
     }
 
     /// Forgets the rows that are not among `sources`, which ascend.
@@ -438,7 +457,9 @@ impl<'a> Lines<'a> {
 
     fn scale_row(&mut self, y: i32, line: &mut Vec<[f32; 4]>) {
         let (from, left) = (self.input.format(), self.input.rect().x);
-        let converted = Target::Float(&mut self.converted);
+        let width = if self.across { self.columns.outside.len() } else { self.columns.used.len() };
+        line.resize(width, [0.0; 4]);
+        let converted = Target::Float(if self.across { &mut self.converted } else { line });
         match &mut self.raw {
             Raw::Rgb8(raw) => {
                 gather(raw, self.input.row_rgb8(y), &self.columns.used, left);
@@ -453,7 +474,9 @@ impl<'a> Lines<'a> {
                 convert_row(from, Source::Float(raw), self.format, converted);
             }
         }
-        self.columns.apply(&self.converted, line);
+        if self.across {
+            self.columns.apply(&self.converted, line);
+        }
     }
 }
 
