@@ -200,7 +200,9 @@ impl Channel {
         }
     }
 
-    /// Makes pixels of a block and leaves it empty.
+    /// Makes pixels of a block and leaves it empty. In line with the loop that reads codes it would
+    /// take its registers.
+    #[inline(never)]
     fn place(&mut self, block: &mut Block, at: usize, stride: usize) {
         let Channel { extent, cosine, plane, .. } = self;
         let (columns, rows) = extent[block.found & 63];
@@ -227,22 +229,33 @@ fn byte(value: f32) -> u32 {
 
 /// JFIF: T.871, 7. The planes go on for [`LANES`] at least.
 fn color(row: &mut [[u8; 3]], planes: [&[f32]; 3]) {
-    let [y, cb, cr] = planes.map(|plane| plane.as_chunks::<LANES>().0);
-    for (((pixels, y), cb), cr) in row.chunks_mut(LANES).zip(y).zip(cb).zip(cr) {
-        let mut words = [0; LANES];
-        for x in 0..LANES {
-            let (y, cb, cr) = (y[x] + 128.0, cb[x], cr[x]);
-            let (red, blue) = (byte(y + 1.402 * cr), byte(y + 1.772 * cb));
-            words[x] = red | byte(y - 0.344_136 * cb - 0.714_136 * cr) << 8 | blue << 16;
-        }
-        // Each word is written over the last byte of the one before.
-        let mut bytes = [0; LANES * 3 + 1];
-        for (x, word) in words.into_iter().enumerate() {
-            bytes[x * 3..x * 3 + 4].copy_from_slice(&word.to_le_bytes());
-        }
-        let pixels = pixels.as_flattened_mut();
-        pixels.copy_from_slice(&bytes[..pixels.len()]);
+    let [y, cb, cr] = planes.map(|plane| plane.as_chunks().0);
+    let (pixels, last) = row.as_chunks_mut();
+    let whole = pixels.len();
+    for (pixels, ((y, cb), cr)) in pixels.iter_mut().zip(y.iter().zip(cb).zip(cr)) {
+        *pixels = colors(y, cb, cr);
     }
+    if !last.is_empty() {
+        last.copy_from_slice(&colors(&y[whole], &cb[whole], &cr[whole])[..last.len()]);
+    }
+}
+
+#[inline(always)]
+fn colors(y: &[f32; LANES], cb: &[f32; LANES], cr: &[f32; LANES]) -> [[u8; 3]; LANES] {
+    let mut words = [0; LANES];
+    for x in 0..LANES {
+        let (y, cb, cr) = (y[x] + 128.0, cb[x], cr[x]);
+        let (red, blue) = (byte(y + 1.402 * cr), byte(y + 1.772 * cb));
+        words[x] = red | byte(y - 0.344_136 * cb - 0.714_136 * cr) << 8 | blue << 16;
+    }
+    // Each word is written over the last byte of the one before.
+    let mut bytes = [0; LANES * 3 + 1];
+    for (x, word) in words.into_iter().enumerate() {
+        bytes[x * 3..x * 3 + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    let mut pixels = [[0; 3]; LANES];
+    pixels.as_flattened_mut().copy_from_slice(&bytes[..LANES * 3]);
+    pixels
 }
 
 fn gray(row: &mut [[u8; 3]], y: &[f32]) {
