@@ -211,7 +211,9 @@ fn ends(taps: &Taps) -> Option<(i64, i64)> {
 impl Area for Scale {
     fn formats(&self, inputs: &[Option<Format>]) -> Formats {
         let input = inputs[0].unwrap_or(Format::LINP);
-        Formats { inputs: [input; 2], output: self.output_format(input) }
+        let output = self.output_format(input);
+        // Rows are converted as they are read; where they get more, that would be done many times.
+        Formats { inputs: [if self.coded { output } else { input }; 2], output }
     }
 
     fn bounds(&self, boxes: Boxes<'_>) -> Result<Rect, OpError> {
