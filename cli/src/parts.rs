@@ -74,9 +74,7 @@ impl Parts {
                 user_agent: format!("imgflo/{}", version::short()),
             },
             files: settings.files.clone(),
-            // While one renders, another fetches its input or stores its result.
-            slots: settings.workers * 2,
-            renders: settings.workers,
+            slots: settings.workers,
             memory_budget: settings.memory_bytes,
             quality: settings.quality,
         })

@@ -85,7 +85,7 @@ pub struct Settings {
     pub allow_addresses: Vec<IpNet>,
     /// Bytes that stored results may take.
     pub cache_bytes: u64,
-    /// Images rendered at once.
+    /// Jobs worked on at once.
     pub workers: usize,
     /// Bytes that all jobs at work may take together.
     pub memory_bytes: u64,
@@ -178,7 +178,7 @@ pub fn all() -> Vec<Setting> {
         of_workers(setting(
             "workers",
             &cores.to_string(),
-            "Images rendered at once, at most 256, while inputs of as many others are fetched or their results stored; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
+            "Jobs worked on at once, at most 256; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
         )),
         of_workers(setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait")),
         of_workers(setting("quality", "85", "Quality of JPEG and WebP results, 1 to 100")),

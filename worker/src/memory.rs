@@ -1,8 +1,8 @@
-//! Which jobs may render together: as many as there are places, and as memory allows.
+//! Which jobs may hold memory together.
 //!
-//! Jobs say how much they will need before they allocate it, and wait until that much of the budget and a place are free.
-//! Urgent jobs come first; within a lane nobody overtakes, so a large job is not starved by small ones. Background jobs
-//! leave a quarter of the budget and a place to urgent ones, unless nothing else runs.
+//! Jobs say how much they will need before they allocate it, and wait until that much of the budget is free. Urgent jobs
+//! come first; within a lane nobody overtakes, so a large job is not starved by small ones. Background jobs leave a
+//! quarter of the budget to urgent ones, unless nothing else runs.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,11 +20,10 @@ pub struct OverBudget {
     pub budget: u64,
 }
 
-/// Bytes and places that all running jobs share.
+/// Bytes that all running jobs share.
 #[derive(Debug)]
 pub struct Budget {
     total: u64,
-    places: usize,
     state: Mutex<State>,
 }
 
@@ -51,13 +50,13 @@ pub struct Admission {
 }
 
 impl Budget {
-    /// A budget of `bytes` for `places` jobs at once, at least one.
-    pub fn new(bytes: u64, places: usize) -> Arc<Self> {
+    /// A budget of `bytes`.
+    pub fn new(bytes: u64) -> Arc<Self> {
         let state = State { free: bytes, running: 0, urgent: VecDeque::new(), background: VecDeque::new() };
-        Arc::new(Budget { total: bytes, places: places.max(1), state: Mutex::new(state) })
+        Arc::new(Budget { total: bytes, state: Mutex::new(state) })
     }
 
-    /// Waits until `bytes` and a place are free. Stops waiting when dropped.
+    /// Waits until `bytes` are free. Stops waiting when dropped.
     ///
     /// # Errors
     /// [`OverBudget`] at once, when no waiting would help.
@@ -95,13 +94,12 @@ impl Budget {
             // Who stopped waiting must not hold up the others.
             state.urgent.retain(|waiting| !waiting.admit.is_closed());
             state.background.retain(|waiting| !waiting.admit.is_closed());
-            let (lane, reserve, reserved) = match (state.urgent.is_empty(), state.running) {
-                (false, _) => (&mut state.urgent, 0, 0),
-                (true, 0) => (&mut state.background, 0, 0),
-                (true, _) => (&mut state.background, self.total / 4, 1),
+            let (lane, reserve) = if state.urgent.is_empty() {
+                (&mut state.background, if state.running == 0 { 0 } else { self.total / 4 })
+            } else {
+                (&mut state.urgent, 0)
             };
             let fits = lane.front().is_some_and(|next| next.bytes.saturating_add(reserve) <= state.free);
-            let fits = fits && state.running + reserved < self.places;
             let next = if fits { lane.pop_front() } else { None };
             let Some(next) = next else { return };
             let admission = Admission { budget: Some(Arc::clone(self)), bytes: next.bytes };
@@ -138,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_budget_is_never_exceeded() {
-        let budget = Budget::new(100, 10);
+        let budget = Budget::new(100);
         let first = budget.admit(60, Urgency::Urgent).await.unwrap();
         let mut second = pin!(budget.admit(60, Urgency::Urgent));
         assert!(poll!(&mut second).is_pending());
@@ -152,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_can_never_fit_is_refused_at_once() {
-        let budget = Budget::new(100, 10);
+        let budget = Budget::new(100);
         let error = budget.admit(101, Urgency::Urgent).await.unwrap_err();
         assert_eq!(error, OverBudget { wanted: 101, budget: 100 });
         assert!(budget.admit(100, Urgency::Background).await.is_ok());
@@ -160,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn urgent_before_background_and_no_overtaking_in_a_lane() {
-        let budget = Budget::new(100, 10);
+        let budget = Budget::new(100);
         let running = budget.admit(90, Urgency::Urgent).await.unwrap();
         let mut background = pin!(budget.admit(5, Urgency::Background));
         let mut large = pin!(budget.admit(50, Urgency::Urgent));
@@ -178,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn background_leaves_room_unless_it_is_alone() {
-        let budget = Budget::new(100, 10);
+        let budget = Budget::new(100);
         let alone = budget.admit(90, Urgency::Background).await.unwrap();
         let mut second = pin!(budget.admit(10, Urgency::Background));
         assert!(poll!(&mut second).is_pending());
@@ -189,25 +187,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_run_than_there_are_places_and_background_leaves_one() {
-        let budget = Budget::new(100, 2);
-        let first = budget.admit(1, Urgency::Background).await.unwrap();
-        let mut background = pin!(budget.admit(1, Urgency::Background));
-        assert!(poll!(&mut background).is_pending(), "the last place is not for it");
-        let urgent = budget.admit(1, Urgency::Urgent).await.unwrap();
-        let mut more = pin!(budget.admit(1, Urgency::Urgent));
-        assert!(poll!(&mut more).is_pending());
-        drop(first);
-        let more = more.await.unwrap();
-        drop((urgent, more));
-        assert!(background.await.is_ok());
-        // With one place there is none to leave.
-        assert!(Budget::new(100, 1).admit(1, Urgency::Background).await.is_ok());
-    }
-
-    #[tokio::test]
     async fn who_stops_waiting_holds_nobody_up_and_takes_nothing() {
-        let budget = Budget::new(100, 10);
+        let budget = Budget::new(100);
         let running = budget.admit(60, Urgency::Urgent).await.unwrap();
         {
             let mut given_up = pin!(budget.admit(100, Urgency::Urgent));

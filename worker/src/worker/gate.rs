@@ -1,8 +1,10 @@
 //! Keeps jobs that can wait from being taken while their results could not be stored.
 
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// First and longest time that the gate stays shut; each time in a row doubles it.
@@ -18,13 +20,31 @@ struct State {
 
 /// Open unless it was shut lately.
 #[derive(Debug, Default)]
-pub(super) struct Gate(Mutex<State>);
+pub(super) struct Gate {
+    state: Mutex<State>,
+    /// Tells who waits behind it that it was shut.
+    shuts: Notify,
+}
 
 impl Gate {
     /// Waits while the gate is shut.
     pub(super) async fn open(&self) {
         while let Some(until) = self.shut_until() {
             tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// Waits for `work` when the gate is open; `None` when it is shut before that is done.
+    pub(super) async fn while_open<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut shut = pin!(self.shuts.notified());
+        shut.as_mut().enable();
+        if self.shut_until().is_some() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = shut => None,
+            done = work => Some(done),
         }
     }
 
@@ -35,6 +55,7 @@ impl Gate {
     /// A result could not be stored. Several at a time count as one.
     pub(super) fn shut(&self) {
         self.shut_at(Instant::now());
+        self.shuts.notify_waiters();
     }
 
     fn shut_at(&self, now: Instant) {
@@ -55,7 +76,7 @@ impl Gate {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,5 +111,16 @@ mod tests {
         gate.shut_at(soon - SHORTEST);
         gate.open().await;
         assert!(Instant::now() >= soon);
+    }
+
+    #[tokio::test]
+    async fn who_waits_behind_it_is_let_go_when_it_shuts() {
+        let gate = Gate::default();
+        assert_eq!(gate.while_open(async { 1 }).await, Some(1));
+        let mut waiting = pin!(gate.while_open(std::future::pending::<()>()));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        gate.shut();
+        assert_eq!(waiting.await, None);
+        assert_eq!(gate.while_open(async { 1 }).await, None);
     }
 }

@@ -78,11 +78,15 @@ impl Lanes {
     pub(super) async fn next(&self, any_lane: bool) -> (Option<Delivery>, &Lane) {
         let (urgent, patient): (Vec<&Lane>, Vec<&Lane>) = self.lanes.iter().partition(|lane| lane.role == Role::Urgent);
         let patient = async {
-            self.gate.open().await;
-            for lane in &urgent {
-                lane.empty().await;
+            loop {
+                self.gate.open().await;
+                for lane in &urgent {
+                    lane.empty().await;
+                }
+                if let Some(taken) = self.gate.while_open(first(&patient)).await {
+                    return taken;
+                }
             }
-            first(&patient).await
         };
         tokio::select! {
             biased;

@@ -181,7 +181,6 @@ impl Setup {
             },
             files: self.files(),
             slots: options.slots,
-            renders: options.slots,
             memory_budget: options.memory_budget,
             quality: 90,
         });
