@@ -74,7 +74,9 @@ impl Parts {
                 user_agent: format!("imgflo/{}", version::short()),
             },
             files: settings.files.clone(),
-            slots: settings.workers,
+            // In one process nobody else could do a job: one more fetches its input or stores its result while others
+            // render.
+            slots: settings.workers + usize::from(settings.broker.is_none()),
             memory_budget: settings.memory_bytes,
             quality: settings.quality,
         })

@@ -268,7 +268,8 @@ pub fn decode_part(
 /// The picture of a file in another file, when it is to be as it is: by a shorter way than through
 /// pixels, where there is one. `None` where there is none.
 ///
-/// From JPEG to JPEG, the coefficients are quantised anew. That takes 3 bytes a pixel.
+/// From JPEG to JPEG, the coefficients are quantised anew. That takes 6 bytes a pixel at most, and 3
+/// more where the file is progressive.
 ///
 /// # Errors
 /// As [`decode`] and [`encode`].

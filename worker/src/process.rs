@@ -11,7 +11,6 @@ use imgflo_job::{Category, Job, JobData, JobError, JobResult, Limits, Source, Ur
 use imgflo_runtime::RuntimeKind;
 use imgflo_runtime::ops::codec::FileFormat;
 use imgflo_runtime::ops::{Cancel, OpError};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -75,14 +74,8 @@ struct Level<'a> {
 }
 
 impl Processor {
-    /// Does a job, and notes in `result` when what happened. The result is stored when this returns `Ok`; `turn` is given
-    /// up before, when there is nothing left to do but to store it.
-    pub(crate) async fn run(
-        &self,
-        result: &mut JobResult,
-        control: &JobControl,
-        turn: OwnedSemaphorePermit,
-    ) -> Result<(), Error> {
+    /// Does a job, and notes in `result` when what happened. The result is stored when this returns `Ok`.
+    pub(crate) async fn run(&self, result: &mut JobResult, control: &JobControl) -> Result<(), Error> {
         result.started_at = Some(message::now());
         let stop = StopOnDrop(Cancel::with_deadline(control.deadline.into_std()));
         let data = result.job.data.clone();
@@ -93,7 +86,7 @@ impl Processor {
             () = async {}, if control.late => Err(stopped(OpError::DeadlineExceeded)),
             () = control.token.cancelled() => Err(stopped(OpError::Cancelled)),
             () = tokio::time::sleep_until(control.deadline) => Err(stopped(OpError::DeadlineExceeded)),
-            done = self.serve(&data, level, result, turn) => done,
+            done = self.serve(&data, level, result) => done,
         };
         if done.is_ok() {
             result.results.url = Some(format!("./{}", data.cachekey));
@@ -105,13 +98,7 @@ impl Processor {
     }
 
     /// Makes sure that the result of the job itself is stored.
-    async fn serve(
-        &self,
-        data: &JobData,
-        level: Level<'_>,
-        notes: &mut JobResult,
-        turn: OwnedSemaphorePermit,
-    ) -> Result<(), Error> {
+    async fn serve(&self, data: &JobData, level: Level<'_>, notes: &mut JobResult) -> Result<(), Error> {
         if !data.no_cache {
             match self.store.contains(&data.cachekey).await {
                 Ok(true) => return Ok(()),
@@ -123,7 +110,6 @@ impl Processor {
             }
         }
         let bytes = self.make(data, level, Some(&mut *notes)).await?;
-        drop(turn);
         self.keep(data, bytes).await?;
         notes.uploaded_at = Some(message::now());
         Ok(())

@@ -14,7 +14,6 @@ use imgflo_cache::{Claims, Store};
 use imgflo_job::{Category, Fault, Job, JobError, JobResult, Limits, Urgency, key, message, network};
 use imgflo_msgflo::{Delivery, Outcome, Transport, TransportError};
 use imgflo_runtime::{Catalogue, Engine};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -78,7 +77,7 @@ pub struct WorkerParts {
     pub fetch: FetchSettings,
     /// Folder served under `/files/`.
     pub files: PathBuf,
-    /// Jobs at once, at least 1, not counted those whose results are being stored.
+    /// Jobs at once, at least 1.
     pub slots: usize,
     /// Bytes that all jobs at work may take together; others wait.
     pub memory_budget: u64,
@@ -158,14 +157,9 @@ impl Worker {
         }
         let mut slots = JoinSet::new();
         for slot in 0..self.slots {
+            let (shared, lanes, shutdown) = (Arc::clone(&shared), lanes.clone(), shutdown.clone());
             let any_lane = !lanes.are_mixed() || self.slots == 1 || slot > 0;
-            let turns = Arc::new(Semaphore::new(1));
-            // They take turns: while one stores its result, the other does the next job.
-            for _ in 0..2 {
-                let (shared, lanes, shutdown) = (Arc::clone(&shared), lanes.clone(), shutdown.clone());
-                let turns = Arc::clone(&turns);
-                slots.spawn(async move { shared.slot(&lanes, any_lane, &turns, &shutdown).await });
-            }
+            slots.spawn(async move { shared.slot(&lanes, any_lane, &shutdown).await });
         }
         let names: Vec<_> = roles.iter().map(|role| role.name()).collect();
         tracing::info!(slots = self.slots, roles = names.join(" "), "worker started");
@@ -183,27 +177,16 @@ impl Worker {
 }
 
 impl Shared {
-    /// One job after the other, each when it is its turn.
-    async fn slot(
-        &self,
-        lanes: &Lanes,
-        any_lane: bool,
-        turns: &Arc<Semaphore>,
-        shutdown: &CancellationToken,
-    ) -> Result<(), Error> {
+    /// One job after the other.
+    async fn slot(&self, lanes: &Lanes, any_lane: bool, shutdown: &CancellationToken) -> Result<(), Error> {
         loop {
-            let next = async {
-                let turn = Arc::clone(turns).acquire_owned().await;
-                (turn, lanes.next(any_lane).await)
-            };
-            let (turn, (delivery, lane)) = tokio::select! {
+            let (delivery, lane) = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                taken = next => taken,
+                taken = lanes.next(any_lane) => taken,
             };
-            let turn = turn.map_err(|error| Error::Internal(error.to_string()))?;
             match delivery {
-                Some(delivery) => self.handle(delivery, lane, turn).await,
+                Some(delivery) => self.handle(delivery, lane).await,
                 None if shutdown.is_cancelled() => return Ok(()),
                 None => return Err(TransportError::Closed.into()),
             }
@@ -211,7 +194,7 @@ impl Shared {
     }
 
     /// Does a delivered job and settles the delivery when everything is safe.
-    async fn handle(&self, delivery: Delivery, lane: &Lane, turn: OwnedSemaphorePermit) {
+    async fn handle(&self, delivery: Delivery, lane: &Lane) {
         let job: Job = match serde_json::from_slice(&delivery.message) {
             Ok(job) => job,
             Err(error) => {
@@ -221,17 +204,17 @@ impl Shared {
             }
         };
         let span = tracing::info_span!("job", id = job.id, graph = job.data.graph, key = job.data.cachekey);
-        self.work(job, delivery, lane, turn).instrument(span).await;
+        self.work(job, delivery, lane).instrument(span).await;
     }
 
-    async fn work(&self, job: Job, delivery: Delivery, lane: &Lane, turn: OwnedSemaphorePermit) {
+    async fn work(&self, job: Job, delivery: Delivery, lane: &Lane) {
         let began = Instant::now();
         let control = JobControl::of(&job, &self.limits);
         let (id, urgency) = (job.id.clone(), job.urgency);
         let mut result = JobResult::of(job);
         let done = {
             let _at_work = self.running.start(&id, &control, urgency == Urgency::Urgent).await;
-            let work = AssertUnwindSafe(self.attempt(&mut result, &control, &delivery, lane, turn)).catch_unwind();
+            let work = AssertUnwindSafe(self.attempt(&mut result, &control, &delivery, lane)).catch_unwind();
             work.await
                 .unwrap_or_else(|panic| Err(Error::Internal(format!("panic: {}", crate::error::panic_text(&*panic)))))
         };
@@ -259,7 +242,6 @@ impl Shared {
         control: &JobControl,
         delivery: &Delivery,
         lane: &Lane,
-        turn: OwnedSemaphorePermit,
     ) -> Result<(), Error> {
         result.started_at = Some(message::now());
         let data = &result.job.data;
@@ -270,7 +252,7 @@ impl Shared {
             let asked = data.outtype.as_deref().unwrap_or("video");
             return Err(JobError::unsupported_type(asked, &crate::process::written_types()).into());
         }
-        self.processor.run(result, control, turn).await
+        self.processor.run(result, control).await
     }
 
     async fn is_stored(&self, cache_key: &str) -> Result<bool, Error> {

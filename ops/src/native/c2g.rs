@@ -148,8 +148,8 @@ impl Gray {
     fn envelope(&self, pixel: [f32; 4], spray: &mut Spray<'_>) -> ([f32; 3], [f32; 3]) {
         let (mut range_sum, mut place_sum) = ([0.0f32; 3], [0.0f32; 3]);
         for _ in 0..self.iterations {
-            let mut least = [pixel[0], pixel[1], pixel[2]];
-            let mut greatest = least;
+            // All four components, alpha for nothing, so that each is one vector.
+            let (mut least, mut greatest) = (pixel, pixel);
             let mut retries = self.samples;
             let mut taken = 0;
             while taken < self.samples {
@@ -160,9 +160,9 @@ impl Gray {
                 }
                 taken += 1;
                 if sample[3] > 0.0 {
-                    for c in 0..3 {
-                        least[c] = least[c].min(sample[c]);
-                        greatest[c] = greatest[c].max(sample[c]);
+                    for c in 0..4 {
+                        least[c] = if sample[c] < least[c] { sample[c] } else { least[c] };
+                        greatest[c] = if sample[c] > greatest[c] { sample[c] } else { greatest[c] };
                     }
                 }
             }

@@ -142,26 +142,6 @@ async fn a_message_is_acknowledged_when_its_result_is_stored_and_told() {
 }
 
 #[tokio::test]
-async fn the_next_job_is_done_while_a_result_is_stored() {
-    let setup = Setup::new().await;
-    let door = Door::new(&setup.store);
-    let _worker = setup.worker(Options { store: Some(door.clone()), slots: 1, ..Options::default() });
-    for key in ["a.png", "b.png", "c.png"] {
-        setup.send(&urgent(copy(key))).await;
-    }
-    until(|| door.knocked.load(Ordering::SeqCst) == 2).await;
-    // The third has to wait until one of these is stored.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!((setup.queue(URGENT).unsettled, setup.queue(URGENT).waiting), (2, 1));
-    assert_eq!(door.knocked.load(Ordering::SeqCst), 2);
-    door.open.add_permits(1);
-    until(|| door.knocked.load(Ordering::SeqCst) == 3).await;
-    for _ in 0..3 {
-        assert_eq!(setup.result().await.error, None);
-    }
-}
-
-#[tokio::test]
 async fn a_background_job_whose_result_cannot_be_stored_comes_again() {
     let setup = Setup::new().await;
     let door = Door::new(&setup.store);

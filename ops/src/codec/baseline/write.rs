@@ -42,9 +42,14 @@ pub(super) fn steps(quality: u8) -> [[u16; 64]; 2] {
 /// 6 bytes a pixel at most, 0.2 to 1 in photos.
 #[derive(Default)]
 pub(super) struct Symbols {
-    /// Table, symbol, and as many bits as the symbol says in its lower half.
-    symbols: Vec<u32>,
+    /// Table, symbol, and as many bits as the symbol says in its lower half. In pieces, so that none
+    /// is ever copied to have room for more.
+    full: Vec<Vec<u32>>,
+    last: Vec<u32>,
 }
+
+/// Symbols of a piece.
+const PIECE: usize = 16 * 1024;
 
 /// The tables: the differences of means and the other coefficients, of luma and of chroma.
 const TABLES: usize = 4;
@@ -59,13 +64,26 @@ impl Symbols {
         // F.1.2.1.2: a negative one is less by 1 in as many bits.
         let size = 32 - value.unsigned_abs().leading_zeros();
         let bits = (value + (value >> 31)) as u32 & ((1 << size) - 1);
-        self.symbols.push((table as u32) << 30 | (run as u32) << 20 | size << 16 | bits);
+        if self.last.len() == self.last.capacity() {
+            self.begin_piece();
+        }
+        self.last.push((table as u32) << 30 | (run as u32) << 20 | size << 16 | bits);
+    }
+
+    #[cold]
+    fn begin_piece(&mut self) {
+        let full = std::mem::replace(&mut self.last, Vec::with_capacity(PIECE));
+        self.full.push(full);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        self.full.iter().chain([&self.last]).flatten().copied()
     }
 
     /// The file: gray, or YCbCr with chroma of half the size.
     pub(super) fn write(&self, [width, height]: [usize; 2], gray: bool, steps: &[[u16; 64]; 2]) -> Vec<u8> {
         let mut counts = [[0; 256]; TABLES];
-        for symbol in &self.symbols {
+        for symbol in self.iter() {
             counts[(symbol >> 30) as usize][(symbol >> 16 & 0xff) as usize] += 1;
         }
         let tables = counts.map(|counts| Codes::new(&counts));
@@ -97,7 +115,7 @@ impl Symbols {
         scan.extend([0, 63, 0]);
         segment(&mut out, 0xda, &scan);
         let mut bits = Bits { out, word: 0, count: 0 };
-        for symbol in &self.symbols {
+        for symbol in self.iter() {
             let table = &tables[(symbol >> 30) as usize];
             let (code, length) = table.codes[(symbol >> 16 & 0xff) as usize];
             let size = symbol >> 16 & 15;
