@@ -27,6 +27,16 @@ fn cpu_ms<T>(mut work: impl FnMut() -> Result<T, Box<dyn Error>>) -> Result<f64,
     Ok(process::median(times))
 }
 
+/// Reads a JPEG as libjpeg does by itself.
+fn libjpeg(bytes: &[u8], eighths: u8) -> Result<Vec<[u8; 3]>, Box<dyn Error>> {
+    let mut file = mozjpeg::Decompress::new_mem(bytes)?;
+    file.scale(eighths);
+    let mut rows = file.rgb()?;
+    let pixels = rows.read_scanlines()?;
+    rows.finish()?;
+    Ok(pixels)
+}
+
 /// The tables of reading and of writing.
 pub fn tables(folder: &Path) -> Result<String, Box<dyn Error>> {
     let cancel = Cancel::new();
@@ -37,12 +47,15 @@ pub fn tables(folder: &Path) -> Result<String, Box<dyn Error>> {
     let bits = bytes.len() as f64 * 8.0 / 12e6;
     let mut text = format!(
         "### Reading a 12 MP JPEG ({bits:.1} bits a pixel) at n/8 of its size\n\n\
-         Median CPU of {RUNS} runs.\n\n| n | pixels | CPU ms |\n|---|---|---|\n"
+         Median CPU of {RUNS} runs, beside libjpeg-turbo (mozjpeg's) in turn.\n\n\
+         | n | pixels | CPU ms | libjpeg CPU ms | ratio |\n|---|---|---|---|---|\n"
     );
     for eighths in 1..=8 {
         let window = reducible.by(eighths).rect();
         let ms = cpu_ms(|| Ok(codec::decode_part(&bytes, Some(Part { eighths, window }), LIMITS, &cancel)?))?;
-        writeln!(text, "| {eighths} | {} x {} | {ms:.1} |", window.width, window.height)?;
+        let theirs = cpu_ms(|| libjpeg(&bytes, eighths as u8))?;
+        let (width, height, ratio) = (window.width, window.height, ms / theirs);
+        writeln!(text, "| {eighths} | {width} x {height} | {ms:.1} | {theirs:.1} | {ratio:.2} |")?;
     }
     let window = reducible.by(2).rect();
     let image = codec::decode_part(&bytes, Some(Part { eighths: 2, window }), LIMITS, &cancel)?;
