@@ -103,6 +103,9 @@ impl<'a> Source<'a> {
         let eighths = part.map_or(8, |part| part.eighths);
         let all = self.reducible().by(eighths).rect();
         let window = part.map_or(all, |part| part.window.intersect(&all));
+        if window.is_empty() {
+            return Err(OpError::Invalid(format!("{part:?} has no pixel of the picture")).into());
+        }
         let stored = self.orientation.stored(window, all);
         let transform = profile(&self.file).and_then(|profile| profile.to_srgb_8(self.components));
         // A gray profile has to see gray, all else is made RGB while it is read.

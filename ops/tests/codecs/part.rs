@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use imgflo_ops::codec::{self, CodecError, DecodeLimits, EncodeOptions, FileFormat, Part};
-use imgflo_ops::{Cancel, Image, Rect};
+use imgflo_ops::{Cancel, Image, OpError, Rect};
 use rand_mt::Mt;
 
 use crate::{LIMITS, corpus, decode, file, pixel, psnr};
@@ -52,6 +52,19 @@ fn a_window_is_that_part_of_the_whole() {
                     );
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_window_outside_of_the_picture_is_an_error() {
+    for (name, bytes) in photos() {
+        for (eighths, window) in
+            [(8, Rect::new(-10, 0, 10, 10)), (2, Rect::new(1 << 20, 5, 3, 3)), (4, Rect::default())]
+        {
+            let part = Some(Part { eighths, window });
+            let error = codec::decode_part(&bytes, part, LARGE, &Cancel::new()).unwrap_err();
+            assert!(matches!(error, CodecError::Operation(OpError::Invalid(_))), "{name}: {error}");
         }
     }
 }
