@@ -22,10 +22,6 @@ use std::process::ExitCode;
 
 use clap::Command;
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What a sub-command ends with when it fails: lines for people, on standard error.
 type Failure = Vec<String>;
 
