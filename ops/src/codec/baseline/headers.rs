@@ -1,9 +1,6 @@
 //! What comes before the codes of a file (ITU-T T.81, annex B).
 
-use std::sync::Arc;
-
 use super::Fault;
-use super::huffman::{Class, Table};
 
 /// A component as the frame and the scan have it.
 pub(super) struct Component {
@@ -14,14 +11,22 @@ pub(super) struct Component {
     pub(super) tables: [usize; 2],
 }
 
+/// How many codes there are of 1 to 16 bits, and what they stand for.
+#[derive(Clone, Copy)]
+pub(super) struct Codes<'a> {
+    pub(super) lengths: [u8; 16],
+    pub(super) symbols: &'a [u8],
+}
+
 /// All that comes before the codes.
 pub(super) struct Headers<'a> {
     pub(super) size: [usize; 2],
     pub(super) components: Vec<Component>,
     /// Steps of the coefficients, by place.
     pub(super) quantisation: [Option<[u16; 64]>; 4],
-    pub(super) dc: [Option<Arc<Table>>; 4],
-    pub(super) ac: [Option<Arc<Table>>; 4],
+    /// Codes for means and for the other coefficients; the last ones count where there are several.
+    pub(super) dc: [Option<Codes<'a>>; 4],
+    pub(super) ac: [Option<Codes<'a>>; 4],
     /// MCUs between restarts; 0 without.
     pub(super) interval: usize,
     pub(super) codes: &'a [u8],
@@ -60,8 +65,8 @@ impl<'a> Headers<'a> {
             size: [0; 2],
             components: Vec::new(),
             quantisation: [None; 4],
-            dc: [const { None }; 4],
-            ac: [const { None }; 4],
+            dc: [None; 4],
+            ac: [None; 4],
             interval: 0,
             codes: &[],
         };
@@ -119,18 +124,17 @@ impl<'a> Headers<'a> {
     }
 
     /// B.2.4.2.
-    fn codes(&mut self, segment: &mut Segment<'_>) -> Result<(), Fault> {
+    fn codes(&mut self, segment: &mut Segment<'a>) -> Result<(), Fault> {
         while !segment.0.is_empty() {
             let which = segment.byte()?;
             let lengths: [u8; 16] = segment.array()?;
             let symbols = segment.take(lengths.iter().map(|number| usize::from(*number)).sum())?;
-            let (class, tables) = match which >> 4 {
-                0 => (Class::Dc, &mut self.dc),
-                1 => (Class::Ac, &mut self.ac),
+            let tables = match which >> 4 {
+                0 => &mut self.dc,
+                1 => &mut self.ac,
                 _ => return Err(Fault),
             };
-            let table = tables.get_mut(usize::from(which & 15)).ok_or(Fault)?;
-            *table = Some(Arc::new(Table::new(class, &lengths, symbols)?));
+            *tables.get_mut(usize::from(which & 15)).ok_or(Fault)? = Some(Codes { lengths, symbols });
         }
         Ok(())
     }

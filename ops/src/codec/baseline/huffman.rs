@@ -166,7 +166,6 @@ impl Table {
 
 /// Reads a block. `put` gets the coefficients other than 0 that are at place `last` of the zigzag or
 /// before, as stored, each with its place; the first always, as the difference it is stored as.
-/// Returns a place that is not before the last of them.
 ///
 /// # Errors
 /// [`Fault`]
@@ -177,11 +176,11 @@ pub(super) fn block(
     ac: &Table,
     last: usize,
     mut put: impl FnMut(usize, i32),
-) -> Result<usize, Fault> {
+) -> Result<(), Fault> {
     bits.refill();
     let (difference, _) = dc.next(bits)?;
     put(0, difference);
-    let (mut place, mut found) = (1, 0);
+    let mut place = 1;
     while place <= last {
         bits.refill();
         for _ in 0..(56 - 32 + SHORT) / SHORT {
@@ -189,7 +188,6 @@ pub(super) fn block(
             place += run;
             if place <= last {
                 put(place, value);
-                found = place;
             }
             place += 1;
             if place > last {
@@ -216,5 +214,5 @@ pub(super) fn block(
         }
     }
     // Zeroes may end a block by number, or by the code for it.
-    if place == 64 || place >= usize::from(END) { Ok(found) } else { Err(Fault) }
+    if place == 64 || place >= usize::from(END) { Ok(()) } else { Err(Fault) }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Fault;
 use super::bits::Bits;
-use super::headers::Headers;
-use super::huffman::{self, Table};
+use super::headers::{Codes, Headers};
+use super::huffman::{self, Class, Table};
 
 /// How a component is coded.
 struct Coded {
@@ -57,11 +57,20 @@ impl<'a> Scan<'a> {
     /// [`Fault`] when tables are missing, or an MCU has more blocks than it may have.
     pub(super) fn new(headers: &Headers<'a>) -> Result<Scan<'a>, Fault> {
         let mut components = Vec::new();
+        // Made once for all components that use them, and only those that are used: it takes time,
+        // and a file may have any number.
+        let mut made = [const { None }; 8];
+        let mut table = |class: Class, codes: &[Option<Codes<'a>>; 4], number: usize| {
+            let codes = codes.get(number).copied().flatten().ok_or(Fault)?;
+            let made: &mut Option<Arc<Table>> = &mut made[number + 4 * usize::from(class == Class::Ac)];
+            if made.is_none() {
+                *made = Some(Arc::new(Table::new(class, &codes.lengths, codes.symbols)?));
+            }
+            made.clone().ok_or(Fault)
+        };
         for component in &headers.components {
             let [dc, ac] = component.tables;
-            let table =
-                |tables: &[Option<Arc<Table>>; 4], table: usize| tables.get(table).cloned().flatten().ok_or(Fault);
-            let (dc, ac) = (table(&headers.dc, dc)?, table(&headers.ac, ac)?);
+            let (dc, ac) = (table(Class::Dc, &headers.dc, dc)?, table(Class::Ac, &headers.ac, ac)?);
             components.push(Coded { blocks: component.blocks[0] * component.blocks[1], dc, ac, mean: 0 });
         }
         if components.iter().map(|component| component.blocks).sum::<usize>() > 10 {
