@@ -270,7 +270,7 @@ impl Hub {
 
     /// Keeps as many taps as there are callers.
     async fn serve(self: &Arc<Self>, session: &Arc<Session>) -> Result<(), lapin::Error> {
-        let channel = session.consuming.create_channel().await?;
+        let channel = session.consuming.connection.create_channel().await?;
         let prefetch = if self.temporary { TEMPORARY_PREFETCH } else { 1 };
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let mut taps = JoinSet::new();

@@ -13,7 +13,7 @@ use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::topology::{Item, Topology};
+use super::topology::{Consuming, Item, Topology};
 use crate::reconnect::{self, CONNECT};
 use crate::transport::{Link, TransportError};
 
@@ -24,7 +24,7 @@ const HEARTBEAT: u16 = 10;
 /// Connected, with everything declared.
 pub(super) struct Session {
     /// For declarations, deliveries and acknowledgements.
-    pub(super) consuming: Connection,
+    pub(super) consuming: Consuming,
     publishing: Connection,
     /// Confirms what is published; made anew after an error closed it.
     publisher: Mutex<Option<Channel>>,
@@ -41,7 +41,7 @@ impl Session {
             Connection::connect_uri_with_runtime(uri.clone(), properties, default_runtime()?).await
         };
         Ok(Session {
-            consuming: connect("consumes").await?,
+            consuming: Consuming::new(connect("consumes").await?),
             publishing: connect("publishes").await?,
             publisher: Mutex::default(),
             declared: Vec::new(),
@@ -69,7 +69,8 @@ impl Session {
     /// Says farewell, as far as the broker listens.
     async fn close(&self) {
         let farewell = async {
-            let (one, other) = (self.publishing.close(200, "done".into()), self.consuming.close(200, "done".into()));
+            let (one, other) =
+                (self.publishing.close(200, "done".into()), self.consuming.connection.close(200, "done".into()));
             let _ = futures::join!(one, other);
         };
         let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
@@ -158,7 +159,7 @@ impl Keeper {
     /// Returns when a connection is lost, with the reason.
     async fn watch(&self, session: &Session) -> String {
         let publishing = session.publishing.events_listener();
-        let consuming = session.consuming.events_listener();
+        let consuming = session.consuming.connection.events_listener();
         let mut events = std::pin::pin!(futures::stream::select(publishing, consuming));
         // Those from before the listeners were there are in the status.
         let mut check = tokio::time::interval(Duration::from_secs(1));
@@ -173,7 +174,7 @@ impl Keeper {
                 None => return "the connection ended".to_owned(),
                 _ => {}
             }
-            if !session.publishing.status().connected() || !session.consuming.status().connected() {
+            if !session.publishing.status().connected() || !session.consuming.connection.status().connected() {
                 return "the connection ended".to_owned();
             }
             let link = if session.is_blocked() { Link::Blocked } else { Link::Up };

@@ -100,10 +100,10 @@ impl Topology {
     ///
     /// # Errors
     /// The connection failed.
-    pub(super) async fn apply(&self, connection: &Connection, made: &[Item]) -> Result<Vec<Item>, lapin::Error> {
+    pub(super) async fn apply(&self, broker: &Consuming, made: &[Item]) -> Result<Vec<Item>, lapin::Error> {
         let items = self.items().clone();
         for item in items.iter().filter(|item| !made.contains(item)) {
-            match make(connection, item).await {
+            match make(broker, item).await {
                 Err(error) if error.is_amqp_soft_error() => tracing::warn!(?item, %error, "not declared again"),
                 made => made?,
             }
@@ -117,61 +117,82 @@ pub(super) fn is(error: &lapin::Error, kind: AMQPSoftError) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == AMQPErrorKind::Soft(kind))
 }
 
-/// A channel for `work` alone: an error closes the channel that it happens on.
-pub(super) async fn on_channel<T>(
-    connection: &Connection,
-    work: impl AsyncFnOnce(&Channel) -> Result<T, lapin::Error>,
-) -> Result<T, lapin::Error> {
-    let channel = connection.create_channel().await?;
-    let done = work(&channel).await?;
-    channel.close(200, "done".into()).await?;
-    Ok(done)
+/// The connection that is consumed on, with a channel for what is asked of the broker beside.
+pub(super) struct Consuming {
+    pub(super) connection: Connection,
+    /// Open, and of nobody at the moment.
+    idle: Mutex<Option<Channel>>,
+}
+
+impl Consuming {
+    pub(super) fn new(connection: Connection) -> Consuming {
+        Consuming { connection, idle: Mutex::default() }
+    }
+
+    /// Does `work` on a channel that nobody else uses: an error closes the channel that it happens on.
+    async fn ask<T>(&self, work: impl AsyncFnOnce(&Channel) -> Result<T, lapin::Error>) -> Result<T, lapin::Error> {
+        let idle = self.idle().take().filter(|channel| channel.status().connected());
+        let channel = match idle {
+            Some(channel) => channel,
+            None => self.connection.create_channel().await?,
+        };
+        let done = work(&channel).await?;
+        let surplus = self.idle().replace(channel);
+        if let Some(surplus) = surplus {
+            surplus.close(200, "done".into()).await?;
+        }
+        Ok(done)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<Channel>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Makes one thing on the broker.
 ///
 /// # Errors
 /// That of the broker; it is a soft one when only this thing cannot be.
-pub(super) async fn make(connection: &Connection, item: &Item) -> Result<(), lapin::Error> {
+pub(super) async fn make(broker: &Consuming, item: &Item) -> Result<(), lapin::Error> {
     match item {
         Item::Inport { queue, temporary } => {
-            declare_queue(connection, queue, *temporary).await?;
-            declare_exchange(connection, queue, ExchangeKind::Fanout, *temporary).await?;
-            bind_queue(connection, queue, queue).await?;
+            declare_queue(broker, queue, *temporary).await?;
+            declare_exchange(broker, queue, ExchangeKind::Fanout, *temporary).await?;
+            bind_queue(broker, queue, queue).await?;
             if !temporary {
-                declare_exchange(connection, &dead_exchange(queue), ExchangeKind::Fanout, false).await?;
+                declare_exchange(broker, &dead_exchange(queue), ExchangeKind::Fanout, false).await?;
             }
             Ok(())
         }
-        Item::Outport(name) => declare_exchange(connection, name, ExchangeKind::Fanout, false).await,
-        Item::Binding { outport, queue } => bind_queue(connection, outport, queue).await,
+        Item::Outport(name) => declare_exchange(broker, name, ExchangeKind::Fanout, false).await,
+        Item::Binding { outport, queue } => bind_queue(broker, outport, queue).await,
         Item::RoundRobin { outport, queue, dead_letters } => {
             let shared = format!("out-{outport}");
-            declare_exchange(connection, &shared, ExchangeKind::Direct, false).await?;
-            on_channel(connection, async |channel| {
-                let options = ExchangeBindOptions::default();
-                let (to, from) = (shared.as_str().into(), outport.as_str().into());
-                channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await
-            })
-            .await?;
-            bind_queue(connection, &shared, queue).await?;
+            declare_exchange(broker, &shared, ExchangeKind::Direct, false).await?;
+            broker
+                .ask(async |channel| {
+                    let options = ExchangeBindOptions::default();
+                    let (to, from) = (shared.as_str().into(), outport.as_str().into());
+                    channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await
+                })
+                .await?;
+            bind_queue(broker, &shared, queue).await?;
             match dead_letters {
-                Some(dead_letters) => bind_queue(connection, &dead_exchange(queue), dead_letters).await,
+                Some(dead_letters) => bind_queue(broker, &dead_exchange(queue), dead_letters).await,
                 None => Ok(()),
             }
         }
         Item::DeadLetters(queue) => {
             let name = dead_exchange(queue);
             let options = QueueDeclareOptions { durable: true, ..Default::default() };
-            on_channel(connection, async |channel| {
-                channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await
-            })
-            .await?;
-            bind_queue(connection, &name, &name).await
+            broker
+                .ask(async |channel| channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await)
+                .await?;
+            bind_queue(broker, &name, &name).await
         }
         Item::Discovery => {
             let options = QueueDeclareOptions { durable: true, ..Default::default() };
-            let declared = on_channel(connection, async |channel| {
+            let declared = broker.ask(async |channel| {
                 channel.queue_declare(discovery::QUEUE.into(), options, FieldTable::default()).await
             });
             match declared.await {
@@ -185,16 +206,15 @@ pub(super) async fn make(connection: &Connection, item: &Item) -> Result<(), lap
 
 /// Declares a queue as the original does; one that another program declared otherwise (406) is used
 /// as it is.
-async fn declare_queue(connection: &Connection, queue: &str, temporary: bool) -> Result<(), lapin::Error> {
+async fn declare_queue(broker: &Consuming, queue: &str, temporary: bool) -> Result<(), lapin::Error> {
     let options = QueueDeclareOptions { durable: !temporary, auto_delete: temporary, ..Default::default() };
     let mut arguments = FieldTable::default();
     arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(dead_exchange(queue).into()));
-    let declared =
-        on_channel(connection, async |channel| channel.queue_declare(queue.into(), options, arguments).await);
+    let declared = broker.ask(async |channel| channel.queue_declare(queue.into(), options, arguments).await);
     match declared.await {
         Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
             tracing::info!(queue, "the queue was declared by another program, and is used as it is");
-            messages(connection, queue).await.map(|_| ())
+            messages(broker, queue).await.map(|_| ())
         }
         declared => declared.map(|_| ()),
     }
@@ -204,8 +224,8 @@ async fn declare_queue(connection: &Connection, queue: &str, temporary: bool) ->
 ///
 /// # Errors
 /// A soft `NOTFOUND` when it does not.
-pub(super) async fn messages(connection: &Connection, queue: &str) -> Result<(usize, usize), lapin::Error> {
-    on_channel(connection, async |channel| messages_on(channel, queue).await).await
+pub(super) async fn messages(broker: &Consuming, queue: &str) -> Result<(usize, usize), lapin::Error> {
+    broker.ask(async |channel| messages_on(channel, queue).await).await
 }
 
 /// As [`messages`], on a channel that an error closes.
@@ -216,15 +236,14 @@ pub(super) async fn messages_on(channel: &Channel, queue: &str) -> Result<(usize
 }
 
 async fn declare_exchange(
-    connection: &Connection,
+    broker: &Consuming,
     name: &str,
     kind: ExchangeKind,
     temporary: bool,
 ) -> Result<(), lapin::Error> {
     let options = ExchangeDeclareOptions { durable: !temporary, auto_delete: temporary, ..Default::default() };
-    let declared = on_channel(connection, async |channel| {
-        channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await
-    });
+    let declared =
+        broker.ask(async |channel| channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await);
     match declared.await {
         Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
             tracing::info!(exchange = name, "the exchange was declared by another program, and is used as it is");
@@ -235,9 +254,9 @@ async fn declare_exchange(
 }
 
 /// True when the exchange exists.
-pub(super) async fn exchange_exists(connection: &Connection, name: &str) -> Result<bool, lapin::Error> {
+pub(super) async fn exchange_exists(broker: &Consuming, name: &str) -> Result<bool, lapin::Error> {
     let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
-    let declared = on_channel(connection, async |channel| {
+    let declared = broker.ask(async |channel| {
         channel.exchange_declare(name.into(), ExchangeKind::Fanout, options, FieldTable::default()).await
     });
     match declared.await {
@@ -246,17 +265,19 @@ pub(super) async fn exchange_exists(connection: &Connection, name: &str) -> Resu
     }
 }
 
-async fn bind_queue(connection: &Connection, exchange: &str, queue: &str) -> Result<(), lapin::Error> {
-    on_channel(connection, async |channel| {
-        let options = QueueBindOptions::default();
-        channel.queue_bind(queue.into(), exchange.into(), "".into(), options, FieldTable::default()).await
-    })
-    .await
+async fn bind_queue(broker: &Consuming, exchange: &str, queue: &str) -> Result<(), lapin::Error> {
+    broker
+        .ask(async |channel| {
+            let options = QueueBindOptions::default();
+            channel.queue_bind(queue.into(), exchange.into(), "".into(), options, FieldTable::default()).await
+        })
+        .await
 }
 
-pub(super) async fn unbind_queue(connection: &Connection, exchange: &str, queue: &str) -> Result<(), lapin::Error> {
-    on_channel(connection, async |channel| {
-        channel.queue_unbind(queue.into(), exchange.into(), "".into(), FieldTable::default()).await
-    })
-    .await
+pub(super) async fn unbind_queue(broker: &Consuming, exchange: &str, queue: &str) -> Result<(), lapin::Error> {
+    broker
+        .ask(async |channel| {
+            channel.queue_unbind(queue.into(), exchange.into(), "".into(), FieldTable::default()).await
+        })
+        .await
 }
