@@ -9,6 +9,8 @@
 
 use std::sync::LazyLock;
 
+use multiversion::multiversion;
+
 use crate::curve::{LIGHT_TO_BYTE, byte_at, exact, light_place};
 pub use crate::curve::{coded_to_linear, linear_to_coded, luminance, to_byte};
 use crate::{Image, OpError};
@@ -282,8 +284,8 @@ pub fn convert_in_place(from: Format, to: Format, row: &mut [[f32; 4]]) {
         }
         if recode {
             match to.encoding {
-                Encoding::Linear => map_color(row, coded_to_linear),
-                Encoding::Coded => map_color(row, linear_to_coded),
+                Encoding::Linear => map_color(row, to_light),
+                Encoding::Coded => map_color(row, to_coded),
             }
         }
         match to.alpha {
@@ -323,8 +325,7 @@ pub fn convert(image: &Image, to: Format) -> Result<Image, OpError> {
 }
 
 /// Applies `curve` to the colour components of each pixel.
-#[inline]
-fn map_color(row: &mut [[f32; 4]], curve: impl Fn(f32) -> f32) {
+fn map_color(row: &mut [[f32; 4]], curve: fn(&mut [f32])) {
     // All four components go through the curve and alpha is put back: that is quicker than a loop
     // that leaves every fourth out, which would not become vector code.
     let mut alpha = [0.0; CHUNK];
@@ -332,13 +333,21 @@ fn map_color(row: &mut [[f32; 4]], curve: impl Fn(f32) -> f32) {
         for (alpha, pixel) in alpha.iter_mut().zip(row.iter()) {
             *alpha = pixel[3];
         }
-        for component in row.as_flattened_mut() {
-            *component = curve(*component);
-        }
+        curve(row.as_flattened_mut());
         for (alpha, pixel) in alpha.iter().zip(row.iter_mut()) {
             pixel[3] = *alpha;
         }
     }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn to_light(components: &mut [f32]) {
+    components.iter_mut().for_each(|component| *component = coded_to_linear(*component));
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn to_coded(components: &mut [f32]) {
+    components.iter_mut().for_each(|component| *component = linear_to_coded(*component));
 }
 
 fn premultiply(row: &mut [[f32; 4]]) {

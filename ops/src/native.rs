@@ -25,9 +25,11 @@ mod noise_cie_lch;
 mod noise_reduction;
 mod nop;
 mod opacity;
+mod resize;
 mod retro_curve;
 mod rotate_on_center;
 mod sampler;
+mod scale;
 mod scale_axis;
 mod scale_size_keepaspect;
 mod screen;
@@ -55,6 +57,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(noise_reduction::NoiseReduction),
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
+        Arc::new(resize::Resize),
         Arc::new(retro_curve::RetroCurve),
         Arc::new(rotate_on_center::RotateOnCenter),
         Arc::new(scale_size_keepaspect::ScaleSizeKeepaspect),

@@ -151,6 +151,12 @@ pub trait Area: Debug + Send + Sync {
         Split::Free
     }
 
+    /// Rows below which a band should not be cut for the cache's sake, since it takes work that is
+    /// not shared with the next band.
+    fn fewest_rows(&self) -> u32 {
+        8
+    }
+
     /// Work an output pixel, where copying one is 1.
     fn weight(&self) -> f32;
 

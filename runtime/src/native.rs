@@ -203,11 +203,11 @@ impl StepWork<'_> {
     fn run(&self, output: &mut Image, threads: usize, tile_bytes: u64) -> Result<(), RenderError> {
         let rect = output.rect();
         // Tiles are as large as what is worked on. Chains work in float rows, whatever they leave.
-        let format = match &self.step.task.work {
-            Work::Area { format, .. } => *format,
-            Work::Map(_) => Format::LINP,
+        let (format, fewest) = match &self.step.task.work {
+            Work::Area { area, format, .. } => (*format, area.fewest_rows()),
+            Work::Map(_) => (Format::LINP, tiles::FEWEST_ROWS),
         };
-        let (width, height) = tiles::size(rect, format, self.step.split, threads, tile_bytes);
+        let (width, height) = tiles::size(rect, format, self.step.split, fewest, threads, tile_bytes);
         let share = self.step.cost / rect.area().max(1) as f64;
         output.tiles(width, height).into_par_iter().try_for_each(|mut tile| {
             let area = tile.rect().area();

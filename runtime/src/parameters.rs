@@ -110,7 +110,7 @@ enum Aim {
 }
 
 /// The largest width and height that may be asked for: the range of the properties of
-/// `gegl/scale-size-keepaspect` behind them. (The original said 2000, and checked nothing.)
+/// `imgflo/resize` behind them. (The original said 2000, and checked nothing.)
 pub(crate) const LARGEST_SIDE: i64 = 9000;
 
 const SIDE: Kind = Kind::Int { default: 0, minimum: 0, maximum: LARGEST_SIDE };

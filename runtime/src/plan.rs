@@ -238,7 +238,7 @@ impl Plan {
     /// Plans `graph` with `arguments` on an input of the shape `input`.
     ///
     /// `input` is ignored where the graph takes none. `catalogue` holds the operations behind the
-    /// `width` and `height` that a host adds: `gegl/scale-size-keepaspect` before the graph, or
+    /// `width` and `height` that a host adds: `imgflo/resize` before the graph, or
     /// `gegl/crop` after a graph without input.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 //! recursive filtering", IEEE Transactions on Signal Processing 54 (2006). Its cost does not depend
 //! on the deviation. Works in premultiplied linear light; alpha is blurred as a colour is.
 
-use super::scale_size_keepaspect;
+use super::scale::Scale;
 use crate::{
     Area, Boxes, Cancel, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Rect,
     Reduced, Reducible, Split, Tile, View,
@@ -77,7 +77,7 @@ impl Operation for GaussianBlur {
         let step = reduced.step();
         let left = |deviation: f64| (deviation * deviation - (step * step - 1.0) / 12.0).sqrt() / step;
         let mut passes = passes(properties, deviations.map(left));
-        passes.push(scale_size_keepaspect::enlarge(reduced));
+        passes.push(Scale::enlarge(reduced));
         Some((reduced, passes))
     }
 }

@@ -5,6 +5,8 @@
 //! shrinking; here the nearest linear kernels stand in for them, widened when shrinking. On photos
 //! that differs from GEGL by 0.2 to 0.6 of 255 on average, more at sharp edges.
 
+use std::f64::consts::PI;
+
 use crate::{Kind, Property};
 
 /// The port `sampler` of transforms.
@@ -23,6 +25,9 @@ pub(super) enum Sampler {
     Cubic,
     Nohalo,
     Lohalo,
+    /// Lanczos's kernel with three lobes; Catmull-Rom where the picture gets larger. Not among the
+    /// choices, which are GEGL's.
+    Lanczos,
 }
 
 impl Sampler {
@@ -48,7 +53,7 @@ impl Sampler {
 
     /// True for the samplers whose kernel widens when shrinking.
     pub(super) fn widens(self) -> bool {
-        matches!(self, Sampler::Nohalo | Sampler::Lohalo)
+        matches!(self, Sampler::Nohalo | Sampler::Lohalo | Sampler::Lanczos)
     }
 
     /// Pixels from the centre at which the kernel becomes zero.
@@ -56,6 +61,7 @@ impl Sampler {
         match self {
             Sampler::Nearest => 0.5,
             Sampler::Linear => 1.0,
+            Sampler::Lanczos => 3.0,
             _ => 2.0,
         }
     }
@@ -70,6 +76,8 @@ impl Sampler {
             Sampler::Nohalo if step > 1.0 => cubic(distance, 0.0, 0.0),
             Sampler::Nohalo => cubic(distance, 0.0, 0.5),
             Sampler::Lohalo => cubic(distance, 1.0 / 3.0, 1.0 / 3.0),
+            Sampler::Lanczos if step > 1.0 => lanczos(distance),
+            Sampler::Lanczos => cubic(distance, 0.0, 0.5),
         }
     }
 }
@@ -87,6 +95,13 @@ fn cubic(distance: f64, b: f64, c: f64) -> f64 {
     }
 }
 
+/// sinc(x) sinc(x / 3) inside of ±3. C. Duchon, "Lanczos Filtering in One and Two Dimensions",
+/// Journal of Applied Meteorology 18, 1979.
+fn lanczos(distance: f64) -> f64 {
+    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
+    if distance.abs() < 3.0 { sinc(distance) * sinc(distance / 3.0) } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +116,11 @@ mod tests {
         assert!((Sampler::Nohalo.weight(1.5, 1.0) + 0.0625).abs() < 1e-12);
         assert!((Sampler::Nohalo.weight(1.5, 2.0)).abs() < 1e-12);
         assert!((Sampler::Lohalo.weight(0.0, 1.0) - 8.0 / 9.0).abs() < 1e-12);
+        assert_eq!(Sampler::Lanczos.weight(0.0, 2.0), 1.0);
+        // sin(π/2) / (π/2) · sin(π/6) / (π/6)
+        assert!((Sampler::Lanczos.weight(0.5, 2.0) - 0.607_927_101_854_026_6).abs() < 1e-12);
+        assert!(Sampler::Lanczos.weight(-2.0, 2.0).abs() < 1e-12);
+        assert_eq!(Sampler::Lanczos.weight(0.5, 0.9), 0.5625);
         assert!((Sampler::Linear.weight(0.25, 1.0) - 0.75).abs() < 1e-12);
     }
 

@@ -78,6 +78,26 @@ impl Mapping {
         Mapping { step: self.step / step, origin: 0.0, shift, first: 0, len, ..*self }
     }
 
+    /// Source pixels that an output pixel is made of, at most.
+    pub(super) fn span(&self) -> usize {
+        let wide = if self.sampler.widens() { self.step.max(1.0) } else { 1.0 };
+        let between = if self.sampler.widens() { 0.0 } else { self.step };
+        let span = (2.0 * self.sampler.radius() * wide + between).ceil();
+        (span as usize).clamp(1, self.len as usize)
+    }
+
+    /// True when the source pixels that an output pixel is made of lie side by side, so that
+    /// [`Taps`] have no gaps.
+    pub(super) fn is_side_by_side(&self) -> bool {
+        let apart = self.step / self.samples();
+        self.beyond != Beyond::Loop && (self.sampler.widens() || apart < 2.0 * self.sampler.radius())
+    }
+
+    /// Samples that are averaged for an output pixel.
+    fn samples(&self) -> f64 {
+        self.step.floor().clamp(1.0, f64::from(self.sampler.most_samples()))
+    }
+
     /// The source coordinate of the centre of output pixel `x`, in pixels from the plane's zero.
     fn centre(&self, x: i64) -> f64 {
         (x as f64 + 0.5 - self.origin) * self.step + self.origin + self.shift
@@ -123,7 +143,8 @@ impl Mapping {
                 while let Some((_, more)) = entries.next_if(|(next, _)| *next == source) {
                     weight += more;
                 }
-                if weight != 0.0 {
+                // A kernel may go through zero; what is left has no gap.
+                if weight != 0.0 || self.sampler.widens() {
                     taps.sources.push(source);
                     taps.weights.push(weight as f32);
                 }
@@ -136,7 +157,7 @@ impl Mapping {
 
     /// GEGL's way: at a step of 2 and more, some samples spread evenly over the output pixel.
     fn averaged(&self, x: i64, add: &mut impl FnMut(i64, f64)) {
-        let count = self.step.floor().clamp(1.0, f64::from(self.sampler.most_samples()));
+        let count = self.samples();
         let radius = self.sampler.radius();
         for sample in 0..count as u32 {
             let offset = (f64::from(sample) + 0.5) / count - 0.5;

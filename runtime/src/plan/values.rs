@@ -72,7 +72,7 @@ struct Builder {
 }
 
 /// The component that `width` and `height` scale an input with.
-pub(crate) const RESCALE: &str = "gegl/scale-size-keepaspect";
+pub(crate) const RESCALE: &str = "imgflo/resize";
 /// The component that `width` and `height` cut the output of a graph without input with.
 pub(crate) const CUT: &str = "gegl/crop";
 
@@ -198,9 +198,9 @@ impl Builder {
         let node = self.name("rescale", RESCALE);
         let operation = injected("rescale", RESCALE, catalogue)?;
         let mut properties = Properties::defaults(operation.info().properties);
-        let side = |side: Option<u32>| side.map_or(-1.0, f64::from);
-        set(&mut properties, operation, "rescale", "x", side(arguments.width()))?;
-        set(&mut properties, operation, "rescale", "y", side(arguments.height()))?;
+        let side = |side: Option<u32>| f64::from(side.unwrap_or(0));
+        set(&mut properties, operation, "rescale", "width", side(arguments.width()))?;
+        set(&mut properties, operation, "rescale", "height", side(arguments.height()))?;
         let id = self.operation(node, operation, &properties, vec![Some(input)])?;
         // What enters the graph is the scaled picture: an unconfigured crop means its box.
         self.values[id].origin = Some(self.values[id].bounds);

@@ -141,12 +141,10 @@ pub(crate) fn catalogue() -> Catalogue {
             let [x, y, width, height] = ["x", "y", "width", "height"].map(|name| p.number(name) as i64);
             area(Window { rect: Rect::from_edges(x, y, x + width, y + height) })
         }),
-        operation!(
-            "gegl/scale-size-keepaspect",
-            ONE,
-            &[number("x", -1.0, -9000.0, 9000.0), number("y", -1.0, -9000.0, 9000.0)],
-            |p| area(Resize { width: p.number("x"), height: p.number("y") })
-        ),
+        operation!("imgflo/resize", ONE, &[int("width", 0, 0, 9000), int("height", 0, 0, 9000)], |p| area(Resize {
+            width: p.int("width") as f64,
+            height: p.int("height") as f64
+        })),
     ] {
         registry.add(operation);
     }
