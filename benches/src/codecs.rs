@@ -13,8 +13,11 @@ use crate::{picture, process};
 const LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
 const RUNS: usize = 9;
 
-/// Median CPU time of `work`, ms.
-fn cpu_ms<T>(mut work: impl FnMut() -> Result<T, Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+/// Median CPU time of `work`, ms, after once to warm up.
+///
+/// # Errors
+/// Those of `work`.
+pub fn cpu_ms<T>(mut work: impl FnMut() -> Result<T, Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     let mut times = Vec::new();
     for run in 0..=RUNS {
         let start = ProcessTime::now();
@@ -38,13 +41,16 @@ fn libjpeg(bytes: &[u8], eighths: u8) -> Result<Vec<[u8; 3]>, Box<dyn Error>> {
 }
 
 /// The tables of reading and of writing.
+///
+/// # Errors
+/// When a picture cannot be written or read.
 pub fn tables(folder: &Path) -> Result<String, Box<dyn Error>> {
     let cancel = Cancel::new();
     let file = folder.join("12mp.jpg");
     picture::write(&file, FileFormat::Jpeg, 4000, 3000, false)?;
     let bytes = std::fs::read(&file)?;
     let reducible = codec::read_header(&bytes)?.reducible.ok_or("a JPEG can be reduced")?;
-    let bits = bytes.len() as f64 * 8.0 / 12e6;
+    let bits = picture::bits_a_pixel(&bytes, 4000, 3000);
     let mut text = format!(
         "### Reading a 12 MP JPEG ({bits:.1} bits a pixel) at n/8 of its size\n\n\
          Median CPU of {RUNS} runs, beside libjpeg-turbo (mozjpeg's) in turn.\n\n\

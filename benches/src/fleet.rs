@@ -44,14 +44,15 @@ impl Latency {
     }
 }
 
-/// Prints the tables, each as soon as it is there.
-pub fn tables() -> Result<()> {
+/// The tables.
+///
+/// # Errors
+/// When a service or process does not do its part.
+pub fn tables() -> Result<String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        println!("{}", hop().await?);
-        println!("{}", redirects().await?);
-        println!("{}", priority().await?);
-        Ok(())
+        let tables = [hop().await?, redirects().await?, priority().await?];
+        Ok(format!("### A fleet\n\nAll processes and services on the same cores.\n\n{}", tables.join("\n")))
     })
 }
 
@@ -170,6 +171,9 @@ async fn cost(pid: u32, urls: &[String]) -> Result<f64> {
 }
 
 /// The handler that ours is compared with; `imgflo-bench bare` runs it.
+///
+/// # Errors
+/// When it cannot listen.
 pub fn bare() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

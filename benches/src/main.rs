@@ -1,48 +1,52 @@
-//! Comparisons with peers, in the same run: CPU and peak memory, per operation and per request.
-//!
-//! `scripts/bench` builds this with optimisation, installs the peers and writes the table. Every
-//! measurement is a process of its own; runs of ours and of the peer alternate.
+//! Measures and writes the tables of `docs/PERFORMANCE.md`: all but those named are left as they are.
 
 #![forbid(unsafe_code)]
 
-mod codecs;
-mod fleet;
-mod operations;
-mod picture;
-mod process;
-mod requests;
-
 use std::error::Error;
 use std::path::Path;
+
+use imgflo_benches::document::{debian, publish};
+use imgflo_benches::peers::Peer;
+use imgflo_benches::{codecs, fleet, load, operations, process, requests};
+
+const USAGE: &str = "usage: imgflo-bench [operations|codecs|requests|photos [FOLDER]|load|fleet]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let arguments: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     match arguments[..] {
-        // A measurement: what a child process does.
+        // What processes of their own do.
         ["operation", name, picture, runs] => operations::measure(name, Path::new(picture), runs.parse()?),
+        ["command", runs, ref command @ ..] => process::measure(command, runs.parse()?),
         ["bare"] => fleet::bare(),
-        ["fleet"] => fleet::tables(),
-        ["codecs"] => {
-            println!("{}", codecs::tables(tempfile::tempdir()?.path())?);
-            Ok(())
-        }
-        ["load"] => {
-            println!("{}", requests::load(tempfile::tempdir()?.path())?);
-            Ok(())
-        }
-        ["requests"] => {
-            println!("{}", requests::table(tempfile::tempdir()?.path())?);
-            Ok(())
-        }
-        [] => {
-            let folder = tempfile::tempdir()?;
-            println!("{}", operations::table(folder.path())?);
-            println!("{}", codecs::tables(folder.path())?);
-            println!("{}", requests::table(folder.path())?);
-            println!("{}", requests::load(folder.path())?);
-            Ok(())
-        }
-        _ => Err("usage: imgflo-bench [codecs|requests|load|fleet]".into()),
+        [] => ["operations", "codecs", "requests", "photos", "load"].into_iter().try_for_each(|part| run(part, None)),
+        [part] => run(part, None),
+        ["photos", folder] => run("photos", Some(Path::new(folder))),
+        _ => Err(USAGE.into()),
     }
+}
+
+/// Measures one part and puts its table in its place.
+fn run(part: &str, photos: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let versions = |peers: &[Peer]| peers.iter().filter_map(|peer| peer.version()).collect::<Vec<String>>();
+    let command = format!("imgflo-bench {part}");
+    let (table, versions) = match part {
+        "operations" => (operations::table(folder)?, versions(&[Peer::Sharp])),
+        "codecs" => (codecs::tables(folder)?, Vec::new()),
+        "requests" => {
+            let peers = requests::peers();
+            (requests::table(folder, &peers)?, versions(&peers[1..]))
+        }
+        "photos" => {
+            let samples = process::repository().join("files");
+            let peers = requests::peers();
+            (requests::photos(folder, &peers, photos.unwrap_or(&samples))?, versions(&peers[1..]))
+        }
+        "load" => (load::table(folder)?, versions(&[Peer::Sharp])),
+        "fleet" => (fleet::tables()?, ["rabbitmq-server", "redis-server"].iter().filter_map(|p| debian(p)).collect()),
+        _ => return Err(USAGE.into()),
+    };
+    publish(part, &command, &versions, &table)
 }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use cpu_time::ProcessTime;
 use imgflo_fbp::ParseOptions;
 use imgflo_ops::codec::{self, DecodeLimits, FileFormat};
-use imgflo_ops::{Cancel, Registry};
+use imgflo_ops::{Cancel, Image, Registry};
 use imgflo_runtime::{
     Catalogue, Control, Engine, ImageGraph, InputShape, LibraryLimits, NativeEngine, Plan, PlanLimits,
 };
-use serde::{Deserialize, Serialize};
 
-use crate::{picture, process};
+use crate::picture;
+use crate::process::{self, Measurement, json};
 
 const RUNS: u32 = 5;
 
@@ -46,15 +46,57 @@ const SHARP: &[&str] = &[
     "gegl/edge-sobel",
 ];
 
-#[derive(Serialize, Deserialize)]
-struct Measurement {
-    cpu_ms: Vec<f64>,
-    peak_bytes: u64,
+/// Writes the picture that operations are measured on: 1300 × 768 RGBA.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn picture(path: &Path) -> std::io::Result<()> {
+    picture::write(path, FileFormat::Png, 1300, 768, true)
 }
 
-/// What the child process does: runs the operation and prints a [`Measurement`].
-pub fn measure(name: &str, picture: &Path, runs: u32) -> Result<(), Box<dyn Error>> {
-    let catalogue = Arc::new(Catalogue::native());
+/// One operation, ready to run.
+pub struct Case {
+    plan: Plan,
+    input: Option<Image>,
+    engine: NativeEngine,
+}
+
+impl Case {
+    /// The operation `name` on the picture in a file, on one thread.
+    ///
+    /// # Errors
+    /// When there is no such operation, or no picture.
+    pub fn new(name: &str, picture: &Path) -> Result<Case, Box<dyn Error>> {
+        let catalogue = Arc::new(Catalogue::native());
+        let faults = |faults: Vec<imgflo_runtime::GraphFault>| format!("{faults:?}");
+        let graph = imgflo_fbp::parse(&graph(name)?, &ParseOptions::default())?;
+        let graph = ImageGraph::new("bench", graph, &catalogue, &LIMITS).map_err(faults)?;
+        let arguments = graph.arguments(&BTreeMap::new()).map_err(|faults| format!("{faults:?}"))?;
+        let limits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
+        let image = codec::decode(&std::fs::read(picture)?, limits, &Cancel::new())?;
+        let input = graph.takes_input().then_some(image);
+        let shape =
+            input.as_ref().map(|image| InputShape::new(image.rect().width, image.rect().height, image.format()));
+        let limits = PlanLimits { max_output_pixels: 1 << 27, max_memory: 1 << 33 };
+        let plan = Plan::new(&graph, &arguments, shape, &catalogue, &limits)?;
+        Ok(Case { plan, input, engine: NativeEngine::new(1) })
+    }
+
+    /// Runs it once. Returns how long the processor was at work, ms, on all of this process.
+    ///
+    /// # Errors
+    /// When the operation fails.
+    pub fn run(&self) -> Result<f64, Box<dyn Error>> {
+        let input = self.input.clone();
+        let control = Control { cancel: Cancel::new(), progress: None };
+        let start = ProcessTime::now();
+        self.engine.render(&self.plan, input, &control)?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    }
+}
+
+/// A graph of this operation alone, as text.
+fn graph(name: &str) -> Result<String, Box<dyn Error>> {
     let registry = Registry::native();
     let info = registry.get(name).ok_or("no such operation")?.info();
     let properties = PROPERTIES.iter().find(|(n, _)| *n == name).map_or(&[][..], |(_, p)| p);
@@ -64,11 +106,11 @@ pub fn measure(name: &str, picture: &Path, runs: u32) -> Result<(), Box<dyn Erro
         if pad.name == "input" {
             text += "INPORT=split.INPUT:INPUT\nsplit(gegl/nop) OUTPUT -> INPUT testee\n";
         } else {
-            let _ = writeln!(text, "split OUTPUT -> {port} testee");
+            writeln!(text, "split OUTPUT -> {port} testee")?;
         }
     }
     for (port, value) in properties {
-        let _ = writeln!(text, "{value} -> {} testee", port.to_uppercase());
+        writeln!(text, "{value} -> {} testee", port.to_uppercase())?;
     }
     // A source has no bounds: it fills a picture of the same size.
     text += if info.inputs.is_empty() {
@@ -76,46 +118,31 @@ pub fn measure(name: &str, picture: &Path, runs: u32) -> Result<(), Box<dyn Erro
     } else {
         "OUTPORT=testee.OUTPUT:OUTPUT\n"
     };
-    let _ = writeln!(text, "testee({name})");
-    let graph = imgflo_fbp::parse(&text, &ParseOptions::default())?;
-    let faults = |faults: Vec<imgflo_runtime::GraphFault>| format!("{faults:?}");
-    let graph = ImageGraph::new("bench", graph, &catalogue, &LIMITS).map_err(faults)?;
-    let arguments = graph.arguments(&BTreeMap::new()).map_err(|faults| format!("{faults:?}"))?;
-    let limits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
-    let image = codec::decode(&std::fs::read(picture)?, limits, &Cancel::new())?;
-    let input = graph.takes_input().then_some(image);
-    let shape = input.as_ref().map(|image| InputShape::new(image.rect().width, image.rect().height, image.format()));
-    let limits = PlanLimits { max_output_pixels: 1 << 27, max_memory: 1 << 33 };
-    let plan = Plan::new(&graph, &arguments, shape, &catalogue, &limits)?;
-    let engine = NativeEngine::new(1);
-    let control = Control { cancel: Cancel::new(), progress: None };
-    let mut cpu_ms = Vec::new();
-    for run in 0..=runs {
-        let input = input.clone();
-        let start = ProcessTime::now();
-        engine.render(&plan, input, &control)?;
-        // The first run warms caches and tables up.
-        if run > 0 {
-            cpu_ms.push(start.elapsed().as_secs_f64() * 1000.0);
-        }
-    }
+    writeln!(text, "testee({name})")?;
+    Ok(text)
+}
+
+/// What a process of its own does: runs the operation and prints a [`Measurement`].
+///
+/// # Errors
+/// Those of [`Case`].
+pub fn measure(name: &str, picture: &Path, runs: u32) -> Result<(), Box<dyn Error>> {
+    let case = Case::new(name, picture)?;
+    // The first run warms caches and tables up.
+    case.run()?;
+    let cpu_ms = (0..runs).map(|_| case.run()).collect::<Result<Vec<f64>, _>>()?;
     let peak_bytes = process::peak_memory(std::process::id())?;
     println!("{}", serde_json::to_string(&Measurement { cpu_ms, peak_bytes })?);
     Ok(())
 }
 
-fn run(command: &mut Command) -> Result<Measurement, Box<dyn Error>> {
-    let output = command.output()?;
-    if !output.status.success() {
-        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-/// The table of all operations.
+/// The table of all operations, beside sharp where it has them, too.
+///
+/// # Errors
+/// When one fails.
 pub fn table(folder: &Path) -> Result<String, Box<dyn Error>> {
     let picture = folder.join("operation.png");
-    picture::write(&picture, FileFormat::Png, 1300, 768, true)?;
+    self::picture(&picture)?;
     let runs = RUNS.to_string();
     let ours = std::env::current_exe()?;
     let peer = process::repository().join("benches/peers/operations.mjs");
@@ -124,15 +151,15 @@ pub fn table(folder: &Path) -> Result<String, Box<dyn Error>> {
          | operation | CPU ms | peak MB | sharp CPU ms | sharp peak MB | CPU ratio |\n|---|---|---|---|---|---|\n"
     );
     for info in Registry::native().infos() {
-        let measured = run(Command::new(&ours).args(["operation", info.name]).arg(&picture).arg(&runs))?;
+        let measured: Measurement = json(Command::new(&ours).args(["operation", info.name]).arg(&picture).arg(&runs))?;
         let (cpu, peak) = (process::median(measured.cpu_ms), measured.peak_bytes as f64 / 1e6);
         if SHARP.contains(&info.name) {
-            let sharp = run(Command::new("node").arg(&peer).arg(info.name).arg(&picture).arg(&runs))?;
+            let sharp: Measurement = json(Command::new("node").arg(&peer).arg(info.name).arg(&picture).arg(&runs))?;
             let (their_cpu, their_peak) = (process::median(sharp.cpu_ms), sharp.peak_bytes as f64 / 1e6);
             let ratio = cpu / their_cpu;
             writeln!(text, "| {} | {cpu:.1} | {peak:.0} | {their_cpu:.1} | {their_peak:.0} | {ratio:.2} |", info.name)?;
         } else {
-            writeln!(text, "| {} | {cpu:.1} | {peak:.0} | - | - | - |", info.name)?;
+            writeln!(text, "| {} | {cpu:.1} | {peak:.0} | – | – | – |", info.name)?;
         }
     }
     Ok(text)

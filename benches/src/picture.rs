@@ -5,6 +5,9 @@ use std::path::Path;
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
 use imgflo_ops::{Cancel, Image, Rect};
 
+/// JPEGs are written with half the chroma each way (4:2:0), as cameras do, at this quality.
+const QUALITY: u8 = 90;
+
 /// Smooth noise 0..=1 from a hash of the lattice around (x, y).
 fn noise(x: f32, y: f32, seed: u32) -> f32 {
     let hash = |x: i32, y: i32| {
@@ -24,9 +27,8 @@ fn noise(x: f32, y: f32, seed: u32) -> f32 {
     top * (1.0 - fy) + bottom * fy
 }
 
-/// Writes a picture with large shapes, texture and grain: `width` × `height`, opaque, or with soft
-/// transparency. JPEG at quality 85 has about 2 bits a pixel.
-pub fn write(file: &Path, format: FileFormat, width: u32, height: u32, alpha: bool) -> std::io::Result<()> {
+/// A picture with large shapes, texture and grain: opaque, or with soft transparency.
+fn draw(width: u32, height: u32, alpha: bool) -> Image {
     let mut pixels = Vec::with_capacity(width as usize * height as usize);
     for y in 0..height {
         for x in 0..width {
@@ -36,15 +38,53 @@ pub fn write(file: &Path, format: FileFormat, width: u32, height: u32, alpha: bo
                 + noise(fx / 9.0, fy / 8.0, 3) * 0.3
                 + noise(fx / 3.0, fy / 2.5, 4) * 0.2;
             let grain = noise(fx, fy, 5) - 0.5;
-            let light = shape * 0.6 + texture * 0.4 + grain * 0.06;
+            let light = shape * 0.6 + texture * 0.4 + grain * GRAIN;
             let hue = noise(fx / 190.0, fy / 230.0, 6);
             let byte = |v: f32| (v.clamp(0.0, 1.0) * 255.0) as u8;
             let opacity = if alpha { byte(noise(fx / 120.0, fy / 120.0, 7) * 1.6) } else { 255 };
             pixels.push([byte(light * (0.7 + 0.5 * hue)), byte(light), byte(light * (1.2 - 0.5 * hue)), opacity]);
         }
     }
-    let image = Image::from_rgba8(Rect::sized(width, height), pixels);
-    let bytes =
-        codec::encode(&image, EncodeOptions { format, quality: 85 }, &Cancel::new()).map_err(std::io::Error::other)?;
-    std::fs::write(file, bytes)
+    Image::from_rgba8(Rect::sized(width, height), pixels)
+}
+
+/// How strong the grain is, of the full range: as much as makes the JPEGs as large as those of
+/// cameras, about 2.4 bits a pixel.
+const GRAIN: f32 = 0.08;
+
+/// A generated picture as a file, `width` × `height`, opaque or with soft transparency; without
+/// metadata.
+///
+/// # Errors
+/// Those of [`codec::encode`].
+pub fn file(format: FileFormat, width: u32, height: u32, alpha: bool) -> Result<Vec<u8>, codec::CodecError> {
+    codec::encode(&draw(width, height, alpha), EncodeOptions { format, quality: QUALITY }, &Cancel::new())
+}
+
+/// Writes [`file`] to `path`, where it is not there yet.
+///
+/// # Errors
+/// When it cannot be drawn or written.
+pub fn write(path: &Path, format: FileFormat, width: u32, height: u32, alpha: bool) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    std::fs::write(path, file(format, width, height, alpha).map_err(std::io::Error::other)?)
+}
+
+/// Bits that a file spends on each of `width` × `height` pixels.
+pub fn bits_a_pixel(bytes: &[u8], width: u32, height: u32) -> f64 {
+    bytes.len() as f64 * 8.0 / (f64::from(width) * f64::from(height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jpeg_is_as_large_as_a_photo() {
+        let bytes = file(FileFormat::Jpeg, 1000, 750, false).expect("a picture");
+        let bits = bits_a_pixel(&bytes, 1000, 750);
+        assert!((2.2..=2.6).contains(&bits), "{bits:.2} bits a pixel");
+    }
 }

@@ -1,252 +1,212 @@
-//! Whole requests over HTTP, cold: input read, decoded, filtered, encoded, answered.
+//! Whole requests, cold: input read, decoded, filtered, encoded, answered.
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::Duration;
 
-use imgflo_ops::codec::FileFormat;
+use imgflo_ops::codec::FileFormat::{Jpeg, Png, Webp};
+use imgflo_ops::codec::{FileFormat, read_header};
 use reqwest::Client;
 
+use crate::contender::{Contender, REQUESTS, RUNS};
+use crate::fidelity::{Expected, read};
+use crate::peers::{ALL, Peer, Request, Task};
 use crate::{picture, process};
 
-/// Requests a server gets in one turn, and turns.
-const REQUESTS: u32 = 8;
+/// Turns that each contender gets.
 const TURNS: u32 = 5;
 
-/// One kind of request.
-struct Workload {
-    name: &'static str,
-    file: &'static str,
-    /// Ours: graph with extension and parameters; `{n}` makes each request another one.
-    ours: &'static str,
-    /// The same of the peer.
-    sharp: &'static str,
-}
+/// A result further than this from what it should be, dB, is of something else.
+const ALIKE: f64 = 25.0;
 
-const WORKLOADS: &[Workload] = &[
-    Workload {
-        name: "12 MP JPEG to 800 wide JPEG",
-        file: "12mp.jpg",
-        ours: "passthrough.jpg?width=800",
-        sharp: "width=800&format=jpg",
-    },
-    Workload {
-        name: "12 MP JPEG to 200 wide JPEG",
-        file: "12mp.jpg",
-        ours: "passthrough.jpg?width=200",
-        sharp: "width=200&format=jpg",
-    },
-    Workload {
-        name: "24 MP JPEG to 1600 wide JPEG",
-        file: "24mp.jpg",
-        ours: "passthrough.jpg?width=1600",
-        sharp: "width=1600&format=jpg",
-    },
-    Workload { name: "1300 x 768 JPEG re-encoded", file: "1mp.jpg", ours: "passthrough.jpg?", sharp: "format=jpg" },
-    Workload {
-        name: "2 MP RGBA PNG to 800 wide PNG",
-        file: "2mp.png",
-        ours: "passthrough.png?width=800",
-        sharp: "width=800&format=png",
-    },
-    Workload {
-        name: "3 MP JPEG to 800 wide WebP",
-        file: "3mp.jpg",
-        ours: "passthrough.webp?width=800",
-        sharp: "width=800&format=webp",
-    },
-    Workload {
-        name: "1300 x 768 JPEG, 1000 x 600 of it",
-        file: "1mp.jpg",
-        ours: "crop.jpg?x=150&y=100&cropwidth=1000&cropheight=600",
-        sharp: "left=150&top=100&cropwidth=1000&cropheight=600&format=jpg",
-    },
-    Workload {
-        name: "1300 x 768 JPEG blurred by 25",
-        file: "1mp.jpg",
-        ours: "gaussianblur.jpg?std-dev-x=25&std-dev-y=25",
-        sharp: "blur=25&format=jpg",
-    },
+/// Generated inputs: name, format, width, height, whether they have transparent parts.
+const INPUTS: [(&str, FileFormat, u32, u32, bool); 5] = [
+    ("12mp.jpg", Jpeg, 4000, 3000, false),
+    ("24mp.jpg", Jpeg, 6000, 4000, false),
+    ("3mp.jpg", Jpeg, 2000, 1500, false),
+    ("1mp.jpg", Jpeg, 1300, 768, false),
+    ("2mp.png", Png, 1600, 1200, true),
 ];
 
-/// A server under test; it ends with its owner.
-struct Server {
-    child: Child,
-    url: String,
-}
+/// What is asked of them.
+const REQUESTED: [(&str, &str, Task, FileFormat); 8] = [
+    ("12 MP JPEG to 800 wide JPEG", "12mp.jpg", Task::Scale(800), Jpeg),
+    ("12 MP JPEG to 200 wide JPEG", "12mp.jpg", Task::Scale(200), Jpeg),
+    ("24 MP JPEG to 1600 wide JPEG", "24mp.jpg", Task::Scale(1600), Jpeg),
+    ("1300 x 768 JPEG re-encoded", "1mp.jpg", Task::Recode, Jpeg),
+    ("2 MP RGBA PNG to 800 wide PNG", "2mp.png", Task::Scale(800), Png),
+    ("3 MP JPEG to 800 wide WebP", "3mp.jpg", Task::Scale(800), Webp),
+    ("1300 x 768 JPEG, 1000 x 600 of it", "1mp.jpg", Task::Crop(150, 100, 1000, 600), Jpeg),
+    ("1300 x 768 JPEG blurred by 25", "1mp.jpg", Task::Blur(25), Jpeg),
+];
 
-impl Server {
-    fn start(command: &mut Command) -> Result<Self, Box<dyn Error>> {
-        let mut child = command.stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        let url = line.split_whitespace().find(|word| word.starts_with("http://"));
-        let url = url.ok_or("the server named no URL")?.trim_end_matches('/').to_owned();
-        Ok(Server { child, url })
+const HEAD: &str = "| request | | CPU ms | imgflo / it | peak MB | bytes | PSNR dB | as PNG, dB |\n\
+                    |---|---|---|---|---|---|---|---|\n";
+
+/// Those that are installed; says of the others how to get them.
+pub fn peers() -> Vec<Peer> {
+    let (there, missing): (Vec<Peer>, Vec<Peer>) = ALL.into_iter().partition(|peer| peer.version().is_some());
+    for peer in missing {
+        eprintln!("{} is not installed and left out ({})", peer.name(), peer.source());
     }
+    there
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// The table of requests for generated pictures, which are written to `folder`.
+///
+/// # Errors
+/// When a contender fails, or its results are not of the size or far from what was asked for.
+pub fn table(folder: &Path, peers: &[Peer]) -> Result<String, Box<dyn Error>> {
+    let mut inputs = String::new();
+    for (name, format, width, height, alpha) in INPUTS {
+        let path = folder.join(name);
+        picture::write(&path, format, width, height, alpha)?;
+        let bits = picture::bits_a_pixel(&std::fs::read(path)?, width, height);
+        let separator = if inputs.is_empty() { "" } else { ", " };
+        write!(inputs, "{separator}{width} x {height} {} of {bits:.1}", format.extension().to_uppercase())?;
     }
-}
-
-/// What one turn of requests cost a server.
-struct Turn {
-    cpu_ms: f64,
-    bytes: usize,
-}
-
-async fn turn(client: &Client, server: &Server, paths: &[String]) -> Result<Turn, Box<dyn Error>> {
-    let before = process::cpu_ms(server.child.id())?;
-    let mut bytes = 0;
-    for path in paths {
-        let answer = client.get(format!("{}{path}", server.url)).send().await?;
-        if !answer.status().is_success() {
-            return Err(format!("{path}: {} {}", answer.status(), answer.text().await?).into());
-        }
-        bytes = answer.bytes().await?.len();
-    }
-    let cpu_ms = (process::cpu_ms(server.child.id())? - before) / paths.len() as f64;
-    Ok(Turn { cpu_ms, bytes })
-}
-
-/// The table of all workloads.
-pub fn table(folder: &Path) -> Result<String, Box<dyn Error>> {
-    picture::write(&folder.join("12mp.jpg"), FileFormat::Jpeg, 4000, 3000, false)?;
-    picture::write(&folder.join("24mp.jpg"), FileFormat::Jpeg, 6000, 4000, false)?;
-    picture::write(&folder.join("3mp.jpg"), FileFormat::Jpeg, 2000, 1500, false)?;
-    picture::write(&folder.join("1mp.jpg"), FileFormat::Jpeg, 1300, 768, false)?;
-    picture::write(&folder.join("2mp.png"), FileFormat::Png, 1600, 1200, true)?;
-    // Set up once a process; later calls find it in place.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder().no_proxy().build()?;
     let mut text = format!(
-        "### One request over HTTP, nothing cached\n\nMedian of {TURNS} turns of {REQUESTS} requests one after another, both servers in turn; CPU of the server process, \
-         its peak resident memory, bytes of the answer. Quality 85 on both sides.\n\n\
-         | request | CPU ms | peak MB | bytes | sharp CPU ms | sharp peak MB | sharp bytes | CPU ratio |\n|---|---|---|---|---|---|---|---|\n"
+        "### One request, nothing cached\n\n\
+         Medians of {TURNS} turns of {REQUESTS} requests one after another, or {RUNS} runs of a command, all in turn.\n\
+         Inputs, and their bits a pixel: {inputs}.\n\n{HEAD}"
     );
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for workload in WORKLOADS {
-        text += &runtime.block_on(compare(&client, folder, workload))?;
+    for (name, file, task, format) in REQUESTED {
+        text += &compare(folder, peers, name, &Request { file: file.to_owned(), task, format })?;
     }
     Ok(text)
 }
 
-/// Ours and the peer, for inputs in `folder`; results go to `data`.
-fn servers(folder: &Path, data: &Path) -> Result<[Server; 2], Box<dyn Error>> {
-    let program = std::env::current_exe()?.with_file_name("imgflo");
-    let ours = Server::start(
-        Command::new(program)
-            .current_dir(process::repository())
-            .args(["serve", "--bind", "127.0.0.1:0", "--log", "warn", "--data-dir"])
-            .arg(data)
-            .arg("--files")
-            .arg(folder),
-    )?;
-    let peer = process::repository().join("benches/peers/server.mjs");
-    Ok([ours, Server::start(Command::new("node").arg(peer).arg(folder))?])
+/// The table of requests for the JPEGs in `photos`, each scaled to at most 800 pixels wide.
+///
+/// # Errors
+/// As [`table`].
+pub fn photos(folder: &Path, peers: &[Peer], photos: &Path) -> Result<String, Box<dyn Error>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(photos)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if FileFormat::from_extension(name.rsplit('.').next().unwrap_or_default()) == Some(Jpeg) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    if names.is_empty() {
+        return Err(format!("{}: no JPEG files", photos.display()).into());
+    }
+    let mut text = HEAD.to_owned();
+    for (number, name) in names.iter().enumerate() {
+        let bytes = std::fs::read(photos.join(name))?;
+        let header = read_header(&bytes)?;
+        let width = even(header.width, header.height, 800).ok_or_else(|| {
+            format!("{name}: at no width up to 800 is the height whole, so that sizes of results would be a matter of rounding")
+        })?;
+        // A name that means nothing in an address.
+        let file = format!("photo{number}.jpg");
+        std::fs::write(folder.join(&file), &bytes)?;
+        let bits = picture::bits_a_pixel(&bytes, header.width, header.height);
+        let title = format!("{name}, {} x {}, {bits:.1} bits a pixel, to {width} wide", header.width, header.height);
+        text += &compare(folder, peers, &title, &Request { file, task: Task::Scale(width), format: Jpeg })?;
+    }
+    Ok(text)
 }
 
-/// Clients that ask at once, and how much each does in one turn.
-const CLIENTS: u32 = 16;
-const EACH: u32 = 20;
+/// The largest width up to `limit` at which a picture of this size has a whole height.
+fn even(width: u32, height: u32, limit: u32) -> Option<u32> {
+    let whole = |scaled: &u32| (u64::from(*scaled) * u64::from(height)).is_multiple_of(u64::from(width));
+    (1..=limit.min(width)).rev().find(whole).filter(|scaled| scaled * 2 > limit.min(width))
+}
 
-/// The table of a server with more to do than it can.
-pub fn load(folder: &Path) -> Result<String, Box<dyn Error>> {
-    picture::write(&folder.join("3mp.jpg"), FileFormat::Jpeg, 2000, 1500, false)?;
+/// What one contender's answers were.
+#[derive(Default)]
+struct Answers {
+    cpu: Vec<f64>,
+    bytes: usize,
+    psnr: f64,
+    /// Of the same result without a lossy file.
+    lossless: Option<f64>,
+}
+
+/// The rows of one kind of request.
+fn compare(folder: &Path, peers: &[Peer], name: &str, request: &Request) -> Result<String, Box<dyn Error>> {
+    eprintln!("{name}");
+    // Set up once a process; later calls find it in place.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let data = tempfile::tempdir()?;
-    let servers = servers(folder, data.path())?;
-    let paths = [
-        "/graph/passthrough.jpg?width=800&input=files/3mp.jpg&ignored=",
-        "/?file=3mp.jpg&width=800&format=jpg&ignored=",
-    ];
-    let idle = process::peak_memory(servers[0].child.id())? as f64 / 1e6;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut found = [const { Vec::new() }; 2];
+    // While others have their turns, a server may close what is idle.
+    let client = Client::builder().no_proxy().pool_idle_timeout(Duration::from_millis(500)).build()?;
+    let results = tempfile::tempdir()?;
+    let expected = Expected::of(&read(&std::fs::read(folder.join(&request.file))?)?, request.task);
+    // What they make is looked at before it is measured how long they take, by others than those
+    // that are measured: it may take more memory.
+    let mut contenders = Vec::new();
+    for &peer in peers {
+        let mut contender = Contender::start(peer, folder, results.path())?;
+        let answers = runtime.block_on(look(&client, &mut contender, request, &expected))?;
+        drop(contender);
+        contenders.push((Contender::start(peer, folder, results.path())?, answers));
+    }
     for round in 0..=TURNS {
-        for ((server, path), found) in servers.iter().zip(paths).zip(&mut found) {
-            let turn = runtime.block_on(crowd(&format!("{}{path}{round}", server.url)))?;
-            // The first round warms both up.
+        for (contender, answers) in &mut contenders {
+            let Some(answers) = answers else { continue };
+            let cpu = runtime.block_on(contender.turn(&client, request))?;
+            // The first round warms all up.
             if round > 0 {
-                found.push(turn);
+                answers.cpu.extend(cpu);
             }
         }
     }
-    let mut text = format!(
-        "### Many at once: 3 MP JPEG to 800 wide JPEG, nothing cached, {CLIENTS} clients\n\n\
-         Medians of {TURNS} turns of {} requests, both servers in turn. Ours idle: {idle:.0} MB.\n\n\
-         | server | requests/s | p50 ms | p99 ms | peak MB |\n|---|---|---|---|---|\n",
-        CLIENTS * EACH
-    );
-    for ((name, server), turns) in ["imgflo", "sharp"].iter().zip(&servers).zip(&found) {
-        let median = |value: fn(&[f64; 3]) -> f64| process::median(turns.iter().map(value).collect());
-        let peak = process::peak_memory(server.child.id())? as f64 / 1e6;
-        let (rate, p50, p99) = (median(|turn| turn[0]), median(|turn| turn[1]), median(|turn| turn[2]));
-        writeln!(text, "| {name} | {rate:.0} | {p50:.0} | {p99:.0} | {peak:.0} |")?;
-    }
-    Ok(text)
-}
-
-/// Requests a second, p50 and p99 in ms.
-async fn crowd(url: &str) -> Result<[f64; 3], Box<dyn Error>> {
-    let start = Instant::now();
-    let one = async |number: u32| {
-        let client = Client::builder().no_proxy().build()?;
-        let mut times = Vec::new();
-        for request in 0..EACH {
-            let start = Instant::now();
-            client.get(format!("{url}{number:02}{request:02}")).send().await?.error_for_status()?.bytes().await?;
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-        Ok::<_, reqwest::Error>(times)
-    };
-    let times: Result<Vec<Vec<f64>>, reqwest::Error> =
-        futures::future::join_all((0..CLIENTS).map(one)).await.into_iter().collect();
-    let rate = f64::from(CLIENTS * EACH) / start.elapsed().as_secs_f64();
-    let mut times = times?.concat();
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    Ok([rate, at(0.5), at(0.99)])
-}
-
-async fn compare(client: &Client, folder: &Path, workload: &Workload) -> Result<String, Box<dyn Error>> {
-    let data = tempfile::tempdir()?;
-    let [ours, sharp] = servers(folder, data.path())?;
-    let (mut our_turns, mut sharp_turns) = (Vec::new(), Vec::new());
-    for round in 0..=TURNS {
-        // Every request of ours is a new one: `_nocache` renders it again.
-        let path = format!("/graph/{}&_nocache=true&input=files/{}", workload.ours, workload.file).replace("?&", "?");
-        let our_turn = turn(client, &ours, &vec![path; REQUESTS as usize]).await?;
-        let path = format!("/?file={}&{}", workload.file, workload.sharp);
-        let sharp_turn = turn(client, &sharp, &vec![path; REQUESTS as usize]).await?;
-        // The first round warms both up.
-        if round > 0 {
-            our_turns.push(our_turn);
-            sharp_turns.push(sharp_turn);
-        }
-    }
-    let cpu = |turns: &[Turn]| process::median(turns.iter().map(|turn| turn.cpu_ms).collect());
-    let bytes = |turns: &[Turn]| turns.last().map_or(0, |turn| turn.bytes);
-    let peak = |server: &Server| process::peak_memory(server.child.id()).map(|bytes| bytes as f64 / 1e6);
-    let (our_cpu, sharp_cpu) = (cpu(&our_turns), cpu(&sharp_turns));
     let mut text = String::new();
-    writeln!(
-        text,
-        "| {} | {our_cpu:.0} | {:.0} | {} | {sharp_cpu:.0} | {:.0} | {} | {:.2} |",
-        workload.name,
-        peak(&ours)?,
-        bytes(&our_turns),
-        peak(&sharp)?,
-        bytes(&sharp_turns),
-        our_cpu / sharp_cpu,
-    )?;
+    let mut ours = None;
+    for (number, (contender, answers)) in contenders.iter().enumerate() {
+        let name = if number == 0 { name } else { "" };
+        let peer = contender.peer.name();
+        let Some(Answers { cpu, bytes, psnr, lossless }) = answers else {
+            writeln!(text, "| {name} | {peer} | – | – | – | – | – | – |")?;
+            continue;
+        };
+        let cpu = process::median(cpu.clone());
+        let ratio = ours.map_or_else(|| "1".to_owned(), |ours: f64| format!("{:.2}", ours / cpu));
+        ours = ours.or(Some(cpu));
+        let peak = contender.peak()? as f64 / 1e6;
+        let lossless = lossless.map_or_else(|| "–".to_owned(), |db| format!("{db:.1}"));
+        writeln!(text, "| {name} | {peer} | {cpu:.0} | {ratio} | {peak:.0} | {bytes} | {psnr:.1} | {lossless} |")?;
+    }
     Ok(text)
+}
+
+/// What a contender makes of a request; `None` where it cannot do that.
+async fn look(
+    client: &Client,
+    contender: &mut Contender,
+    request: &Request,
+    expected: &Expected,
+) -> Result<Option<Answers>, Box<dyn Error>> {
+    let name = contender.peer.name();
+    let Some(result) = contender.result(client, request).await? else { return Ok(None) };
+    let near = |file: &[u8]| {
+        let db = expected.compare(file).map_err(|fault| format!("{name}, {request:?}: {fault}"))?;
+        if db < ALIKE {
+            return Err(format!("{name}, {request:?}: {db:.1} dB from what it should be: that is another picture"));
+        }
+        Ok(db)
+    };
+    let mut answers = Answers { bytes: result.len(), psnr: near(&result)?, ..Answers::default() };
+    if matches!(request.task, Task::Scale(_)) && request.format != Png {
+        let request = Request { format: Png, ..request.clone() };
+        answers.lossless = contender.result(client, &request).await?.map(|file| near(&file)).transpose()?;
+    }
+    Ok(Some(answers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn photos_are_scaled_to_a_whole_height() {
+        assert_eq!(even(4032, 3024, 800), Some(800));
+        assert_eq!(even(6000, 4000, 800), Some(798));
+        assert_eq!(even(640, 480, 800), Some(640));
+        assert_eq!(even(4031, 3023, 800), None);
+    }
 }
