@@ -35,11 +35,14 @@ pub fn publish(section: &str, command: &str, versions: &[String], table: &str) -
     Ok(std::fs::write(path, text)?)
 }
 
-/// The commit measured, where the sources are in a repository, and whether they were changed since.
+/// The commit measured, where the sources are in a repository, and whether they were changed since;
+/// the document itself is changed by each part.
 fn commit() -> String {
-    let mut git = Command::new("git");
-    git.current_dir(process::repository()).args(["describe", "--always", "--dirty", "--abbrev=10"]);
-    version(&mut git).unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned())
+    let git = |arguments: &[&str]| version(Command::new("git").current_dir(process::repository()).args(arguments));
+    let commit = git(&["rev-parse", "--short=10", "HEAD"]);
+    let changed = git(&["status", "--porcelain", "--", ".", ":!docs/PERFORMANCE.md"]).is_some();
+    let commit = commit.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+    if changed { format!("{commit} with changes") } else { commit }
 }
 
 /// The first line a command prints; `None` where there is no such command, or it fails.

@@ -31,7 +31,10 @@ fn run(part: &str, photos: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let versions = |peers: &[Peer]| peers.iter().filter_map(|peer| peer.version()).collect::<Vec<String>>();
-    let command = format!("imgflo-bench {part}");
+    let mut command = format!("imgflo-bench {part}");
+    if photos.is_some() {
+        command += " FOLDER";
+    }
     let (table, versions) = match part {
         "operations" => (operations::table(folder)?, versions(&[Peer::Sharp])),
         "codecs" => (codecs::tables(folder)?, Vec::new()),

@@ -93,7 +93,7 @@ pub fn photos(folder: &Path, peers: &[Peer], photos: &Path) -> Result<String, Bo
     if names.is_empty() {
         return Err(format!("{}: no JPEG files", photos.display()).into());
     }
-    let mut text = HEAD.to_owned();
+    let mut text = format!("### JPEG files, scaled\n\nAs above, of the JPEG files in a folder.\n\n{HEAD}");
     for (number, name) in names.iter().enumerate() {
         let bytes = std::fs::read(photos.join(name))?;
         let header = read_header(&bytes)?;
