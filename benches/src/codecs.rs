@@ -67,7 +67,7 @@ pub fn tables(folder: &Path) -> Result<String, Box<dyn Error>> {
     let image = codec::decode_part(&bytes, Some(Part { eighths: 2, window }), LIMITS, &cancel)?;
     writeln!(text, "\n### Writing 1000 x 750\n\n| format | quality | bytes | CPU ms |\n|---|---|---|---|")?;
     for (format, quality) in [(FileFormat::Jpeg, 80), (FileFormat::Webp, 80), (FileFormat::Png, 100)] {
-        let options = EncodeOptions { format, quality };
+        let options = EncodeOptions::new(format, quality);
         let length = codec::encode(&image, options, &cancel)?.len();
         let ms = cpu_ms(|| Ok(codec::encode(&image, options, &cancel)?))?;
         writeln!(text, "| {} | {quality} | {length} | {ms:.1} |", format.extension())?;

@@ -58,7 +58,7 @@ const GRAIN: f32 = 0.08;
 /// # Errors
 /// Those of [`codec::encode`].
 pub fn file(format: FileFormat, width: u32, height: u32, alpha: bool) -> Result<Vec<u8>, codec::CodecError> {
-    codec::encode(&draw(width, height, alpha), EncodeOptions { format, quality: QUALITY }, &Cancel::new())
+    codec::encode(&draw(width, height, alpha), EncodeOptions::new(format, QUALITY), &Cancel::new())
 }
 
 /// Writes [`file`] to `path`, where it is not there yet.

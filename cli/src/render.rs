@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use imgflo_job::Quality;
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
 use imgflo_ops::{Cancel, Rect};
 use imgflo_runtime::{Catalogue, Control, Engine, ImageGraph, InputShape, NativeEngine, Plan};
@@ -12,6 +13,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::graph::load;
 use crate::{Failure, limits};
+
+/// Quality where none is given.
+const QUALITY: u8 = 85;
 
 pub fn command() -> Command {
     let path = |name: &'static str, help: &'static str| {
@@ -34,10 +38,10 @@ pub fn command() -> Command {
         .arg(
             Arg::new("quality")
                 .long("quality")
-                .value_name("1-100")
+                .value_name("QUALITY")
                 .default_value("85")
-                .value_parser(value_parser!(u8).range(1..=100))
-                .help("Quality of JPEG and WebP"),
+                .value_parser(value_parser!(Quality))
+                .help("As in requests: quality of JPEG and WebP from 1 to 100, small, progressive; joined by commas"),
         )
         .arg(Arg::new("explain").long("explain").action(ArgAction::SetTrue).help("Prints the plan before rendering"))
 }
@@ -107,8 +111,8 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag("explain") {
         print!("{plan}");
     }
-    let quality = *matches.get_one::<u8>("quality").expect("it has a default");
-    let options = EncodeOptions { format, quality };
+    let Quality { number, small, progressive } = *matches.get_one("quality").expect("it has a default");
+    let options = EncodeOptions { format, quality: number.unwrap_or(QUALITY), small, progressive };
     if let (Some(bytes), true) = (&bytes, plan.hands_on_the_input())
         && let Some(bytes) = codec::recode(bytes, options, allowed, &cancel).map_err(fault)?
     {

@@ -181,7 +181,7 @@ pub fn all() -> Vec<Setting> {
             "Jobs worked on at once, and one more without a broker, at most 256; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
         )),
         of_workers(setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait")),
-        of_workers(setting("quality", "85", "Quality of JPEG and WebP results, 1 to 100")),
+        of_workers(setting("quality", "85", "Quality of JPEG and WebP results whose request says none, 1 to 100")),
         of_workers(setting("log", "info", "Which messages are logged: error, warn, info, debug, or a tracing filter")),
         of_workers(setting("log-format", "text", "text or json")),
         of_workers(secret(also(

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use sha2::{Digest, Sha256};
 
 use crate::message::Urgency;
+use crate::quality::Quality;
 
 /// Changes whenever the same fields must give another key.
 const VERSION: &str = "imgflo-key-2";
@@ -21,16 +22,16 @@ const MAX_EXTENSION: usize = 8;
 /// * `arguments`: canonical text of the parameters.
 /// * `input`: identity of the input ([`crate::Source::identity`]), empty if there is none.
 /// * `extension`: type of the result, without the dot; none for a graph that hands bytes on.
-/// * `quality`: of a lossy result, 1 to 100; none where the type has no quality.
+/// * `quality`: what of it makes a difference to the type ([`Quality::of_type`]).
 pub fn cache_key(
     graph_content: &str,
     arguments: &str,
     input: &str,
     extension: Option<&str>,
-    quality: Option<u8>,
+    quality: Quality,
 ) -> String {
     let mut hash = Sha256::new();
-    let quality = quality.map(|quality| quality.to_string()).unwrap_or_default();
+    let quality = quality.to_string();
     for field in [VERSION, graph_content, arguments, input, extension.unwrap_or_default(), &quality] {
         hash.update((field.len() as u64).to_le_bytes());
         hash.update(field);
@@ -40,11 +41,6 @@ pub fn cache_key(
         Some(extension) => format!("{digest}.{extension}"),
         None => digest,
     }
-}
-
-/// True for types whose results have a quality: their keys hold it.
-pub fn has_quality(extension: &str) -> bool {
-    matches!(extension, "jpg" | "webp")
 }
 
 /// The name under which the machines of a cluster claim the making of a result. Each lane has its
@@ -79,16 +75,18 @@ mod tests {
 
     use super::*;
 
+    const NONE: Quality = Quality { number: None, small: false, progressive: false };
+
     #[test]
     fn stays_what_it_is() {
         // Computed with Python's hashlib and struct over the same fields. If this fails, stored
         // results of earlier versions are lost: raise VERSION knowingly, or undo the change.
         assert_eq!(
-            cache_key("graph", "width=10", "file:a.jpg", Some("png"), None),
+            cache_key("graph", "width=10", "file:a.jpg", Some("png"), NONE),
             "b37fa7f8c8850d8f1d87de0ff72669df8beab430b3f88a5e5984bd06f63ff54c.png"
         );
         assert_eq!(
-            cache_key("graph", "width=10", "file:a.jpg", Some("jpg"), Some(85)),
+            cache_key("graph", "width=10", "file:a.jpg", Some("jpg"), Quality::of(85)),
             "fb2fb42a50c453cfc87fbec9f67c0363e8405e8d7fa5210a1d488b7027ee5abb.jpg"
         );
     }
@@ -96,33 +94,35 @@ mod tests {
     #[test]
     fn fields_do_not_run_into_each_other() {
         let keys: HashSet<String> = [
-            cache_key("a", "b", "c", Some("png"), None),
-            cache_key("ab", "", "c", Some("png"), None),
-            cache_key("", "ab", "c", Some("png"), None),
-            cache_key("a", "bc", "", Some("png"), None),
-            cache_key("a", "", "bc", Some("png"), None),
-            cache_key("a", "b", "c", Some("jpg"), None),
-            cache_key("a", "b", "cpng", None, None),
-            cache_key("a", "b", "c", None, None),
-            cache_key("a", "b", "c", Some("jpg"), Some(85)),
-            cache_key("a", "b", "c", Some("jpg"), Some(8)),
+            cache_key("a", "b", "c", Some("png"), NONE),
+            cache_key("ab", "", "c", Some("png"), NONE),
+            cache_key("", "ab", "c", Some("png"), NONE),
+            cache_key("a", "bc", "", Some("png"), NONE),
+            cache_key("a", "", "bc", Some("png"), NONE),
+            cache_key("a", "b", "c", Some("jpg"), NONE),
+            cache_key("a", "b", "cpng", None, NONE),
+            cache_key("a", "b", "c", None, NONE),
+            cache_key("a", "b", "c", Some("jpg"), Quality::of(85)),
+            cache_key("a", "b", "c", Some("jpg"), Quality::of(8)),
+            cache_key("a", "b", "c", Some("jpg"), Quality { small: true, ..Quality::of(85) }),
+            cache_key("a", "b", "c", Some("jpg"), Quality { progressive: true, ..Quality::of(85) }),
         ]
         .into();
-        assert_eq!(keys.len(), 10);
+        assert_eq!(keys.len(), 12);
         let digests: HashSet<&str> = keys.iter().map(|key| &key[..64]).collect();
-        assert_eq!(digests.len(), 10);
+        assert_eq!(digests.len(), 12);
     }
 
     #[test]
     fn each_lane_has_its_claim() {
-        let key = cache_key("a", "b", "c", Some("jpg"), Some(85));
+        let key = cache_key("a", "b", "c", Some("jpg"), Quality::of(85));
         assert_eq!(claim(Urgency::Urgent, &key), key);
         assert_eq!(claim(Urgency::Background, &key), format!("background.{key}"));
     }
 
     #[test]
     fn knows_keys() {
-        for key in [cache_key("a", "b", "c", Some("jpg"), None), cache_key("a", "b", "c", None, None)] {
+        for key in [cache_key("a", "b", "c", Some("jpg"), NONE), cache_key("a", "b", "c", None, NONE)] {
             assert!(is_key(&key), "{key}");
         }
         let digest = "0123456789abcdef".repeat(4);

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Category, JobError, shown};
+use crate::quality::Quality;
 
 /// Which lane a job takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,10 +77,10 @@ pub struct JobData {
     /// Null in a job of the original.
     #[serde(default)]
     pub definition: serde_json::Value,
-    /// Quality of a lossy result, 1 to 100, as it is in the key; none in a job of the original,
+    /// How the result is written, as it is in the key; nothing is said in a job of the original,
     /// which leaves it to the worker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality: Option<u8>,
+    #[serde(default, skip_serializing_if = "Quality::is_default")]
+    pub quality: Quality,
 }
 
 /// The inputs of a job, by port.
@@ -317,7 +318,7 @@ mod tests {
             runtime: "imgflo".into(),
             source: Some(Source::File { path: "a.jpg".into() }),
             definition: json!({"processes": {}}),
-            quality: Some(85),
+            quality: Quality::of(85),
         }
     }
 
@@ -401,7 +402,7 @@ mod tests {
         let input = result.job.data.files.input.unwrap();
         assert_eq!((input.media_type.as_deref(), input.path.as_deref()), (Some("image/jpeg"), Some("/tmp/a.jpg")));
         let JobData { source, definition, quality, .. } = result.job.data;
-        assert_eq!((source, definition, quality), (None, Value::Null, None));
+        assert_eq!((source, definition, quality), (None, Value::Null, Quality::default()));
         assert_eq!(result.error, None);
     }
 

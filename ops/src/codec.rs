@@ -18,6 +18,7 @@ mod libjpeg;
 mod orientation;
 mod png;
 mod rows;
+mod scale;
 mod webp;
 
 use crate::{Cancel, Format, Image, OpError, Rect, Reducible};
@@ -196,8 +197,20 @@ pub enum CodecError {
 pub struct EncodeOptions {
     /// File format.
     pub format: FileFormat,
-    /// Quality 1..=100 for the lossy formats.
+    /// Quality 1..=100 for the lossy formats, on the scale of libjpeg: the same number is about the
+    /// same likeness in each.
     pub quality: u8,
+    /// Fewer bytes for several times the time.
+    pub small: bool,
+    /// JPEG in several scans, coarse ones first. With `small` it is so anyway.
+    pub progressive: bool,
+}
+
+impl EncodeOptions {
+    /// A file that is written quickly.
+    pub const fn new(format: FileFormat, quality: u8) -> Self {
+        EncodeOptions { format, quality, small: false, progressive: false }
+    }
 }
 
 impl CodecError {
@@ -268,8 +281,8 @@ pub fn decode_part(
 /// The picture of a file in another file, when it is to be as it is: by a shorter way than through
 /// pixels, where there is one. `None` where there is none.
 ///
-/// From JPEG to JPEG, the coefficients are quantised anew. That takes 6 bytes a pixel at most, and 3
-/// more where the file is progressive.
+/// From JPEG to JPEG, unless `small` or `progressive`, the coefficients are quantised anew. That
+/// takes 6 bytes a pixel at most, and 3 more where the file is progressive.
 ///
 /// # Errors
 /// As [`decode`] and [`encode`].
@@ -280,7 +293,8 @@ pub fn recode(
     cancel: &Cancel,
 ) -> Result<Option<Vec<u8>>, CodecError> {
     match (FileFormat::sniff(bytes), options.format) {
-        (Some(FileFormat::Jpeg), FileFormat::Jpeg) => {
+        // The writer of coefficients knows one scan, and nothing of which ones are worth their bits.
+        (Some(FileFormat::Jpeg), FileFormat::Jpeg) if !options.small && !options.progressive => {
             jpeg::Source::open(bytes, cancel)?.recode(options.quality.clamp(1, 100), limits, cancel)
         }
         _ => Ok(None),
@@ -312,11 +326,11 @@ pub fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<
         return Err(CodecError::unsupported(options.format, reason));
     }
     cancel.check()?;
-    let quality = options.quality.clamp(1, 100);
+    let options = EncodeOptions { quality: options.quality.clamp(1, 100), ..options };
     match options.format {
-        FileFormat::Jpeg => jpeg::encode(image, quality, cancel),
-        FileFormat::Png => png::encode(image, cancel),
-        FileFormat::Webp => webp::encode(image, quality, cancel),
+        FileFormat::Jpeg => jpeg::encode(image, options, cancel),
+        FileFormat::Png => png::encode(image, options.small, cancel),
+        FileFormat::Webp => webp::encode(image, options, cancel),
         FileFormat::Gif => unreachable!("refused above"),
     }
 }

@@ -63,7 +63,7 @@ pub struct FrontParts {
     pub bind: SocketAddr,
     /// What `/version` tells.
     pub version: VersionInfo,
-    /// Quality of lossy results, 1..=100.
+    /// Quality of lossy results whose request says none, 1..=100.
     pub quality: u8,
     /// What else `/readyz` tells, by name.
     pub reports: Vec<(&'static str, Report)>,

@@ -1,13 +1,14 @@
 //! From a request to the job that answers it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use imgflo_job::input::{self, Input, OwnOrigins};
-use imgflo_job::key::{cache_key, has_quality};
+use imgflo_job::key::cache_key;
 use imgflo_job::request::{self, Request};
-use imgflo_job::{Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Source};
+use imgflo_job::{Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Quality, Source};
 use imgflo_runtime::{ImageGraph, Library, RuntimeKind};
 use serde_json::{Value, json};
 
@@ -19,6 +20,8 @@ pub(crate) const OUTPUT_TYPES: [&str; 3] = ["jpg", "png", "webp"];
 const DEFAULT_TYPE: &str = "jpg";
 /// Types that a graph which hands its input on may be asked for: those of inputs.
 const PASSED_TYPES: [&str; 4] = ["jpg", "png", "webp", "gif"];
+/// The parameter that says how a result is written.
+const QUALITY: &str = "quality";
 /// How many graphs are named to who asks for one that does not exist.
 const NEAREST: usize = 3;
 /// How near (Jaro-Winkler similarity, 0 to 1) a name must be to be worth naming.
@@ -70,6 +73,15 @@ struct Seen {
     files: Vec<(String, Option<FileVersion>)>,
 }
 
+/// What the query of a request says beside the input.
+struct Parameters {
+    /// The canonical text of the graph's arguments.
+    arguments: String,
+    /// The graph's parameters as given.
+    own: BTreeMap<String, String>,
+    quality: Quality,
+}
+
 /// What requests are read against.
 pub(crate) struct Resolver<'a> {
     pub(crate) library: Arc<Library>,
@@ -79,7 +91,7 @@ pub(crate) struct Resolver<'a> {
     pub(crate) own: OwnOrigins,
     /// Folder served under `/files/`.
     pub(crate) files: &'a Path,
-    /// Quality of lossy results.
+    /// Quality of lossy results whose request says none, 1 to 100.
     pub(crate) quality: u8,
 }
 
@@ -112,7 +124,7 @@ impl Resolver<'_> {
         let graph = self.library.get(&request.graph).ok_or_else(|| self.no_graph(&request.graph))?;
         let outtype = output_type(&graph, request.format.as_deref())?;
         let makes_picture = graph.runtime() == RuntimeKind::Imgflo;
-        let arguments = self.arguments(&graph, &request)?;
+        let Parameters { arguments, own, quality } = self.parameters(&graph, &request)?;
         let source = match &request.input {
             Some(input) if graph.takes_input() => {
                 Some(self.source(input, depth, seen).map_err(|error| at_input(error, depth))?)
@@ -129,14 +141,17 @@ impl Resolver<'_> {
             _ => None,
         };
         let identity = source.as_ref().map(|source| source.identity(version)).unwrap_or_default();
-        let quality = outtype.as_deref().filter(|outtype| makes_picture && has_quality(outtype)).map(|_| self.quality);
+        let quality = match &outtype {
+            Some(outtype) if makes_picture => quality.of_type(outtype, self.quality),
+            _ => Quality::default(),
+        };
         let cachekey = cache_key(graph.content(), &arguments, &identity, outtype.as_deref(), quality);
         let input = request.input.as_deref().filter(|_| source.is_some());
         let data = JobData {
             graphspec: request.graphspec.clone(),
             graph: request.graph.clone(),
             files: Files { input: input.map(InputFile::new) },
-            iips: request.parameters.clone(),
+            iips: own,
             outtype,
             apikey: request.key.clone(),
             token: request.token.clone(),
@@ -170,9 +185,18 @@ impl Resolver<'_> {
         JobError::new(Category::NotFound, format!("there is no graph '{asked}'; {hint}")).with("nearest", nearest)
     }
 
-    /// The canonical text of the arguments.
-    fn arguments(&self, graph: &ImageGraph, request: &Request) -> Result<String, JobError> {
+    /// What the request says of the graph, and of the result.
+    fn parameters(&self, graph: &ImageGraph, request: &Request) -> Result<Parameters, JobError> {
         let mut faults = Vec::new();
+        let mut own = request.parameters.clone();
+        // Where a graph has a parameter of that name, it is the graph's. What is handed on has no quality.
+        let is_ours =
+            graph.runtime() == RuntimeKind::Imgflo && graph.parameters().iter().all(|own| own.name != QUALITY);
+        let quality = is_ours.then(|| own.remove(QUALITY)).flatten().unwrap_or_default();
+        let quality = quality.parse::<Quality>().unwrap_or_else(|error| {
+            faults.push(json!({ "parameter": QUALITY, "message": error.to_string() }));
+            Quality::default()
+        });
         if graph.takes_input() && request.input.as_deref().is_none_or(|input| input.trim().is_empty()) {
             faults.push(json!({
                 "parameter": "input",
@@ -183,7 +207,7 @@ impl Resolver<'_> {
                 ),
             }));
         }
-        let canonical = match graph.arguments(&request.parameters) {
+        let arguments = match graph.arguments(&own) {
             Ok(arguments) => arguments.canonical(),
             Err(wrong) => {
                 faults.extend(
@@ -192,7 +216,7 @@ impl Resolver<'_> {
                 String::new()
             }
         };
-        if faults.is_empty() { Ok(canonical) } else { Err(bad_parameters(graph, faults)) }
+        if faults.is_empty() { Ok(Parameters { arguments, own, quality }) } else { Err(bad_parameters(graph, faults)) }
     }
 
     fn source(&self, value: &str, depth: u64, seen: &mut Seen) -> Result<Source, JobError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use imgflo_job::{Category, JobError, Limits, Urgency};
+use imgflo_job::{Category, JobError, Limits, Quality, Urgency};
 use imgflo_runtime::ops::codec::{self, CodecError, DecodeLimits, EncodeOptions, FileFormat, Header};
 use imgflo_runtime::ops::{Cancel, OpError};
 use imgflo_runtime::{
@@ -35,9 +35,17 @@ pub(crate) struct Order {
     /// The input file.
     pub input: Option<Bytes>,
     pub format: FileFormat,
-    /// Quality of a lossy result, 1..=100; none: the renderer's own.
-    pub quality: Option<u8>,
+    /// How the result is written; where it says no number, the renderer's own holds.
+    pub quality: Quality,
     pub urgency: Urgency,
+}
+
+impl Order {
+    /// How the result is written. `number`: quality where the order says none.
+    fn options(&self, number: u8) -> EncodeOptions {
+        let Quality { number: said, small, progressive } = self.quality;
+        EncodeOptions { format: self.format, quality: said.unwrap_or(number), small, progressive }
+    }
 }
 
 /// A finished picture.
@@ -114,7 +122,7 @@ impl Renderer {
 
     fn pixels(&self, order: &Order, prepared: &Prepared, cancel: &Cancel) -> Result<Picture, Error> {
         cancel.check().map_err(stopped)?;
-        let options = EncodeOptions { format: order.format, quality: order.quality.unwrap_or(self.quality) };
+        let options = order.options(self.quality);
         let input_size = prepared.header.map(|header| (header.width, header.height));
         let limits = DecodeLimits {
             pixels: self.limits.max_input_pixels,

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use mozjpeg::qtable;
 use mozjpeg_sys::J_COLOR_SPACE;
 
 use super::baseline::{Fault, Picture, Recoding};
@@ -10,7 +11,7 @@ use super::icc::{Components, Profile, Transform};
 use super::libjpeg::{self, Decompressor, Stop};
 use super::orientation::{Orientation, Upright, zeroed};
 use super::rows::Rows;
-use super::{CodecError, DecodeLimits, FileFormat, Header, Part};
+use super::{CodecError, DecodeLimits, EncodeOptions, FileFormat, Header, Part};
 use crate::{Cancel, Image, OpError, Rect, Reducible};
 
 /// Longest side libjpeg writes, pixels (jmorecfg.h: JPEG_MAX_DIMENSION).
@@ -305,21 +306,32 @@ fn profile(file: &Decompressor<'_>) -> Option<Profile> {
 /// is why larger pictures do with the standard tables.
 const OPTIMISED_PIXELS: u64 = 1 << 20;
 
-/// Baseline, 4:2:0.
-pub(super) fn encode(image: &Image, quality: u8, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+/// 4:2:0, baseline unless asked otherwise.
+pub(super) fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
     // mozjpeg reports faults by unwinding, without running the panic hook.
-    let written = catch_unwind(AssertUnwindSafe(|| write(image, quality, cancel)));
+    let written = catch_unwind(AssertUnwindSafe(|| write(image, options, cancel)));
     written.unwrap_or_else(|_| Err(OpError::Invalid("the JPEG encoder refused the picture".into()).into()))
 }
 
-fn write(image: &Image, quality: u8, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+fn write(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
     let failed = |error: std::io::Error| CodecError::from(OpError::Invalid(format!("writing JPEG: {error}")));
     let rect = image.rect();
     let mut encoder = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
     encoder.set_size(rect.width as usize, rect.height as usize);
-    encoder.set_fastest_defaults();
-    encoder.set_optimize_coding(rect.area() <= OPTIMISED_PIXELS);
-    encoder.set_quality(f32::from(quality));
+    let quality = f32::from(options.quality);
+    if options.small {
+        // mozjpeg's own defaults: trellis quantisation, and the progressive scans that are smallest. But with
+        // libjpeg's tables; with mozjpeg's the same number would stand for a picture half a decibel worse.
+        encoder.set_luma_qtable(&qtable::AnnexK_Luma.scaled(quality, quality));
+        encoder.set_chroma_qtable(&qtable::AnnexK_Chroma.scaled(quality, quality));
+    } else {
+        encoder.set_fastest_defaults();
+        encoder.set_quality(quality);
+        encoder.set_optimize_coding(rect.area() <= OPTIMISED_PIXELS);
+        if options.progressive {
+            encoder.set_progressive_mode();
+        }
+    }
     encoder.set_chroma_sampling_pixel_sizes((2, 2), (2, 2));
     let mut started = encoder.start_compress(Vec::new()).map_err(failed)?;
     let mut rows = Rows::new(image);

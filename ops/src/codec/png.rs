@@ -322,14 +322,14 @@ fn looks(image: &Image, cancel: &Cancel) -> Result<(bool, bool), OpError> {
 }
 
 /// 8 bits, as narrow as the picture allows, compressed for speed.
-pub(super) fn encode(image: &Image, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+pub(super) fn encode(image: &Image, small: bool, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
     let (gray, opaque) = looks(image, cancel)?;
     let failed = |error: png::EncodingError| CodecError::from(OpError::Invalid(format!("writing PNG: {error}")));
     let rect = image.rect();
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, rect.width, rect.height);
     encoder.set_depth(BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
+    encoder.set_compression(if small { png::Compression::Balanced } else { png::Compression::Fast });
     encoder.set_color(match (gray, opaque) {
         (true, true) => ColorType::Grayscale,
         (true, false) => ColorType::GrayscaleAlpha,

@@ -8,7 +8,8 @@ use libwebp_sys as ffi;
 use super::icc::{Components, Profile};
 use super::orientation::{Orientation, Upright, zeroed};
 use super::rows::Rows;
-use super::{CodecError, DecodeLimits, FileFormat, Header};
+use super::scale;
+use super::{CodecError, DecodeLimits, EncodeOptions, FileFormat, Header};
 use crate::{Cancel, Image, OpError, Pixels, Rect};
 
 /// Longest side of the format, pixels (encode.h: WEBP_MAX_DIMENSION).
@@ -296,13 +297,13 @@ impl Drop for Picture {
     }
 }
 
-/// Lossy, method 4 of 0 (fast) to 6 (small); alpha is kept without loss.
-pub(super) fn encode(image: &Image, quality: u8, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+/// Lossy, method 4 of 0 (fast) to 6 (small), or 6 where it is to be small; alpha is kept without loss.
+pub(super) fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
     let failed = |reason: String| CodecError::from(OpError::Invalid(format!("writing WebP: {reason}")));
     let version = |()| failed("libwebp of another version".into());
     let mut config = ffi::WebPConfig::new().map_err(version)?;
-    config.quality = f32::from(quality);
-    config.method = 4;
+    config.quality = scale::own(scale::WEBP, options.quality);
+    config.method = if options.small { 6 } else { 4 };
     let mut picture = Picture(ffi::WebPPicture::new().map_err(version)?);
     let rect = image.rect();
     // `encode` in the parent module has checked the size against LONGEST_SIDE.

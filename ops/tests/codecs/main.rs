@@ -6,7 +6,7 @@ mod part;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use imgflo_ops::codec::{self, CodecError, DecodeLimits, EncodeOptions, FileFormat};
+use imgflo_ops::codec::{self, CodecError, DecodeLimits, EncodeOptions, FileFormat, Part};
 use imgflo_ops::{Cancel, Format, Image, OpError, Pixels, Rect};
 use rand_mt::Mt;
 
@@ -389,7 +389,7 @@ fn cancelled_work_stops() {
         assert_eq!(codec::decode(&bytes, LIMITS, &cancel), Err(OpError::Cancelled.into()), "{name}");
     }
     for format in [FileFormat::Jpeg, FileFormat::Png, FileFormat::Webp] {
-        let options = EncodeOptions { format, quality: 80 };
+        let options = EncodeOptions::new(format, 80);
         assert_eq!(codec::encode(&photo(), options, &cancel), Err(OpError::Cancelled.into()));
     }
 }
@@ -408,7 +408,7 @@ fn photo() -> Image {
 }
 
 fn encode(image: &Image, format: FileFormat, quality: u8) -> Vec<u8> {
-    codec::encode(image, EncodeOptions { format, quality }, &Cancel::new()).unwrap()
+    codec::encode(image, EncodeOptions::new(format, quality), &Cancel::new()).unwrap()
 }
 
 /// 20 log10(255 / root of the mean square error) over all components.
@@ -443,6 +443,71 @@ fn lossy_formats_come_close() {
     let sizes = [30, 60, 90].map(|quality| encode(&photo, FileFormat::Jpeg, quality).len());
     assert!(sizes[0] < sizes[1] && sizes[1] < sizes[2], "{sizes:?}");
     assert_eq!(encode(&photo, FileFormat::Jpeg, 0), encode(&photo, FileFormat::Jpeg, 1));
+}
+
+/// The two photos at half their size, where no trace is left of how they were stored.
+fn halves() -> Vec<Image> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../files");
+    let read = |name: &str| {
+        let bytes = std::fs::read(folder.join(name)).unwrap();
+        let window = codec::read_header(&bytes).unwrap().reducible.unwrap().by(4).rect();
+        let part = Some(Part { eighths: 4, window });
+        codec::decode_part(&bytes, part, DecodeLimits { pixels: 1 << 24, side: 1 << 14 }, &Cancel::new()).unwrap()
+    };
+    ["lake.jpg", "marbles.jpg"].map(read).into()
+}
+
+/// Mean likeness of the two photos, decibels, and the sum of their bytes.
+fn written(options: EncodeOptions) -> (f64, usize) {
+    let photos = halves();
+    let files: Vec<Vec<u8>> =
+        photos.iter().map(|photo| codec::encode(photo, options, &Cancel::new()).unwrap()).collect();
+    let likeness = photos.iter().zip(&files).map(|(photo, file)| psnr(photo, &decode(file).unwrap())).sum::<f64>();
+    (likeness / photos.len() as f64, files.iter().map(Vec::len).sum())
+}
+
+#[test]
+fn quality_means_the_same_in_all_formats() {
+    for quality in [30, 50, 75, 85, 95] {
+        let (jpeg, bytes) = written(EncodeOptions::new(FileFormat::Jpeg, quality));
+        let (webp, fewer) = written(EncodeOptions::new(FileFormat::Webp, quality));
+        assert!((jpeg - webp).abs() < 1.0, "at {quality}: JPEG {jpeg:.2} dB, WebP {webp:.2} dB");
+        assert!(fewer < bytes, "at {quality}: JPEG {bytes} bytes, WebP {fewer} bytes");
+    }
+}
+
+#[test]
+fn small_files_are_smaller_and_nearly_as_good() {
+    for (format, most) in [(FileFormat::Jpeg, 0.9), (FileFormat::Webp, 1.0), (FileFormat::Png, 0.95)] {
+        let options = EncodeOptions::new(format, 80);
+        let ((likeness, bytes), (small_likeness, small)) =
+            (written(options), written(EncodeOptions { small: true, ..options }));
+        assert!((small as f64) < bytes as f64 * most, "{format:?}: {bytes} and {small} bytes");
+        assert!(
+            small_likeness > likeness - 0.5 || format == FileFormat::Png,
+            "{format:?}: {likeness} and {small_likeness} dB"
+        );
+    }
+}
+
+#[test]
+fn progressive_files_hold_the_same_picture_in_several_scans() {
+    let options = EncodeOptions::new(FileFormat::Jpeg, 80);
+    let encode = |options| codec::encode(&halves()[0], options, &Cancel::new()).unwrap();
+    // SOF0 begins baseline frames, SOF2 progressive ones; SOS each scan (ITU-T T.81, table B.1).
+    let count = |file: &[u8], marker| file.windows(2).filter(|pair| *pair == [0xff, marker]).count();
+    let plain = encode(options);
+    assert_eq!((count(&plain, 0xc0), count(&plain, 0xc2), count(&plain, 0xda)), (1, 0, 1));
+    let progressive = encode(EncodeOptions { progressive: true, ..options });
+    assert_eq!((count(&progressive, 0xc0), count(&progressive, 0xc2)), (0, 1));
+    assert!(count(&progressive, 0xda) > 5);
+    assert_eq!(decode(&progressive), decode(&plain));
+    let small = encode(EncodeOptions { small: true, ..options });
+    assert!(count(&small, 0xc2) == 1 && count(&small, 0xda) > 3);
+    for format in [FileFormat::Png, FileFormat::Webp] {
+        let options = EncodeOptions { format, ..options };
+        assert_eq!(encode(options), encode(EncodeOptions { progressive: true, ..options }), "{format:?}");
+    }
 }
 
 /// The color type of a PNG (PNG specification, table 11.1).
@@ -532,7 +597,7 @@ fn webp_keeps_alpha_exactly() {
 
 #[test]
 fn what_cannot_be_written_is_said() {
-    let encode = |image: &Image, format| codec::encode(image, EncodeOptions { format, quality: 80 }, &Cancel::new());
+    let encode = |image: &Image, format| codec::encode(image, EncodeOptions::new(format, 80), &Cancel::new());
     let error = encode(&photo(), FileFormat::Gif).unwrap_err();
     assert!(matches!(error, CodecError::Unsupported { format: FileFormat::Gif, .. }));
     let empty = Image::new(Rect::sized(0, 5), Format::RGB8).unwrap();

@@ -110,7 +110,7 @@ fn a_jpeg_becomes_one_of_another_quality_without_pixels() {
     for (name, bytes) in photos() {
         let original = codec::decode(&bytes, LARGE, &Cancel::new()).unwrap();
         for quality in [30, 60, 80, 95] {
-            let options = EncodeOptions { format: FileFormat::Jpeg, quality };
+            let options = EncodeOptions::new(FileFormat::Jpeg, quality);
             let Some(short) = codec::recode(&bytes, options, LARGE, &Cancel::new()).unwrap() else { continue };
             let long = codec::encode(&original, options, &Cancel::new()).unwrap();
             assert!(short.len() as f64 <= long.len() as f64 * 1.05 + 32.0, "{name}: {} {}", short.len(), long.len());
@@ -125,8 +125,17 @@ fn a_jpeg_becomes_one_of_another_quality_without_pixels() {
 }
 
 #[test]
+fn what_takes_choosing_goes_through_pixels() {
+    let (bytes, options) = (file("orientation-1.jpg"), EncodeOptions::new(FileFormat::Jpeg, 80));
+    assert!(codec::recode(&bytes, options, LIMITS, &Cancel::new()).unwrap().is_some());
+    for options in [EncodeOptions { small: true, ..options }, EncodeOptions { progressive: true, ..options }] {
+        assert_eq!(codec::recode(&bytes, options, LIMITS, &Cancel::new()), Ok(None));
+    }
+}
+
+#[test]
 fn what_has_to_be_turned_or_converted_is_not_recoded() {
-    let options = EncodeOptions { format: FileFormat::Jpeg, quality: 80 };
+    let options = EncodeOptions::new(FileFormat::Jpeg, 80);
     for name in ["orientation-6.jpg", "display-p3.jpg", "cmyk.jpg", "rgb.jpg", "rgb-8.png"] {
         assert_eq!(codec::recode(&file(name), options, LIMITS, &Cancel::new()), Ok(None), "{name}");
     }
@@ -155,7 +164,7 @@ fn damaged_and_cut_jpegs_do_no_harm_by_part_or_recoded() {
                 let at = random.next_u32() as usize % damaged.len().max(1);
                 damaged.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << (random.next_u32() % 8));
             }
-            let options = EncodeOptions { format: FileFormat::Jpeg, quality: 1 + (random.next_u32() % 100) as u8 };
+            let options = EncodeOptions::new(FileFormat::Jpeg, 1 + (random.next_u32() % 100) as u8);
             match codec::recode(&damaged, options, LARGE, &Cancel::new()) {
                 Ok(Some(bytes)) => {
                     decode_whole(&bytes).unwrap_or_else(|error| panic!("{name}, recoded: {error}"));

@@ -96,7 +96,7 @@ fn turned(orientation: u8) -> Vec<u8> {
     let window = Rect::new(3, 5, 1259, 837);
     let photo = &photos()[1];
     let image = codec::decode_part(photo, Some(Part { eighths: 8, window }), DECODE_LIMITS, &Cancel::new()).unwrap();
-    let options = EncodeOptions { format: FileFormat::Jpeg, quality: 90 };
+    let options = EncodeOptions::new(FileFormat::Jpeg, 90);
     let mut bytes = codec::encode(&image, options, &Cancel::new()).unwrap();
     // A TIFF directory with one entry: tag 0x0112, a SHORT.
     let exif = [&b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation], &[0; 7]];

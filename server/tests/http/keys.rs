@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use imgflo_cache::{Address, Blob, CacheError, Store};
-use imgflo_job::Urgency;
+use imgflo_job::{Quality, Urgency};
 
 use crate::rig::{PICTURE, Rig, Wish};
 
@@ -36,7 +36,7 @@ async fn lossy_results_of_other_quality_are_other_results() {
 async fn the_quality_goes_with_the_job() {
     let rig = Rig::with(Wish { quality: Some(40), ..Wish::default() }).await;
     let peer = rig.peer(Urgency::Urgent).await;
-    for (name, quality) in [("plain.jpg", Some(40)), ("plain.png", None)] {
+    for (name, quality) in [("plain.jpg", "40"), ("plain.png", "")] {
         // Those inside the input have theirs.
         let target =
             format!("/graph/{name}?input=graph%2Fplain.webp%3F{}", INPUT.replace('%', "%25").replace('=', "%3D"));
@@ -46,10 +46,61 @@ async fn the_quality_goes_with_the_job() {
             job
         });
         assert_eq!(answer.status, 301);
-        assert_eq!(job.data.quality, quality, "{name}");
+        assert_eq!(job.data.quality.to_string(), quality, "{name}");
         let Some(imgflo_job::Source::Graph { job: inner }) = job.data.source else { panic!("{name}") };
-        assert_eq!(inner.quality, Some(40));
+        assert_eq!(inner.quality, Quality::of(40));
     }
+}
+
+#[tokio::test]
+async fn a_request_says_its_quality() {
+    let rig = Rig::start().await;
+    rig.busy_peer().await;
+    let at = async |name: &str, quality: &str| place(&rig, &format!("/graph/{name}?{INPUT}{quality}")).await;
+    for (name, quality, same) in [
+        ("plain.jpg", "", true),
+        ("plain.jpg", "&quality=", true),
+        ("plain.jpg", "&quality=85", true),
+        ("plain.jpg", "&quality=84", false),
+        ("plain.jpg", "&quality=small", false),
+        ("plain.jpg", "&quality=progressive", false),
+        ("plain.webp", "&quality=85,progressive", true),
+        ("plain.webp", "&quality=60", false),
+        ("plain.webp", "&quality=small", false),
+        ("plain.png", "&quality=60,progressive", true),
+        ("plain.png", "&quality=60,small", false),
+        // Here it is the contrast, from -5 to 5.
+        ("own.jpg", "&quality=1", true),
+        ("own.jpg", "&quality=2", false),
+    ] {
+        assert_eq!(at(name, quality).await == at(name, "").await, same, "{name} {quality}");
+    }
+    assert_eq!(at("plain.jpg", "&quality=small,60").await, at("plain.jpg", "&quality=60,%20small").await);
+    assert_eq!(at("plain.jpg", "&quality=small").await, at("plain.jpg", "&quality=85,progressive,small").await);
+    for quality in ["0", "101", "best", "60,70", "small;60"] {
+        let problem = rig.get(&format!("/graph/plain.jpg?{INPUT}&width=x&quality={quality}")).await.problem(422);
+        let named: Vec<_> = problem["faults"].as_array().unwrap().iter().map(|fault| &fault["parameter"]).collect();
+        assert_eq!(named, ["quality", "width"]);
+        let text = problem["faults"][0]["message"].as_str().unwrap();
+        assert!(text.contains(quality) && text.contains("a number from 1 to 100"), "{text}");
+    }
+    rig.get(&format!("/graph/own.jpg?{INPUT}&quality=small")).await.problem(422);
+    rig.get(&format!("/graph/noop.jpg?{INPUT}&quality=60")).await.problem(422);
+}
+
+#[tokio::test]
+async fn words_go_with_the_job_and_the_graph_does_not_see_them() {
+    let rig = Rig::start().await;
+    let peer = rig.peer(Urgency::Urgent).await;
+    let target = format!("/graph/tone.jpg?{INPUT}&contrast=2&quality=small,60");
+    let (answer, job) = tokio::join!(rig.get(&target), async {
+        let job = peer.take().await;
+        peer.finish(job.clone()).await;
+        job
+    });
+    assert_eq!(answer.status, 301);
+    assert_eq!(job.data.quality, Quality { small: true, ..Quality::of(60) });
+    assert_eq!(job.data.iips.keys().collect::<Vec<_>>(), ["contrast"]);
 }
 
 #[tokio::test]

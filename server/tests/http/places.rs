@@ -117,7 +117,7 @@ async fn the_graphs_are_listed_with_their_ports() {
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
     let listing = answer.json();
     let names: Vec<_> = listing["graphs"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, ["noop", "plain", "tone"]);
+    assert_eq!(names, ["noop", "own", "plain", "tone"]);
     let contrast = &listing["graphs"]["tone"]["inports"]["contrast"]["metadata"];
     assert_eq!((&contrast["type"], contrast["default"].as_f64()), (&json!("number"), Some(1.0)), "{contrast}");
     assert_eq!(listing["graphs"]["plain"]["inports"]["width"]["metadata"]["type"], "int");
@@ -140,7 +140,7 @@ async fn health_and_readiness() {
     assert_eq!(rig.get("/healthz").await.status, 200);
     let ready = rig.get("/readyz").await;
     let report = ready.json();
-    assert_eq!((ready.status, &report["ready"], &report["graphs"]), (200, &json!(true), &json!(3)), "{report}");
+    assert_eq!((ready.status, &report["ready"], &report["graphs"]), (200, &json!(true), &json!(4)), "{report}");
     assert_eq!(report["faults"][0]["file"], "broken.json");
     rig.transport.close().await;
     tokio::time::timeout(crate::rig::PATIENCE, async {

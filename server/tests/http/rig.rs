@@ -32,6 +32,9 @@ pub const PICTURE: &[u8] = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;";
 const PLAIN: &str = "# @runtime imgflo\nINPORT=a.INPUT:INPUT\nOUTPORT=a.OUTPUT:OUTPUT\na(gegl/nop)\n";
 const TONE: &str = "# @runtime imgflo\nINPORT=a.INPUT:INPUT\nOUTPORT=a.OUTPUT:OUTPUT\n\
                     INPORT=a.CONTRAST:CONTRAST\nINPORT=a.BRIGHTNESS:BRIGHTNESS\na(gegl/brightness-contrast)\n";
+/// A graph with a parameter that is called as one of ours.
+const OWN: &str = "# @runtime imgflo\nINPORT=a.INPUT:INPUT\nOUTPORT=a.OUTPUT:OUTPUT\n\
+                   INPORT=a.CONTRAST:QUALITY\na(gegl/brightness-contrast)\n";
 const NOOP: &str = r#"{"properties": {"environment": {"type": "noop"}}, "inports": {}, "outports": {}}"#;
 
 /// What a test may want otherwise.
@@ -107,7 +110,9 @@ impl Rig {
         for name in ["graphs", "files/sub"] {
             std::fs::create_dir_all(path(name)).unwrap();
         }
-        for (name, text) in [("plain.fbp", PLAIN), ("tone.fbp", TONE), ("noop.json", NOOP), ("broken.json", "{")] {
+        for (name, text) in
+            [("plain.fbp", PLAIN), ("tone.fbp", TONE), ("own.fbp", OWN), ("noop.json", NOOP), ("broken.json", "{")]
+        {
             std::fs::write(path("graphs").join(name), text).unwrap();
         }
         std::fs::write(path("files/a.gif"), PICTURE).unwrap();

@@ -99,7 +99,7 @@ fn every_graph_looks_as_it_did() {
         let image = render(graph, input, parameters);
         let file = folder.join(format!("{name}.png"));
         if bless {
-            let options = EncodeOptions { format: FileFormat::Png, quality: 100 };
+            let options = EncodeOptions::new(FileFormat::Png, 100);
             std::fs::write(&file, codec::encode(&image, options, &Cancel::new()).unwrap()).unwrap();
             continue;
         }

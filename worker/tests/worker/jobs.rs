@@ -54,14 +54,14 @@ async fn the_job_says_which_quality() {
     let setup = Setup::new().await;
     let _worker = setup.worker(Options::default());
     let mut sizes = Vec::new();
-    // The worker's own is 90; what makes no sense counts as none.
-    for (key, quality) in [("a.jpg", Some(10)), ("b.jpg", Some(90)), ("c.jpg", None), ("d.jpg", Some(0))] {
-        let data = imgflo_job::JobData { quality, ..copy(key) };
+    // The worker's own is 90.
+    for (key, quality) in [("a.jpg", "10"), ("b.jpg", "90"), ("c.jpg", ""), ("d.jpg", "90,small"), ("e.jpg", "small")] {
+        let data = imgflo_job::JobData { quality: quality.parse().unwrap(), ..copy(key) };
         assert_eq!(setup.run(&urgent(data)).await.error, None);
         sizes.push(setup.stored(key).await.unwrap().len());
     }
     assert!(sizes[0] < sizes[1], "{sizes:?}");
-    assert!(sizes[1..].iter().all(|size| *size == sizes[1]), "{sizes:?}");
+    assert!(sizes[1] == sizes[2] && sizes[3] == sizes[4] && sizes[3] != sizes[1], "{sizes:?}");
 }
 
 #[tokio::test]

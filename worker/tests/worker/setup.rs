@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
-use imgflo_job::{Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Source, Urgency, message, network};
+use imgflo_job::{
+    Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Quality, Source, Urgency, message, network,
+};
 use imgflo_msgflo::{Consumer, InProcess, Network, Outcome, QueueOptions, QueueStatus, Transport};
 use imgflo_runtime::ops::codec::{self, EncodeOptions, FileFormat, Header};
 use imgflo_runtime::ops::{Cancel as OpsCancel, Image, Rect};
@@ -26,7 +28,7 @@ pub const BACKGROUND: &str = "imgflo_backgroundworker.JOB";
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     let pixels = (0..height).flat_map(|y| (0..width).map(move |x| [x as u8, y as u8, (x * y) as u8])).collect();
     let image = Image::from_rgb8(Rect::sized(width, height), pixels);
-    codec::encode(&image, EncodeOptions { format: FileFormat::Png, quality: 90 }, &OpsCancel::new()).unwrap()
+    codec::encode(&image, EncodeOptions::new(FileFormat::Png, 90), &OpsCancel::new()).unwrap()
 }
 
 /// A graph of one operation that takes an input.
@@ -64,7 +66,7 @@ pub fn ask(key: &str, definition: Value, source: Option<Source>) -> JobData {
         runtime: "imgflo".into(),
         source,
         definition,
-        quality: None,
+        quality: Quality::default(),
     }
 }
 
