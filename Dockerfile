@@ -1,15 +1,16 @@
 # syntax=docker/dockerfile:1
 # One image for all roles: `imgflo serve` by default, `imgflo worker [ROLE]` as the command.
 
+# The feature `avif` builds libaom from source: that takes most of the time, and make, cmake, g++, perl and pkg-config.
 FROM rust:1-slim-bookworm AS build
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends gcc libc6-dev nasm \
+    && apt-get install -y --no-install-recommends gcc g++ libc6-dev make cmake nasm perl pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release --package imgflo \
+    cargo build --locked --release --package imgflo --features avif \
     && cp target/release/imgflo /usr/local/bin/imgflo
 
 FROM debian:bookworm-slim

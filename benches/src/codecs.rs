@@ -65,12 +65,24 @@ pub fn tables(folder: &Path) -> Result<String, Box<dyn Error>> {
     }
     let window = reducible.by(2).rect();
     let image = codec::decode_part(&bytes, Some(Part { eighths: 2, window }), LIMITS, &cancel)?;
-    writeln!(text, "\n### Writing 1000 x 750\n\n| format | quality | bytes | CPU ms |\n|---|---|---|---|")?;
-    for (format, quality) in [(FileFormat::Jpeg, 80), (FileFormat::Webp, 80), (FileFormat::Png, 100)] {
-        let options = EncodeOptions::new(format, quality);
+    writeln!(text, "\n### Writing 1000 x 750\n\n| format | `quality` | bytes | CPU ms |\n|---|---|---|---|")?;
+    let plain = |format| EncodeOptions::new(format, 80);
+    let small = |format| EncodeOptions { small: true, ..plain(format) };
+    let rows = [
+        ("80", plain(FileFormat::Jpeg)),
+        ("80,progressive", EncodeOptions { progressive: true, ..plain(FileFormat::Jpeg) }),
+        ("80,small", small(FileFormat::Jpeg)),
+        ("80", plain(FileFormat::Webp)),
+        ("80,small", small(FileFormat::Webp)),
+        ("", plain(FileFormat::Png)),
+        ("small", small(FileFormat::Png)),
+        ("80", plain(FileFormat::Avif)),
+        ("80,small", small(FileFormat::Avif)),
+    ];
+    for (quality, options) in rows.into_iter().filter(|(_, options)| options.format.can_encode()) {
         let length = codec::encode(&image, options, &cancel)?.len();
         let ms = cpu_ms(|| Ok(codec::encode(&image, options, &cancel)?))?;
-        writeln!(text, "| {} | {quality} | {length} | {ms:.1} |", format.extension())?;
+        writeln!(text, "| {} | {quality} | {length} | {ms:.1} |", options.format.extension())?;
     }
     Ok(text)
 }

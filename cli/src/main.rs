@@ -34,6 +34,7 @@ fn command() -> Command {
              `imgflo serve` needs no configuration: it serves the shipped graphs and samples on http://127.0.0.1:8080/.",
         )
         .version(version::short())
+        .long_version(version::long())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(serve::command())

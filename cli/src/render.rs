@@ -29,9 +29,12 @@ pub fn command() -> Command {
         .arg(Arg::new("graph").required(true).value_name("GRAPH").help("A graph file, or the name of one in --graphs"))
         .arg(path("input", "The input picture; not for graphs that generate one").short('i'))
         .arg(
-            path("output", "Where the result goes; its extension is the format: jpg, png, webp")
-                .short('o')
-                .required(true),
+            path(
+                "output",
+                "Where the result goes; its extension is the format: jpg, png, webp, and avif where it is built in",
+            )
+            .short('o')
+            .required(true),
         )
         .arg(parameter_arg())
         .arg(graphs_arg())

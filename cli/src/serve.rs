@@ -69,6 +69,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         bind,
         version: VersionInfo { server: version::short().into(), runtime: format!("native {}", version::short()) },
         quality: settings.quality,
+        urgent_avif: settings.urgent_avif,
         reports: parts.reports(),
         shutdown: shutdown.clone(),
         drain: imgflo_server::DRAIN,

@@ -91,6 +91,8 @@ pub struct Settings {
     pub memory_bytes: u64,
     /// Quality of JPEG and WebP results, 1 to 100.
     pub quality: u8,
+    /// Whether who asks for AVIF waits for it.
+    pub urgent_avif: bool,
     /// Filter of log messages.
     pub log: String,
     /// True: log lines are JSON.
@@ -181,6 +183,11 @@ pub fn all() -> Vec<Setting> {
             "Jobs worked on at once, and one more without a broker, at most 256; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
         )),
         of_workers(setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait")),
+        setting(
+            "urgent-avif",
+            "false",
+            "Make AVIF while the client waits; else it is made in the background, and clients get WebP until it is there (true or false)",
+        ),
         of_workers(setting("quality", "85", "Quality of JPEG and WebP results whose request says none, 1 to 100")),
         of_workers(setting("log", "info", "Which messages are logged: error, warn, info, debug, or a tracing filter")),
         of_workers(setting("log-format", "text", "text or json")),
@@ -522,6 +529,7 @@ impl Reader {
             workers: self.workers(which, broker.is_some()),
             memory_bytes: self.number("memory-bytes", 64 << 20, 1 << 44),
             quality: self.number("quality", 1, 100) as u8,
+            urgent_avif: self.boolean("urgent-avif"),
             log,
             log_json,
             limits: self.limits(),

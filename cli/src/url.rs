@@ -15,7 +15,7 @@ pub fn command() -> Command {
         .arg(Arg::new("graph").required(true).value_name("GRAPH").help("Name of the graph"))
         .arg(Arg::new("input").long("input").short('i').required(true).value_name("URL").help("The input picture"))
         .arg(super::render::parameter_arg())
-        .arg(Arg::new("format").long("format").value_name("EXT").help("Output format: jpg, png, webp [default: the input's]"))
+        .arg(Arg::new("format").long("format").value_name("EXT").help("Output format: jpg, png, webp, avif [default: the input's]"))
         .arg(
             Arg::new("server")
                 .long("server")

@@ -14,8 +14,19 @@ pub fn short() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
+/// The version, and how the codecs were built.
+pub fn long() -> String {
+    format!("{}\n{}", short(), codecs().trim_end())
+}
+
+fn codecs() -> String {
+    let jpeg = if codec::simd() { "with SIMD" } else { "WITHOUT SIMD, several times slower" };
+    let avif = if codec::avif() { "written" } else { "not built in (cargo feature avif)" };
+    format!("JPEG codec: {jpeg}\nAVIF: {avif}\n")
+}
+
 pub fn run(_: &ArgMatches) -> Result<(), Failure> {
     println!("imgflo {}", short());
-    println!("JPEG codec: {}", if codec::simd() { "with SIMD" } else { "WITHOUT SIMD, several times slower" });
+    print!("{}", codecs());
     Ok(())
 }

@@ -181,6 +181,9 @@ pub struct JobError {
     pub details: BTreeMap<String, serde_json::Value>,
 }
 
+/// The setting that bounds AVIF.
+const MAX_AVIF_PIXELS: &str = "IMGFLO_MAX_AVIF_PIXELS";
+
 impl JobError {
     /// An error with nothing but its text.
     pub fn new(category: Category, message: impl Into<String>) -> Self {
@@ -205,6 +208,16 @@ impl JobError {
             overrun: Some(Box::new(Overrun { what: what.into(), value, limit, setting: setting.into() })),
             ..JobError::new(Category::TooLarge, message)
         }
+    }
+
+    /// A result that cannot be AVIF, as it has more than [`Limits::max_avif_pixels`](crate::Limits).
+    pub fn too_large_for_avif(pixels: u64, limit: u64) -> Self {
+        JobError::over("pixels of an AVIF", pixels, limit, MAX_AVIF_PIXELS)
+    }
+
+    /// True for [`JobError::too_large_for_avif`]: the result can be made as another type.
+    pub fn is_too_large_for_avif(&self) -> bool {
+        self.overrun.as_ref().is_some_and(|overrun| overrun.setting == MAX_AVIF_PIXELS)
     }
 
     /// With the process it happened in.

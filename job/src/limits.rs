@@ -152,6 +152,8 @@ limits! {
     max_input_side: u64, in "pixels" = 16_384, (1..=65_535);
     /// Most pixels of a result, width × height.
     max_output_pixels: u64, in "pixels" = 25_000_000, (1..=4_000_000_000);
+    /// Most pixels of a result that is written as AVIF; larger ones are answered as WebP.
+    max_avif_pixels: u64, in "pixels" = 2_000_000, (1..=100_000_000);
     /// Most bytes of pixel buffers that one job may hold at once, as its plan predicts.
     max_job_memory: u64, in "bytes" = 3 * GIB, (MIB..=1024 * GIB);
     /// Most processes in a graph.

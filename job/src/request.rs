@@ -2,9 +2,8 @@
 //!
 //! Three forms after `/graph/`: `NAME`, `KEY/NAME` for an application without signing, and
 //! `KEY/TOKEN/NAME`. A name is a graph's, at choice with the type of the result: `crop`,
-//! `crop.png`. The query holds the graph's parameters (among them may be `quality`, which is read where the
-//! graph is known) and, reserved, `input`, `_nocache` and
-//! `debug`.
+//! `crop.png`. The query holds the graph's parameters and, reserved, `input`, `_nocache` and
+//! `debug`. `quality` is read where the graph is known, which may have a parameter of that name.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Image files in and out: JPEG, PNG, WebP, GIF.
+//! Image files in and out: JPEG, PNG, WebP; GIF in, and AVIF out where the feature `avif` is on.
 //!
 //! A file is first read as far as its [`Header`], which costs no pixels; whoever decodes checks
 //! the header against limits and then allocates. Pictures come out upright and in sRGB whatever
@@ -10,6 +10,8 @@
 //! 6 bytes a pixel at most, 8 for CMYK, and half of that with the usual 4:2:0. WebP needs up to 4
 //! bytes a pixel more, an interlaced PNG up to 8.
 
+#[cfg(feature = "avif")]
+mod avif;
 mod baseline;
 mod gif;
 mod icc;
@@ -23,7 +25,7 @@ mod webp;
 
 use crate::{Cancel, Format, Image, OpError, Rect, Reducible};
 
-/// A file format this build reads; it writes all but GIF.
+/// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FileFormat {
     /// JPEG: `.jpg`.
@@ -32,13 +34,16 @@ pub enum FileFormat {
     Png,
     /// WebP: `.webp`.
     Webp,
-    /// GIF: `.gif`; the first frame is read.
+    /// GIF: `.gif`; the first frame is read, and none is written.
     Gif,
+    /// AVIF: `.avif`; written where the feature `avif` is on, not read.
+    Avif,
 }
 
 impl FileFormat {
     /// All formats, in the order listings show them.
-    pub const ALL: [FileFormat; 4] = [FileFormat::Jpeg, FileFormat::Png, FileFormat::Webp, FileFormat::Gif];
+    pub const ALL: [FileFormat; 5] =
+        [FileFormat::Jpeg, FileFormat::Png, FileFormat::Webp, FileFormat::Gif, FileFormat::Avif];
 
     /// From a file extension without dot, in lower case; `jpeg` is `jpg`.
     pub fn from_extension(extension: &str) -> Option<FileFormat> {
@@ -47,6 +52,7 @@ impl FileFormat {
             "png" => Some(FileFormat::Png),
             "webp" => Some(FileFormat::Webp),
             "gif" => Some(FileFormat::Gif),
+            "avif" => Some(FileFormat::Avif),
             _ => None,
         }
     }
@@ -58,6 +64,7 @@ impl FileFormat {
             FileFormat::Png => "png",
             FileFormat::Webp => "webp",
             FileFormat::Gif => "gif",
+            FileFormat::Avif => "avif",
         }
     }
 
@@ -68,15 +75,25 @@ impl FileFormat {
             FileFormat::Png => "image/png",
             FileFormat::Webp => "image/webp",
             FileFormat::Gif => "image/gif",
+            FileFormat::Avif => "image/avif",
         }
     }
 
-    /// True when [`encode`](self) writes it.
-    pub fn can_encode(self) -> bool {
-        self != FileFormat::Gif
+    /// True when [`decode`] reads it.
+    pub fn can_decode(self) -> bool {
+        self != FileFormat::Avif
     }
 
-    /// What the first bytes of a file say it is.
+    /// True when [`encode`] writes it in this build.
+    pub fn can_encode(self) -> bool {
+        match self {
+            FileFormat::Gif => false,
+            FileFormat::Avif => cfg!(feature = "avif"),
+            _ => true,
+        }
+    }
+
+    /// What the first bytes of a file say it is, if it is one that [`decode`] reads.
     pub fn sniff(bytes: &[u8]) -> Option<FileFormat> {
         if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
             Some(FileFormat::Jpeg)
@@ -246,6 +263,7 @@ pub fn read_header(bytes: &[u8]) -> Result<Header, CodecError> {
         FileFormat::Png => png::Source::open(bytes).map(|source| source.header()),
         FileFormat::Webp => webp::Source::open(bytes).map(|source| source.header()),
         FileFormat::Gif => gif::Source::open(bytes).map(|source| source.header()),
+        FileFormat::Avif => Err(CodecError::Unrecognised),
     }
 }
 
@@ -275,6 +293,7 @@ pub fn decode_part(
         FileFormat::Png => png::Source::open(bytes)?.decode(limits, cancel),
         FileFormat::Webp => webp::Source::open(bytes)?.decode(limits, cancel),
         FileFormat::Gif => gif::Source::open(bytes)?.decode(limits, cancel),
+        FileFormat::Avif => Err(CodecError::Unrecognised),
     }
 }
 
@@ -304,11 +323,11 @@ pub fn recode(
 /// Writes a picture as a file; where its corner lies does not matter.
 ///
 /// PNG is lossless at 8 bits and as narrow as the picture allows: gray where all pixels are,
-/// without alpha where all are opaque. WebP keeps alpha. JPEG has no alpha: pixels keep the colour
+/// without alpha where all are opaque. WebP and AVIF keep alpha. JPEG has no alpha: pixels keep the colour
 /// they have apart from it, and fully transparent ones become black.
 ///
 /// # Errors
-/// [`CodecError::Unsupported`] for GIF and for pictures larger than the format allows;
+/// [`CodecError::Unsupported`] for GIF, for AVIF without the feature, and for pictures larger than the format allows;
 /// [`CodecError::Operation`] for an empty picture, when `cancel` says so, or when memory is short.
 pub fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
     let rect = image.rect();
@@ -319,7 +338,9 @@ pub fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<
         FileFormat::Jpeg => jpeg::LONGEST_SIDE,
         FileFormat::Png => png::LONGEST_SIDE,
         FileFormat::Webp => webp::LONGEST_SIDE,
-        FileFormat::Gif => return Err(CodecError::unsupported(FileFormat::Gif, "GIF files are read, not written")),
+        #[cfg(feature = "avif")]
+        FileFormat::Avif => avif::LONGEST_SIDE,
+        other => return Err(CodecError::unsupported(other, "this build writes none")),
     };
     if rect.width.max(rect.height) > longest {
         let reason = format!("{} x {} pixels: a side can have {longest} at most", rect.width, rect.height);
@@ -331,7 +352,9 @@ pub fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<
         FileFormat::Jpeg => jpeg::encode(image, options, cancel),
         FileFormat::Png => png::encode(image, options.small, cancel),
         FileFormat::Webp => webp::encode(image, options, cancel),
-        FileFormat::Gif => unreachable!("refused above"),
+        #[cfg(feature = "avif")]
+        FileFormat::Avif => avif::encode(image, options, cancel),
+        _ => unreachable!("refused above"),
     }
 }
 
@@ -339,4 +362,9 @@ pub fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<
 /// and writing JPEG takes about three times as long.
 pub fn simd() -> bool {
     libjpeg::simd()
+}
+
+/// Whether this build writes AVIF.
+pub fn avif() -> bool {
+    FileFormat::Avif.can_encode()
 }

@@ -27,19 +27,33 @@ pub(crate) struct Asked {
     resolved: Resolved,
     /// Where we hand the result out.
     place: HeaderValue,
+    /// The same in a type that is made more quickly.
+    instead: Option<Box<Asked>>,
     /// When the versions of files were last right.
     looked: Mutex<Instant>,
 }
 
 impl Asked {
-    /// `place`: where we hand the result out.
+    /// `place_of`: where we hand out the result with a key.
     ///
     /// # Errors
-    /// `place` fits no header.
-    pub(crate) fn new(resolved: Resolved, place: &str) -> Result<Self, JobError> {
-        let place = HeaderValue::from_str(place)
+    /// The place fits no header.
+    pub(crate) fn new(mut resolved: Resolved, place_of: &impl Fn(&str) -> String) -> Result<Self, JobError> {
+        let place = place_of(&resolved.data.cachekey);
+        let place = HeaderValue::from_str(&place)
             .map_err(|error| JobError::new(Category::Internal, format!("the result's address {place:?}: {error}")))?;
-        Ok(Asked { resolved, place, looked: Mutex::new(Instant::now()) })
+        let instead = resolved.instead.take().map(|data| {
+            let library = Arc::clone(&resolved.library);
+            // Whoever asks for one of the two is allowed to, and sees the same files, with the other.
+            let other = Resolved { data, instead: None, requests: Vec::new(), files: Vec::new(), library };
+            Asked::new(other, place_of).map(Box::new)
+        });
+        Ok(Asked { resolved, place, instead: instead.transpose()?, looked: Mutex::new(Instant::now()) })
+    }
+
+    /// The same in a type that is made more quickly; none where the type itself is.
+    pub(crate) fn instead(&self) -> Option<&Asked> {
+        self.instead.as_deref()
     }
 
     /// The job, without definitions.

@@ -65,6 +65,9 @@ pub struct FrontParts {
     pub version: VersionInfo,
     /// Quality of lossy results whose request says none, 1..=100.
     pub quality: u8,
+    /// Whether who asks for AVIF waits for it; else it is made in the background, and the client gets
+    /// WebP until it is there.
+    pub urgent_avif: bool,
     /// What else `/readyz` tells, by name.
     pub reports: Vec<(&'static str, Report)>,
     /// When the server stops.
@@ -108,6 +111,7 @@ pub struct Front {
     own: Vec<Url>,
     version: VersionInfo,
     quality: u8,
+    urgent_avif: bool,
     reports: Vec<(&'static str, Report)>,
     shutdown: CancellationToken,
     drain: Duration,
@@ -136,6 +140,7 @@ impl Front {
             own,
             version: parts.version,
             quality: parts.quality,
+            urgent_avif: parts.urgent_avif,
             reports: parts.reports,
             shutdown: parts.shutdown,
             drain: parts.drain,
@@ -211,6 +216,11 @@ impl Front {
         }
     }
 
+    /// Whether who asks for AVIF waits for it.
+    pub(crate) fn urgent_avif(&self) -> bool {
+        self.urgent_avif
+    }
+
     pub(crate) fn reports(&self) -> &[(&'static str, Report)] {
         &self.reports
     }
@@ -270,8 +280,7 @@ impl Front {
                 quality: front.quality,
             };
             let resolved = resolver.resolve(request, &path)?;
-            let place = front.address_of(&resolved.data().cachekey);
-            Asked::new(resolved, &place)
+            Asked::new(resolved, &|key| front.address_of(key))
         };
         let asked = if blocks {
             let failed = |error| JobError::new(Category::Internal, format!("resolving a request: {error}"));

@@ -1,7 +1,7 @@
 //! `/graph/...`: an image, by what is to be done to which picture.
 //!
 //! A redirect to a result may be kept for an hour: the result itself never changes, but the graph
-//! or the picture behind the address may.
+//! or the picture behind the address may. One to WebP in place of AVIF may be kept for a minute.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -26,10 +26,19 @@ use crate::quota;
 use crate::respond::Problem;
 use crate::stored::STORE_TIMEOUT;
 
-/// How long a redirect may be kept: long enough to spare a page's every view the question.
-const REDIRECT: &str = "public, max-age=3600";
-/// The same, in seconds.
-const MAX_KEPT_SECONDS: u64 = 3600;
+/// A redirect, and how long it may be kept.
+struct Redirect {
+    status: StatusCode,
+    keep: &'static str,
+    /// The same, in seconds.
+    seconds: u64,
+}
+
+/// To what was asked for: kept long enough to spare a page's every view the question.
+const LASTING: Redirect =
+    Redirect { status: StatusCode::MOVED_PERMANENTLY, keep: "public, max-age=3600", seconds: 3600 };
+/// To what does until that is made: kept about as long as that takes.
+const FOR_NOW: Redirect = Redirect { status: StatusCode::FOUND, keep: "public, max-age=60", seconds: 60 };
 
 /// `GET` and `HEAD /graph/...`: a redirect to the result, once there is one.
 pub(crate) async fn get(State(front): State<SharedFront>, asked: AxumRequest) -> Result<Response, Problem> {
@@ -45,14 +54,38 @@ pub(crate) async fn get(State(front): State<SharedFront>, asked: AxumRequest) ->
             front.resolve(request, &uri, &headers).await?
         }
     };
-    let answer = wait(&front, &asked, arrival).await;
+    let answer = match asked.instead() {
+        Some(instead) => wait_for_either(&front, &asked, instead, arrival).await,
+        None => wait(&front, &asked, arrival, &LASTING).await,
+    };
     Ok(with_quota(&front, &asked, answer))
 }
 
-async fn wait(front: &Front, asked: &Asked, arrival: Instant) -> Result<Response, Problem> {
+/// What is slow to make is made when there is time; until then, and where it cannot be made, the
+/// client is led to a result of another type.
+async fn wait_for_either(front: &Front, asked: &Asked, instead: &Asked, arrival: Instant) -> Result<Response, Problem> {
+    if front.urgent_avif() {
+        match wait(front, asked, arrival, &LASTING).await {
+            Err(problem) if problem.is_about_type() => {}
+            answer => return answer,
+        }
+        return wait(front, instead, arrival, &FOR_NOW).await;
+    }
+    if !asked.data().no_cache && is_stored(front, &asked.data().cachekey).await {
+        return redirect(front, asked, None, &LASTING).await;
+    }
+    let answer = wait(front, instead, arrival, &FOR_NOW).await?;
+    // Only now, so that it is not in the way of what the client waits for.
+    if let Err(problem) = order(front, asked, arrival, &LASTING).await {
+        tracing::debug!(key = asked.data().cachekey, ?problem, "not ordered");
+    }
+    Ok(answer)
+}
+
+async fn wait(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
     if !data.no_cache && is_stored(front, &data.cachekey).await {
-        return redirect(front, asked, None).await;
+        return redirect(front, asked, None, how).await;
     }
     let reservation = front.access().admit(data.apikey.as_deref())?;
     let limit = front.limits().urgent_deadline;
@@ -62,7 +95,7 @@ async fn wait(front: &Front, asked: &Asked, arrival: Instant) -> Result<Response
         reservation,
     });
     let url = waiter.outcome(arrival + limit, front.out_of_time()).await?;
-    redirect(front, asked, url).await
+    redirect(front, asked, url, how).await
 }
 
 /// `POST /graph/...`: has the result made when there is time, and says where it will be.
@@ -73,14 +106,17 @@ pub(crate) async fn post(State(front): State<SharedFront>, asked: AxumRequest) -
         Some(asked) => asked,
         None => front.resolve(read(&front, &uri)?, &uri, &headers).await?,
     };
-    let answer = order(&front, &asked, arrival).await;
+    let answer = match (order(&front, &asked, arrival, &LASTING).await, asked.instead()) {
+        (Err(problem), Some(instead)) if problem.is_about_type() => order(&front, instead, arrival, &FOR_NOW).await,
+        (answer, _) => answer,
+    };
     Ok(with_quota(&front, &asked, answer))
 }
 
-async fn order(front: &Front, asked: &Asked, arrival: Instant) -> Result<Response, Problem> {
+async fn order(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
     if !data.no_cache && is_stored(front, &data.cachekey).await {
-        return redirect(front, asked, None).await;
+        return redirect(front, asked, None, how).await;
     }
     let reservation = front.access().admit(data.apikey.as_deref())?;
     let job = || Commission { job: Job::new(Urgency::Background, asked.job_data(), None), reservation };
@@ -135,18 +171,18 @@ fn to_page(request: &Request, uri: &Uri) -> Response {
 }
 
 /// Points to the result; `url` as a result message gives it.
-async fn redirect(front: &Front, asked: &Asked, url: Option<String>) -> Result<Response, Problem> {
+async fn redirect(front: &Front, asked: &Asked, url: Option<String>, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
     let elsewhere = match url {
         Some(url) if !url.starts_with("./") => Some(Address { url, lifetime: None }),
         _ => address(front, &data.cachekey).await,
     };
-    let mut keep = if data.no_cache { Cow::Borrowed("no-store") } else { Cow::Borrowed(REDIRECT) };
+    let mut keep = if data.no_cache { Cow::Borrowed("no-store") } else { Cow::Borrowed(how.keep) };
     let location = match elsewhere {
         None => asked.place().clone(),
         Some(Address { url, lifetime }) => {
             if let Some(lifetime) = lifetime.filter(|_| !data.no_cache) {
-                keep = kept_for(lifetime);
+                keep = kept_for(lifetime, how.seconds);
             }
             HeaderValue::from_str(&url)
                 .map_err(|error| JobError::new(Category::Internal, format!("the result's address {url:?}: {error}")))?
@@ -156,7 +192,7 @@ async fn redirect(front: &Front, asked: &Asked, url: Option<String>) -> Result<R
         Cow::Borrowed(keep) => HeaderValue::from_static(keep),
         Cow::Owned(keep) => HeaderValue::from_str(&keep).unwrap_or(HeaderValue::from_static("no-store")),
     };
-    let mut response = StatusCode::MOVED_PERMANENTLY.into_response();
+    let mut response = how.status.into_response();
     response.headers_mut().insert(CACHE_CONTROL, keep);
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
@@ -178,9 +214,9 @@ async fn address(front: &Front, key: &str) -> Option<Address> {
 }
 
 /// How long a redirect to an address may be kept that is good for some time only: so long that there
-/// is still time to follow it.
-fn kept_for(lifetime: Duration) -> Cow<'static, str> {
-    match (lifetime * 9 / 10).as_secs().min(MAX_KEPT_SECONDS) {
+/// is still time to follow it. `longest`: seconds.
+fn kept_for(lifetime: Duration, longest: u64) -> Cow<'static, str> {
+    match (lifetime * 9 / 10).as_secs().min(longest) {
         0 => Cow::Borrowed("no-store"),
         seconds => Cow::Owned(format!("public, max-age={seconds}")),
     }
@@ -208,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_redirect_is_not_kept_longer_than_what_it_leads_to() {
-        let kept = |seconds| kept_for(Duration::from_secs(seconds)).into_owned();
+        let kept = |seconds| kept_for(Duration::from_secs(seconds), LASTING.seconds).into_owned();
         assert_eq!(kept(100), "public, max-age=90");
         assert_eq!(kept(1_000_000), "public, max-age=3600");
         assert_eq!(kept(1), "no-store");

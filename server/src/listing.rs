@@ -40,7 +40,7 @@ impl Listing {
         let faults = faults(library);
         let body = json!({
             "graphs": definitions,
-            "formats": OUTPUT_TYPES,
+            "formats": *OUTPUT_TYPES,
             "signing": if closed { "required" } else { "none" },
             "faults": faults,
         });

@@ -22,7 +22,7 @@ const COMPONENT: &str = "imgflo-server/HttpApi";
 const SWEEP: Duration = Duration::from_secs(10);
 /// A broker that has not taken a job in this time counts as away: clients are told within a second.
 const SEND_TIMEOUT: Duration = Duration::from_millis(750);
-/// For how long an image that ends workers is not tried again.
+/// For how long an image that ends workers, or is too large for its type, is not tried again.
 const REFUSAL: Duration = Duration::from_secs(3600);
 
 /// Why the queues could not be set up.
@@ -162,7 +162,9 @@ async fn listen(
         match serde_json::from_slice::<JobResult>(&delivery.message) {
             Ok(result) => {
                 log(&result);
-                if let Some(error) = result.error.as_ref().filter(|error| error.category == Category::GivenUp) {
+                let not_again =
+                    |error: &&JobError| error.category == Category::GivenUp || error.is_too_large_for_avif();
+                if let Some(error) = result.error.as_ref().filter(not_again) {
                     tokio::spawn(refuse(Arc::clone(&claims), result.job.data.cachekey.clone(), error.message.clone()));
                 }
                 // First: whoever is answered finds it counted.
@@ -180,7 +182,7 @@ async fn listen(
     tracing::error!("no more results come: the transport is closed");
 }
 
-/// Notes that an image is not to be tried again: its worker did so, too, but where claims are not
+/// Notes that a result is not to be tried again: its worker did so, too, but where claims are not
 /// shared, each process has its own.
 async fn refuse(claims: Arc<dyn Claims>, cache_key: String, reason: String) {
     for urgency in [Urgency::Urgent, Urgency::Background] {

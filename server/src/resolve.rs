@@ -2,20 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use imgflo_job::input::{self, Input, OwnOrigins};
 use imgflo_job::key::cache_key;
 use imgflo_job::request::{self, Request};
 use imgflo_job::{Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Quality, Source};
+use imgflo_runtime::ops::codec::FileFormat;
 use imgflo_runtime::{ImageGraph, Library, RuntimeKind};
 use serde_json::{Value, json};
 
 use crate::auth::Access;
 
 /// Types that results can be made in.
-pub(crate) const OUTPUT_TYPES: [&str; 3] = ["jpg", "png", "webp"];
+pub(crate) static OUTPUT_TYPES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    FileFormat::ALL.into_iter().filter(|format| format.can_encode()).map(FileFormat::extension).collect()
+});
+/// The type that takes so long that who waits gets another, and which.
+const SLOW_TYPE: &str = "avif";
+const QUICK_TYPE: &str = "webp";
 /// Type of a result that none is asked for.
 const DEFAULT_TYPE: &str = "jpg";
 /// Types that a graph which hands its input on may be asked for: those of inputs.
@@ -34,6 +40,8 @@ pub(crate) struct Resolved {
     /// The job, but for the definitions of its graphs: most requests are answered from the cache,
     /// which needs none.
     pub(crate) data: JobData,
+    /// The same for another type that is made more quickly; none where the type itself is.
+    pub(crate) instead: Option<JobData>,
     /// The request, and those inside its input.
     pub(crate) requests: Vec<Request>,
     /// The files of ours that it works on, and their versions.
@@ -115,14 +123,25 @@ impl Resolver<'_> {
     /// Everything that can be known without the input's bytes.
     pub(crate) fn resolve(self, request: Request, path: &str) -> Result<Resolved, JobError> {
         let mut seen = Seen::default();
-        let data = self.level(request, path, 0, &mut seen)?;
-        Ok(Resolved { data, requests: seen.requests, files: seen.files, library: self.library })
+        let (data, instead) = self.level(request, path, 0, &mut seen)?;
+        Ok(Resolved { data, instead, requests: seen.requests, files: seen.files, library: self.library })
     }
 
-    fn level(&self, request: Request, path: &str, depth: u64, seen: &mut Seen) -> Result<JobData, JobError> {
+    /// The job of a request, and the one for a quicker type.
+    fn level(
+        &self,
+        request: Request,
+        path: &str,
+        depth: u64,
+        seen: &mut Seen,
+    ) -> Result<(JobData, Option<JobData>), JobError> {
         self.access.check(&request)?;
         let graph = self.library.get(&request.graph).ok_or_else(|| self.no_graph(&request.graph))?;
         let outtype = output_type(&graph, request.format.as_deref())?;
+        if depth > 0 && outtype.as_deref() == Some(SLOW_TYPE) {
+            let message = format!("{SLOW_TYPE} is written, not read: ask for another type of the picture inside");
+            return Err(JobError::new(Category::UnsupportedType, message));
+        }
         let makes_picture = graph.runtime() == RuntimeKind::Imgflo;
         let Parameters { arguments, own, quality } = self.parameters(&graph, &request)?;
         let source = match &request.input {
@@ -141,11 +160,15 @@ impl Resolver<'_> {
             _ => None,
         };
         let identity = source.as_ref().map(|source| source.identity(version)).unwrap_or_default();
-        let quality = match &outtype {
-            Some(outtype) if makes_picture => quality.of_type(outtype, self.quality),
-            _ => Quality::default(),
+        let result = |outtype: Option<&str>| {
+            let quality = match outtype {
+                Some(outtype) if makes_picture => quality.of_type(outtype, self.quality),
+                _ => Quality::default(),
+            };
+            (cache_key(graph.content(), &arguments, &identity, outtype, quality), quality)
         };
-        let cachekey = cache_key(graph.content(), &arguments, &identity, outtype.as_deref(), quality);
+        let slow = makes_picture && outtype.as_deref() == Some(SLOW_TYPE);
+        let (cachekey, quality) = result(outtype.as_deref());
         let input = request.input.as_deref().filter(|_| source.is_some());
         let data = JobData {
             graphspec: request.graphspec.clone(),
@@ -166,7 +189,11 @@ impl Resolver<'_> {
             quality,
         };
         seen.requests.push(request);
-        Ok(data)
+        let instead = slow.then(|| {
+            let (cachekey, quality) = result(Some(QUICK_TYPE));
+            JobData { outtype: Some(QUICK_TYPE.into()), cachekey, quality, ..data.clone() }
+        });
+        Ok((data, instead))
     }
 
     fn no_graph(&self, asked: &str) -> JobError {
@@ -232,7 +259,7 @@ impl Resolver<'_> {
                 let nested = request::parse(&path, query.as_deref(), self.limits)
                     .and_then(|request| self.level(request, &full, level, seen))
                     .map_err(|error| inside(error, &full))?;
-                Ok(Source::Graph { job: Box::new(nested) })
+                Ok(Source::Graph { job: Box::new(nested.0) })
             }
         }
     }
@@ -265,7 +292,7 @@ fn runtime_name(runtime: RuntimeKind) -> &'static str {
 
 fn output_type(graph: &ImageGraph, asked: Option<&str>) -> Result<Option<String>, JobError> {
     let (supported, default): (&[&str], _) = match graph.runtime() {
-        RuntimeKind::Imgflo => (&OUTPUT_TYPES, Some(DEFAULT_TYPE)),
+        RuntimeKind::Imgflo => (&*OUTPUT_TYPES, Some(DEFAULT_TYPE)),
         RuntimeKind::Noop => (&PASSED_TYPES, None),
     };
     match asked.or(default) {

@@ -33,6 +33,13 @@ impl From<JobError> for Problem {
     }
 }
 
+impl Problem {
+    /// True when there is no use in asking for this again soon, but perhaps for another type.
+    pub(crate) fn is_about_type(&self) -> bool {
+        self.0.is_too_large_for_avif() || self.0.category == Category::GivenUp
+    }
+}
+
 /// What went wrong, kept with a response for the log.
 #[derive(Clone, Debug)]
 pub(crate) struct Cause(pub(crate) String);

@@ -101,8 +101,11 @@ impl Renderer {
         let limits =
             PlanLimits { max_output_pixels: self.limits.max_output_pixels, max_memory: self.limits.max_job_memory };
         let plan = Plan::new(&order.graph, &arguments, shape, &self.catalogue, &limits).map_err(unplanned)?;
+        if order.format == FileFormat::Avif && plan.output().area() > self.limits.max_avif_pixels {
+            return Err(JobError::too_large_for_avif(plan.output().area(), self.limits.max_avif_pixels).into());
+        }
         let file = order.input.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let memory = memory(header.as_ref(), file, &plan, order.format);
+        let memory = memory(header.as_ref(), file, &plan, order);
         Ok(Prepared { plan, header, memory })
     }
 
@@ -186,18 +189,20 @@ fn arguments(graph: &ImageGraph, parameters: &BTreeMap<String, String>) -> Resul
 
 /// Bytes that a job takes at its peak. Decoding holds the file, the pixels and what the decoder itself needs; rendering
 /// holds the file and the plan's buffers; encoding holds the result and what the encoder needs, the new file included.
-/// What codecs need was measured at 24 megapixels, for the costliest kind of each format.
-fn memory(header: Option<&Header>, file: u64, plan: &Plan, written: FileFormat) -> u64 {
+/// What codecs need was measured at 24 megapixels, for the costliest kind of each format; AVIF at 2.
+fn memory(header: Option<&Header>, file: u64, plan: &Plan, order: &Order) -> u64 {
     let decoding = header.map_or(0, |header| {
         let whole = u64::from(header.width) * u64::from(header.height);
         let pixels = plan.part().map_or(whole, |part| part.window.area());
         pixels * header.pixel_format().bytes_per_pixel() as u64 + header.working_memory
     });
-    let own = match written {
+    let own = match order.format {
+        FileFormat::Jpeg if order.quality.small || order.quality.progressive => 8,
         FileFormat::Jpeg => 3,
         FileFormat::Png => 5,
         FileFormat::Webp => 6,
         FileFormat::Gif => 0,
+        FileFormat::Avif => 40,
     };
     let encoding = plan.output().area() * (plan.output_format().bytes_per_pixel() as u64 + own);
     file.saturating_add(decoding.max(plan.peak_memory()).max(encoding)).saturating_add(FIXED_BYTES)

@@ -252,7 +252,13 @@ impl Shared {
             let asked = data.outtype.as_deref().unwrap_or("video");
             return Err(JobError::unsupported_type(asked, &crate::process::written_types()).into());
         }
-        self.processor.run(result, control).await
+        let done = self.processor.run(result, control).await;
+        if let Err(Error::Job(error)) = &done
+            && error.is_too_large_for_avif()
+        {
+            self.refuse(&result.job.data.cachekey, &error.message).await;
+        }
+        done
     }
 
     async fn is_stored(&self, cache_key: &str) -> Result<bool, Error> {
@@ -262,12 +268,17 @@ impl Shared {
     /// Sees to it that nobody tries it again soon; what to tell.
     async fn give_up(&self, cache_key: &str, crashes: u32) -> JobError {
         let reason = format!("it ended its worker {crashes} times");
+        self.refuse(cache_key, &reason).await;
+        JobError::new(Category::GivenUp, reason)
+    }
+
+    /// Notes in both lanes that a result is not to be tried again for a while.
+    async fn refuse(&self, cache_key: &str, reason: &str) {
         for urgency in [Urgency::Urgent, Urgency::Background] {
-            if let Err(error) = self.claims.refuse(&key::claim(urgency, cache_key), &reason, REFUSAL).await {
-                tracing::warn!(%error, "a job that ends workers may be sent again");
+            if let Err(error) = self.claims.refuse(&key::claim(urgency, cache_key), reason, REFUSAL).await {
+                tracing::warn!(%error, "a job that cannot be done may be sent again");
             }
         }
-        JobError::new(Category::GivenUp, reason)
     }
 
     /// What becomes of the message of a job.

@@ -26,6 +26,24 @@ pub(super) const WEBP: &Scale = &[
     (100, 100),
 ];
 
+/// libavif 1.0 with libaom 3.11, speed 6.
+#[cfg(feature = "avif")]
+pub(super) const AVIF: &Scale = &[
+    (1, 1),
+    (10, 8),
+    (20, 29),
+    (30, 39),
+    (40, 46),
+    (50, 50),
+    (60, 54),
+    (70, 58),
+    (80, 63),
+    (85, 67),
+    (90, 75),
+    (95, 86),
+    (100, 100),
+];
+
 /// A format's own quality, on the lines between the points of its scale.
 pub(super) fn own(scale: &Scale, quality: u8) -> f32 {
     let above = scale.partition_point(|&(common, _)| common < quality).clamp(1, scale.len() - 1);

@@ -170,7 +170,12 @@ async fn what_is_asked_for_wrongly_is_said_at_once() {
     rig.get("/graph/plain?input=").await.problem(422);
 
     let problem = rig.get(&format!("/graph/plain.bmp?{INPUT}")).await.problem(415);
-    assert_eq!(problem["supported"], json!(["jpg", "png", "webp"]));
+    let written = |avif| if avif { json!(["jpg", "png", "webp", "avif"]) } else { json!(["jpg", "png", "webp"]) };
+    assert_eq!(problem["supported"], written(cfg!(feature = "avif")));
+    if cfg!(not(feature = "avif")) {
+        let problem = rig.get(&format!("/graph/plain.avif?{INPUT}")).await.problem(415);
+        assert_eq!(problem["supported"], written(false));
+    }
     rig.get(&format!("/graph/noop.mp4?{INPUT}")).await.problem(415);
     rig.get(&format!("/graph/noop?{INPUT}&width=3")).await.problem(422);
 

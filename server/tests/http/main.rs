@@ -2,6 +2,8 @@
 //! speaks the workers' side of the protocol.
 
 mod applications;
+#[cfg(feature = "avif")]
+mod avif;
 mod connections;
 mod fleet;
 mod images;

@@ -50,6 +50,7 @@ pub struct Wish {
     /// In place of the store in a folder.
     pub store: Option<Arc<dyn Store>>,
     pub quality: Option<u8>,
+    pub urgent_avif: bool,
     pub drain: Option<Duration>,
     /// What is between the front end and its broker.
     pub switch: Option<Arc<Switch>>,
@@ -168,6 +169,7 @@ impl Rig {
             bind: address,
             version: VersionInfo { server: "1.2.3".into(), runtime: "native".into() },
             quality: wish.quality.unwrap_or(85),
+            urgent_avif: wish.urgent_avif,
             reports: vec![("index", Box::new(|| json!({"failures": 3})))],
             shutdown: shutdown.clone(),
             drain: wish.drain.unwrap_or(imgflo_server::DRAIN),

@@ -140,6 +140,9 @@ fn help_version_and_completions() {
         assert!(result.status.success(), "{arguments:?}");
         assert!(result.stdout.len() > 20, "{arguments:?}");
     }
-    assert!(text(&run(&["version"])).contains("SIMD"));
+    for words in [["version"], ["--version"]] {
+        let text = text(&run(&words));
+        assert!(text.contains("SIMD") && text.contains("AVIF"), "{text}");
+    }
     assert!(text(&run(&["serve", "--help"])).contains("IMGFLO_MAX_INPUT_PIXELS"));
 }

@@ -18,7 +18,8 @@ pub fn unsupported(bytes: &[u8], media_type: Option<&str>) -> JobError {
         (None, Some(media_type)) => format!("'{}'", media_type.chars().take(100).collect::<String>()),
         (None, None) => "something else".to_owned(),
     };
-    let supported: Vec<&str> = FileFormat::ALL.iter().map(|format| format.extension()).collect();
+    let supported: Vec<&str> =
+        FileFormat::ALL.into_iter().filter(|format| format.can_decode()).map(FileFormat::extension).collect();
     let message = format!("the input is no image of a supported type but {what}; supported: {}", supported.join(", "));
     JobError::new(Category::UnsupportedType, message).with("supported", supported)
 }
@@ -32,7 +33,6 @@ pub fn extension(bytes: &[u8], media_type: Option<&str>) -> Option<&'static str>
     match declared {
         "video/mp4" => Some("mp4"),
         "image/svg+xml" => Some("svg"),
-        "image/avif" => Some("avif"),
         "image/tiff" => Some("tif"),
         _ => FileFormat::ALL.into_iter().find(|format| format.media_type() == declared).map(FileFormat::extension),
     }

@@ -64,6 +64,31 @@ async fn the_job_says_which_quality() {
     assert!(sizes[1] == sizes[2] && sizes[3] == sizes[4] && sizes[3] != sizes[1], "{sizes:?}");
 }
 
+#[cfg(feature = "avif")]
+#[tokio::test]
+async fn avif_is_made_up_to_a_number_of_pixels() {
+    use imgflo_cache::Claim;
+    use imgflo_job::{Urgency, key};
+
+    let setup = Setup::new().await;
+    // The input has 40 x 30.
+    let limits = Limits { max_avif_pixels: 1199, ..Limits::default() };
+    let _worker = setup.worker(Options { limits, ..Options::default() });
+    let mut data = copy("6f95.avif");
+    data.outtype = Some("avif".into());
+    let error = error_of(setup.run(&background(data.clone())).await);
+    assert_eq!((error.category, error.is_too_large_for_avif()), (Category::TooLarge, true), "{error}");
+    for urgency in [Urgency::Urgent, Urgency::Background] {
+        let claim = setup.claims.claim(&key::claim(urgency, "6f95.avif"), "test", Duration::from_secs(1)).await;
+        assert!(matches!(claim, Ok(Claim::Refused(_))), "{claim:?}");
+    }
+    data.cachekey = "7f95.avif".into();
+    data.iips = [("width".to_owned(), "20".to_owned())].into();
+    assert_eq!(setup.run(&background(data)).await.error, None);
+    let bytes = setup.stored("7f95.avif").await.unwrap();
+    assert_eq!(&bytes[4..12], b"ftypavif");
+}
+
 #[tokio::test]
 async fn background_jobs_are_done_and_told_as_well() {
     let setup = Setup::new().await;
