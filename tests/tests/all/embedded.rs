@@ -34,6 +34,31 @@ async fn results_are_immutable_and_conditional() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_says_its_quality() {
+    let server = Server::start(&[]);
+    // SOF2, which begins progressive frames (ITU-T T.81, table B.1).
+    let progressive = |file: &[u8]| file.windows(2).any(|pair| pair == [0xff, 0xc2]);
+    // Through pixels, and as it is, where coefficients are quantised anew.
+    for size in ["&width=300", ""] {
+        let get = async |name: &str, quality: &str| {
+            server.picture(&format!("/graph/{name}?input=files/lake.jpg{size}{quality}")).await
+        };
+        let plain = get("passthrough.jpg", "").await;
+        assert_eq!(get("passthrough.jpg", "&quality=85").await, plain);
+        assert!(get("passthrough.jpg", "&quality=40").await.len() < plain.len() * 3 / 4);
+        let [small, scans] =
+            [get("passthrough.jpg", "&quality=small").await, get("passthrough.jpg", "&quality=progressive").await];
+        assert!(small.len() < plain.len() && progressive(&small) && progressive(&scans) && !progressive(&plain));
+        for (name, quality) in [("passthrough.webp", "small"), ("passthrough.webp", "40"), ("passthrough.png", "small")]
+        {
+            let [less, more] = [get(name, &format!("&quality={quality}")).await, get(name, "").await];
+            assert!(less.len() < more.len(), "{name}{size} {quality}: {} and {}", less.len(), more.len());
+        }
+    }
+    assert_eq!(server.get("/graph/passthrough?input=files/lake.jpg&quality=best").await.status(), 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_background_job_is_done_without_a_waiter() {
     let server = Server::start(&[]);
     let path = "/graph/gradientmap?input=files/lake.jpg&width=150";
