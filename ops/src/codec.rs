@@ -86,11 +86,7 @@ impl FileFormat {
 
     /// True when [`encode`] writes it in this build.
     pub fn can_encode(self) -> bool {
-        match self {
-            FileFormat::Gif => false,
-            FileFormat::Avif => cfg!(feature = "avif"),
-            _ => true,
-        }
+        self != FileFormat::Gif && (self != FileFormat::Avif || cfg!(feature = "avif"))
     }
 
     /// What the first bytes of a file say it is, if it is one that [`decode`] reads.
