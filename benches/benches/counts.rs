@@ -44,7 +44,7 @@ fn work(name: &str, folder: &Path) -> Result<Work, Box<dyn Error>> {
         Some(("write", extension)) => {
             let format = FileFormat::from_extension(extension).ok_or("no such format")?;
             let image = codec::decode_part(&bytes, Some(part(2)), LIMITS, &cancel)?;
-            let options = EncodeOptions { format, quality: 80 };
+            let options = EncodeOptions::new(format, 80);
             Ok(Box::new(move || Ok(codec::encode(&image, options, &cancel).map(drop)?)))
         }
         _ => Err(format!("nothing is called {name:?}").into()),

@@ -122,6 +122,8 @@ pub struct Header {
     pub reducible: Option<Reducible>,
     /// Bytes that decoding takes besides the pixels it delivers.
     pub working_memory: u64,
+    /// Bytes that [`recode`] takes for a JPEG, the new file included, where it surely has a way.
+    pub recoding_memory: Option<u64>,
 }
 
 /// What of a picture is wanted.

@@ -151,6 +151,13 @@ pub trait Area: Debug + Send + Sync {
         Split::Free
     }
 
+    /// Bytes that rendering all of the output takes at once, beside the input and the output; what
+    /// only a tile takes is not counted.
+    fn working_memory(&self, boxes: Boxes<'_>) -> u64 {
+        let _ = boxes;
+        0
+    }
+
     /// Rows below which a band should not be cut for the cache's sake, since it takes work that is
     /// not shared with the next band.
     fn fewest_rows(&self) -> u32 {

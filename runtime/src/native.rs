@@ -32,7 +32,7 @@ pub struct Statistics {
     pub steps: usize,
     /// Buffers allocated, the input not counted.
     pub buffers: usize,
-    /// Most bytes of buffers held at once, the input included.
+    /// Most bytes of buffers held at once, the input and what passes say that they need included.
     pub peak_memory: u64,
 }
 
@@ -80,11 +80,14 @@ impl NativeEngine {
                     image
                 }
             };
+            let beside = step.task.working_memory();
+            memory.hold(beside);
             let work = StepWork { plan, step, slots: &slots, control, meter: &meter };
             match &self.pool {
                 Some(pool) => pool.install(|| work.run(&mut output, self.threads, self.tile_bytes))?,
                 None => work.run(&mut output, 1, self.tile_bytes)?,
             }
+            memory.free(beside);
             if output.format() != buffer.format {
                 output = renamed(output, buffer.format);
             }

@@ -200,6 +200,17 @@ pub(crate) struct Task {
     pub chain: Vec<Stage>,
 }
 
+impl Task {
+    /// Bytes that an area pass takes beside its buffers. One that is done on the fly is cut into
+    /// tiles.
+    pub(crate) fn working_memory(&self) -> u64 {
+        match &self.work {
+            Work::Map(_) => 0,
+            Work::Area { area, boxes: rects, origin, .. } => area.working_memory(boxes(rects, *origin)),
+        }
+    }
+}
+
 /// One pass over a picture.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -304,7 +315,8 @@ impl Plan {
         self.cost
     }
 
-    /// Most bytes of pixel buffers held at once, the input included. The tiles in work come on top:
+    /// Most bytes of pixel buffers held at once, the input and what passes need beside included. The
+    /// tiles in work come on top:
     /// some 200 kB a thread for each area pass and each input that one step makes on the fly, and
     /// a few MB where a picture has sides of more than 10 000 pixels.
     pub fn peak_memory(&self) -> u64 {

@@ -105,7 +105,7 @@ impl Renderer {
             return Err(JobError::too_large_for_avif(plan.output().area(), self.limits.max_avif_pixels).into());
         }
         let file = order.input.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let memory = memory(header.as_ref(), file, &plan, order);
+        let memory = memory(header.as_ref(), file, &plan, order.options(self.quality));
         Ok(Prepared { plan, header, memory })
     }
 
@@ -190,15 +190,22 @@ fn arguments(graph: &ImageGraph, parameters: &BTreeMap<String, String>) -> Resul
 /// Bytes that a job takes at its peak. Decoding holds the file, the pixels and what the decoder itself needs; rendering
 /// holds the file and the plan's buffers; encoding holds the result and what the encoder needs, the new file included.
 /// What codecs need was measured at 24 megapixels, for the costliest kind of each format; AVIF at 2.
-fn memory(header: Option<&Header>, file: u64, plan: &Plan, order: &Order) -> u64 {
+fn memory(header: Option<&Header>, file: u64, plan: &Plan, written: EncodeOptions) -> u64 {
+    let in_scans = written.small || written.progressive;
+    let recoding = header.and_then(|header| header.recoding_memory).filter(|_| plan.hands_on_the_input());
+    if let (Some(recoding), FileFormat::Jpeg, false) = (recoding, written.format, in_scans) {
+        return file.saturating_add(recoding).saturating_add(FIXED_BYTES);
+    }
     let decoding = header.map_or(0, |header| {
         let whole = u64::from(header.width) * u64::from(header.height);
         let pixels = plan.part().map_or(whole, |part| part.window.area());
         pixels * header.pixel_format().bytes_per_pixel() as u64 + header.working_memory
     });
-    let own = match order.format {
-        FileFormat::Jpeg if order.quality.small || order.quality.progressive => 8,
-        FileFormat::Jpeg => 3,
+    let own = match written.format {
+        FileFormat::Jpeg if in_scans => 8,
+        // The file alone, which is written to a buffer that grows.
+        FileFormat::Jpeg if written.quality <= 90 => 2,
+        FileFormat::Jpeg => 5,
         FileFormat::Png => 5,
         FileFormat::Webp => 6,
         FileFormat::Gif => 0,

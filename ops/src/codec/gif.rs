@@ -128,6 +128,7 @@ impl<'a> Source<'a> {
             bits: 8,
             reducible: None,
             working_memory: u64::from(self.screen.0) * u64::from(self.screen.1) * 5,
+            recoding_memory: None,
         }
     }
 

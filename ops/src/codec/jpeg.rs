@@ -63,7 +63,20 @@ impl<'a> Source<'a> {
         let reducible = Some(self.reducible());
         // Some rows of blocks, of four components at most.
         let working_memory = self.file.coefficients() + u64::from(width.max(height)) * 4 * 64;
-        Header { format: FileFormat::Jpeg, width, height, alpha: false, bits: 8, reducible, working_memory }
+        // What it consists of is kept as symbols, several to each byte; then as a file again.
+        let as_it_is = self.orientation == Orientation::default() && profile(&self.file).is_none();
+        let recoding_memory = (as_it_is && self.file.can_be_recoded())
+            .then(|| self.file.coefficients().saturating_add(self.bytes.len() as u64 * 8));
+        Header {
+            format: FileFormat::Jpeg,
+            width,
+            height,
+            alpha: false,
+            bits: 8,
+            reducible,
+            working_memory,
+            recoding_memory,
+        }
     }
 
     /// The same picture at another quality without going through pixels, where it is stored upright,

@@ -91,7 +91,16 @@ impl<'a> Source<'a> {
         let each = if self.bits == 16 { 8 } else { 4 };
         let working_memory = u64::from(width) * u64::from(height) * each;
         let (alpha, bits) = (self.alpha, self.bits);
-        Header { format: FileFormat::Png, width, height, alpha, bits, reducible: None, working_memory }
+        Header {
+            format: FileFormat::Png,
+            width,
+            height,
+            alpha,
+            bits,
+            reducible: None,
+            working_memory,
+            recoding_memory: None,
+        }
     }
 
     pub(super) fn decode(self, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {

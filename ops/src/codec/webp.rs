@@ -125,7 +125,16 @@ impl<'a> Source<'a> {
         // Measured with lossless files, which take most.
         let working_memory = u64::from(width) * u64::from(height) * 5;
         let alpha = self.alpha();
-        Header { format: FileFormat::Webp, width, height, alpha, bits: 8, reducible: None, working_memory }
+        Header {
+            format: FileFormat::Webp,
+            width,
+            height,
+            alpha,
+            bits: 8,
+            reducible: None,
+            working_memory,
+            recoding_memory: None,
+        }
     }
 
     pub(super) fn decode(self, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {

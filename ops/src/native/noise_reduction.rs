@@ -108,6 +108,12 @@ impl Area for Reduce {
         Split::Whole
     }
 
+    fn working_memory(&self, boxes: Boxes<'_>) -> u64 {
+        let Rect { width, height, .. } = boxes.inputs[0].unwrap_or_default();
+        let side = |side: u32| u64::from(side) + 2 * self.iterations as u64;
+        side(width).saturating_mul(side(height)).saturating_mul(size_of::<Pixel>() as u64)
+    }
+
     fn weight(&self) -> f32 {
         30.0 * self.iterations as f32
     }
@@ -115,7 +121,7 @@ impl Area for Reduce {
     fn render(
         &self,
         inputs: &[Option<View<'_>>],
-        _boxes: Boxes<'_>,
+        boxes: Boxes<'_>,
         output: &mut Tile<'_>,
         cancel: &Cancel,
     ) -> Result<(), OpError> {
@@ -124,7 +130,7 @@ impl Area for Reduce {
         let stride = bounds.width as usize + 2 * margin;
         let rows = bounds.height as usize + 2 * margin;
         let mut padded = Vec::new();
-        let bytes = (stride * rows * size_of::<Pixel>()) as u64;
+        let bytes = self.working_memory(boxes);
         padded.try_reserve_exact(stride * rows).map_err(|_| OpError::OutOfMemory { bytes })?;
         padded.resize(stride * rows, [0.0; 4]);
         for (y, row) in (bounds.y..).zip(padded[margin * stride..].chunks_mut(stride)).take(bounds.height as usize) {

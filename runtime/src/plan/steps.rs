@@ -394,7 +394,8 @@ fn held(steps: &[Step], buffers: &[Buffer], input: Option<usize>) -> Vec<u64> {
         if !step.in_place {
             held = held.saturating_add(buffers[step.output].bytes());
         }
-        all.push(held.saturating_add(row_table(buffers[step.output].rect)));
+        let beside = row_table(buffers[step.output].rect).saturating_add(step.task.working_memory());
+        all.push(held.saturating_add(beside));
         for freed in &step.frees {
             held = held.saturating_sub(buffers[*freed].bytes());
         }

@@ -10,6 +10,7 @@ mod embedded;
 mod faults;
 mod fleet;
 mod golden;
+mod memory;
 mod page;
 mod predecessors;
 mod shipped_graphs;

@@ -1,0 +1,69 @@
+//! What a job will take is known before it begins.
+
+use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
+use imgflo_ops::{Cancel, Image, Rect};
+use imgflo_tests::server::Server;
+
+/// A photo-like picture of 4000 x 3000 pixels with some noise.
+fn photo() -> Image {
+    let (width, height) = (4000, 3000);
+    let mut state = 1_u32;
+    let pixels = (0..width * height).map(|index| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (x, y, noise) = (index % width, index / width, state >> 28);
+        [(x / 16 + noise) as u8, (y / 12 + noise) as u8, ((x + y) / 30 + noise) as u8]
+    });
+    Image::from_rgb8(Rect::sized(width, height), pixels.collect())
+}
+
+/// Bytes that a refusal says a request would take. The plan's own buffers are looked at first, all of
+/// the job then.
+async fn predicted(files: &str, path: &str) -> u64 {
+    let mut limit = 1 << 20;
+    for _ in 0..2 {
+        let server = Server::start(&["--files", files, "--max-job-memory", &limit.to_string()]);
+        let refusal = server.get(path).await.text().await.unwrap();
+        let figure = refusal.split_once(" is more than the limit").and_then(|(text, _)| text.rsplit_once(' '));
+        let figure = figure.and_then(|(_, number)| number.parse().ok());
+        limit = figure.unwrap_or_else(|| panic!("{path}: no figure in {refusal}"));
+    }
+    limit
+}
+
+/// The figure that admits a job and the memory that it takes differ by half at most.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_take_what_was_predicted() {
+    let folder = tempfile::tempdir().unwrap();
+    let photo = photo();
+    for (name, format) in [("photo.jpg", FileFormat::Jpeg), ("photo.png", FileFormat::Png)] {
+        let options = EncodeOptions::new(format, 90);
+        std::fs::write(folder.path().join(name), codec::encode(&photo, options, &Cancel::new()).unwrap()).unwrap();
+    }
+    let files = folder.path().to_str().unwrap();
+    let mut wrong = Vec::new();
+    for request in [
+        "customgrey.jpg?input=files/photo.jpg",
+        "passthrough.jpg?input=files/photo.jpg",
+        "passthrough.png?input=files/photo.jpg&width=3000",
+        "passthrough.webp?input=files/photo.png&width=3000",
+        "gaussianblur.jpg?input=files/photo.jpg&std-dev-x=5&std-dev-y=5",
+        "gaussianblur.jpg?input=files/photo.jpg&std-dev-x=25&std-dev-y=25",
+        "croprotate.jpg?input=files/photo.jpg&degrees=30",
+        "enhancelowres.jpg?input=files/photo.jpg&width=2000",
+        "motionblur.png?input=files/photo.png&width=2500",
+    ] {
+        let path = format!("/graph/{request}");
+        let predicted = predicted(files, &path).await as f64;
+        let server = Server::start(&["--files", files, "--workers", "1"]);
+        // What any first request takes.
+        server.picture("/graph/passthrough.jpg?input=files/photo.jpg&width=16").await;
+        let before = server.memory() as f64;
+        server.picture(&path).await;
+        let taken = server.peak_memory() as f64 - before;
+        println!("{request}: {:.1} MB predicted, {:.1} MB taken", predicted / 1e6, taken / 1e6);
+        if !(1.0 / 1.5..=1.5).contains(&(predicted / taken)) {
+            wrong.push(format!("{request}: {:.1} MB predicted, {:.1} MB taken", predicted / 1e6, taken / 1e6));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
