@@ -11,6 +11,7 @@ const { data, info } = await sharp(picture).ensureAlpha().raw().toBuffer({ resol
 const raw = () => sharp(data, { raw: { width: info.width, height: info.height, channels: 4 } });
 const operations = {
   "gegl/scale-size-keepaspect": () => raw().resize(400),
+  "imgflo/resize": () => raw().resize(400),
   "gegl/rotate-on-center": () => raw().rotate(-30, { background: { r: 0, g: 0, b: 0, alpha: 0 } }),
   "gegl/gaussian-blur": () => raw().blur(25),
   "gegl/gray": () => raw().grayscale(),

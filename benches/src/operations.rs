@@ -27,6 +27,7 @@ const LIMITS: LibraryLimits = LibraryLimits { max_nodes: 10, max_bytes: 10_000 }
 const PROPERTIES: &[(&str, &[(&str, &str)])] = &[
     ("gegl/crop", &[("x", "100"), ("y", "100"), ("width", "1000"), ("height", "600")]),
     ("gegl/scale-size-keepaspect", &[("x", "400")]),
+    ("imgflo/resize", &[("width", "400")]),
     ("gegl/rotate-on-center", &[("degrees", "30")]),
     ("gegl/gaussian-blur", &[("std-dev-x", "25"), ("std-dev-y", "25")]),
     ("gegl/brightness-contrast", &[("contrast", "1.2"), ("brightness", "0.04")]),
@@ -38,6 +39,7 @@ const PROPERTIES: &[(&str, &[(&str, &str)])] = &[
 /// Operations that sharp has, too (see `peers/operations.mjs`).
 const SHARP: &[&str] = &[
     "gegl/scale-size-keepaspect",
+    "imgflo/resize",
     "gegl/rotate-on-center",
     "gegl/gaussian-blur",
     "gegl/gray",

@@ -61,7 +61,7 @@ pub fn file(format: FileFormat, width: u32, height: u32, alpha: bool) -> Result<
     codec::encode(&draw(width, height, alpha), EncodeOptions::new(format, QUALITY), &Cancel::new())
 }
 
-/// Writes [`file`] to `path`, where it is not there yet.
+/// Writes [`file()`] to `path`, where it is not there yet.
 ///
 /// # Errors
 /// When it cannot be drawn or written.

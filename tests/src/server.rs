@@ -108,6 +108,14 @@ impl Server {
         self.status("VmRSS:")
     }
 
+    /// Files, sockets and the like that it holds open.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the process runs").count()
+    }
+
     /// A number of bytes that the system tells of the process.
     fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process runs");

@@ -14,3 +14,4 @@ mod memory;
 mod page;
 mod predecessors;
 mod shipped_graphs;
+mod soak;
