@@ -9,7 +9,8 @@
 //! before the old one is acknowledged, because the broker marks what it takes back by itself as
 //! redelivered: that mark then only ever means that a process died, or lost its broker, while it
 //! held the message. Those times are counted, in a header of the message, and [`MAX_CRASHES`] of
-//! them make it a dead letter.
+//! them make it a dead letter. Such a copy can arrive here before its original is acknowledged; it
+//! is not handed out before, or a message that ends its process would be in the queue twice.
 //!
 //! A temporary queue has one process that consumes it, and goes when the subscription ends: it has
 //! a single tap that stays open.
@@ -24,7 +25,7 @@ use lapin::Channel;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, RwLock, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +67,8 @@ pub(super) struct Hub {
     state: Mutex<State>,
     /// Callers came or left.
     changed: Notify,
+    /// Read by each message that moves back into the queue, until its original is acknowledged.
+    moves: RwLock<()>,
     /// Set when there is no consumer any more.
     abandoned: CancellationToken,
 }
@@ -134,6 +137,7 @@ impl Hub {
             shared: Arc::clone(shared),
             state: Mutex::default(),
             changed: Notify::new(),
+            moves: RwLock::default(),
             abandoned: CancellationToken::new(),
         });
         let running = Arc::clone(&hub);
@@ -203,8 +207,13 @@ impl Hub {
         } else if self.is_open() {
             self.hand_out(parcel);
         } else {
-            shared.spawn(async move { parcel.put_back(&self.queue).await });
+            shared.spawn(async move { self.put_back(parcel).await });
         }
+    }
+
+    async fn put_back(&self, parcel: Parcel) {
+        let _moves = self.moves.read().await;
+        parcel.put_back(&self.queue).await;
     }
 
     fn is_open(&self) -> bool {
@@ -250,7 +259,7 @@ impl Hub {
         };
         drop(callers);
         for (parcel, _) in kept {
-            parcel.put_back(&self.queue).await;
+            self.put_back(parcel).await;
         }
         if self.temporary {
             self.shared.topology.remove_queue(&self.queue);
@@ -333,7 +342,7 @@ impl Hub {
         };
         for parcel in expired {
             let hub = Arc::clone(self);
-            self.shared.spawn(async move { parcel.put_back(&hub.queue).await });
+            self.shared.spawn(async move { hub.put_back(parcel).await });
         }
     }
 
@@ -386,6 +395,12 @@ impl Hub {
         if parcel.redelivered {
             let hub = Arc::clone(self);
             self.shared.spawn(async move { hub.came_back(parcel).await });
+        } else if parcel.notes.crashes > 0 {
+            let hub = Arc::clone(self);
+            self.shared.spawn(async move {
+                drop(hub.moves.write().await);
+                hub.hand_out(parcel);
+            });
         } else {
             self.hand_out(parcel);
         }
@@ -399,6 +414,7 @@ impl Hub {
         }
         // The copy carries the count. A broker that takes none at the moment delivers at least.
         if !self.temporary {
+            let _moves = self.moves.read().await;
             match parcel.move_back(&self.queue).await {
                 Ok(()) => return,
                 Err(back) => parcel = back,
