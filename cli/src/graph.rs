@@ -9,7 +9,7 @@ use imgflo_job::Limits;
 use imgflo_msgflo::Network;
 use imgflo_runtime::{Catalogue, ImageGraph};
 
-use crate::{Failure, limits};
+use crate::{Failure, catalogue, limits};
 
 pub fn command() -> Command {
     let file = || {
@@ -26,12 +26,14 @@ pub fn command() -> Command {
         .subcommand(
             Command::new("info")
                 .about("Prints a graph as JSON, its exported ports with type, description, default and range")
-                .arg(file()),
+                .arg(file())
+                .args(catalogue::engine_args()),
         )
         .subcommand(
             Command::new("check")
                 .about("Says everything that is wrong with graphs; exits with 1 if there is anything")
-                .arg(file().num_args(1..)),
+                .arg(file().num_args(1..))
+                .args(catalogue::engine_args()),
         )
         .subcommand(
             Command::new("convert")
@@ -49,15 +51,16 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
-    let catalogue = Catalogue::native();
     match name {
         "info" => {
+            let catalogue = catalogue::from_flags(matches);
             let mut graph = read(matches.get_one::<PathBuf>("file").expect("the file is required"))?;
             imgflo_fbp::info::enrich(&mut graph, |component| catalogue.component(component));
             println!("{}", pretty(&graph));
             Ok(())
         }
         "check" => {
+            let catalogue = catalogue::from_flags(matches);
             let files = matches.get_many::<PathBuf>("file").expect("the file is required");
             let faults: Failure = files.flat_map(|file| check(file, &catalogue).err().unwrap_or_default()).collect();
             if faults.is_empty() { Ok(()) } else { Err(faults) }

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod apps;
+mod catalogue;
+mod child;
 mod completions;
 mod deadletters;
 mod graph;
@@ -50,6 +52,7 @@ fn command() -> Command {
         .subcommand(Command::new("settings").about("Prints the table of all settings of `imgflo serve` and `imgflo worker`"))
         .subcommand(completions::command())
         .subcommand(version::command())
+        .subcommand(child::command())
 }
 
 fn main() -> ExitCode {
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         }
         "completions" => completions::run(matches, command()),
         "version" => version::run(matches),
+        "child" => child::run(matches),
         _ => unreachable!("clap knows no other sub-command"),
     };
     match result {

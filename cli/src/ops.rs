@@ -1,42 +1,58 @@
 //! `imgflo ops`: the operations that graphs can use.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use imgflo_ops::{Info, Kind, Property, Registry};
+use imgflo_ops::{Info, Kind, Property};
+use imgflo_runtime::Catalogue;
 
-use crate::Failure;
+use crate::{Failure, catalogue};
 
 pub fn command() -> Command {
     Command::new("ops")
         .about("Shows the operations that graphs can use")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(Command::new("list").about("Lists all operations"))
-        .subcommand(Command::new("show").about("Describes one operation: pads, properties, defaults and ranges").arg(
-            Arg::new("name").required(true).action(ArgAction::Set).value_name("OPERATION").help("gegl/gaussian-blur"),
-        ))
+        .subcommand(Command::new("list").about("Lists all operations").args(catalogue::engine_args()))
+        .subcommand(
+            Command::new("show")
+                .about("Describes one operation: pads, properties, defaults and ranges")
+                .arg(
+                    Arg::new("name")
+                        .required(true)
+                        .action(ArgAction::Set)
+                        .value_name("OPERATION")
+                        .help("gegl/gaussian-blur"),
+                )
+                .args(catalogue::engine_args()),
+        )
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let registry = Registry::native();
-    match matches.subcommand() {
-        Some(("show", matches)) => {
+    let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
+    let catalogue = catalogue::from_flags(matches);
+    match name {
+        "show" => {
             let name = matches.get_one::<String>("name").expect("the name is required");
             // GEGL writes gegl:crop where components are named gegl/crop.
-            let operation = registry.get(&name.replacen(':', "/", 1)).ok_or_else(|| vec![unknown(&registry, name)])?;
+            let operation =
+                catalogue.operation(&name.replacen(':', "/", 1)).ok_or_else(|| vec![unknown(&catalogue, name)])?;
             print!("{}", describe(operation.info()));
         }
         _ => {
-            let width = registry.infos().map(|info| info.name.len()).max().unwrap_or(0);
-            for info in registry.infos() {
-                println!("{:width$}  {}", info.name, info.description);
+            let width = catalogue.infos().map(|info| info.name.len()).max().unwrap_or(0);
+            for info in catalogue.infos() {
+                let engine = if catalogue.registry().get(info.name).is_some() { "native" } else { "gegl" };
+                println!("{:width$}  {engine:6}  {}", info.name, info.description);
+            }
+            if let Some(Err(reason)) = catalogue.gegl().map(|gegl| gegl.version()) {
+                eprintln!("imgflo: {reason}");
             }
         }
     }
     Ok(())
 }
 
-fn unknown(registry: &Registry, name: &str) -> String {
-    let near = registry.infos().map(|i| i.name).max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
+fn unknown(catalogue: &Catalogue, name: &str) -> String {
+    let near = catalogue.infos().map(|i| i.name).max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
     format!("no operation '{name}'; did you mean {}? `imgflo ops list` lists all", near.unwrap_or_default())
 }
 

@@ -11,6 +11,7 @@ use imgflo_server::Report;
 use imgflo_worker::{FetchSettings, Worker, WorkerParts};
 use serde_json::json;
 
+use crate::catalogue::catalogue;
 use crate::settings::Settings;
 use crate::{Failure, version};
 
@@ -51,7 +52,13 @@ impl Parts {
             Some(url) => connect(url, name).await.map_err(|error| vec![error.to_string()])?,
             None => InProcess::new(),
         };
-        Ok(Parts { store, claims, transport, catalogue: Arc::new(Catalogue::native()), redis })
+        Ok(Parts {
+            store,
+            claims,
+            transport,
+            catalogue: Arc::new(catalogue(settings.engine, settings.gegl_gpl, &settings.children)),
+            redis,
+        })
     }
 
     /// What `/readyz` tells of them beside the broker and the store.

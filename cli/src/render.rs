@@ -8,11 +8,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use imgflo_job::Quality;
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
 use imgflo_ops::{Cancel, Rect};
-use imgflo_runtime::{Catalogue, Control, Engine, ImageGraph, InputShape, NativeEngine, Plan};
+use imgflo_runtime::{Control, Engine, ImageGraph, InputShape, NativeEngine, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::graph::load;
-use crate::{Failure, limits};
+use crate::{Failure, catalogue, limits};
 
 /// Quality where none is given.
 const QUALITY: u8 = 85;
@@ -38,6 +38,7 @@ pub fn command() -> Command {
         )
         .arg(parameter_arg())
         .arg(graphs_arg())
+        .args(catalogue::engine_args())
         .arg(
             Arg::new("quality")
                 .long("quality")
@@ -92,7 +93,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let output = matches.get_one::<PathBuf>("output").expect("the output is required");
     let format = output_format(output)?;
     let parameters = parameters(matches)?;
-    let catalogue = Arc::new(Catalogue::native());
+    let catalogue = catalogue::from_flags(matches);
     let graph = load(matches, &catalogue)?;
     let bytes = read_input(matches, &graph)?;
     let cancel = Cancel::new();

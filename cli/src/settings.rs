@@ -14,6 +14,7 @@ use imgflo_apps::Place;
 use imgflo_cache::{Delivery, S3Options};
 use imgflo_job::Limits;
 use imgflo_job::limits::LimitSetting;
+use imgflo_runtime::{ChildLimits, EngineChoice};
 use imgflo_server::Application;
 use ipnet::IpNet;
 use url::Url;
@@ -89,6 +90,12 @@ pub struct Settings {
     pub workers: usize,
     /// Bytes that all jobs at work may take together.
     pub memory_bytes: u64,
+    /// What runs graphs.
+    pub engine: EngineChoice,
+    /// Whether GEGL's GPL-3 operations are offered.
+    pub gegl_gpl: bool,
+    /// What processes with foreign code may take.
+    pub children: ChildLimits,
     /// Quality of JPEG and WebP results, 1 to 100.
     pub quality: u8,
     /// Whether who asks for AVIF waits for it.
@@ -183,6 +190,22 @@ pub fn all() -> Vec<Setting> {
             "Jobs worked on at once, and one more without a broker, at most 256; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
         )),
         of_workers(setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait")),
+        of_workers(setting(
+            "engine",
+            "auto",
+            "What runs graphs: native, gegl, or auto: natively where all operations of a graph are, else on GEGL where it is installed; the same for front ends and workers",
+        )),
+        of_workers(setting(
+            "gegl-gpl",
+            "false",
+            "Offer those of GEGL's operations, too, that are under the GPL-3 (true or false)",
+        )),
+        of_workers(setting("child-memory", "1GiB", "Bytes that a process with GEGL may take")),
+        of_workers(setting(
+            "child-seconds",
+            "30",
+            "Seconds that a job may take in a process with GEGL, also of its processor time",
+        )),
         setting(
             "urgent-avif",
             "false",
@@ -461,6 +484,21 @@ impl Reader {
         self.number("workers", least, 256) as usize
     }
 
+    fn engine(&mut self) -> EngineChoice {
+        self.text("engine").parse().unwrap_or_else(|_| {
+            self.fault("engine", "engine: auto, native or gegl");
+            EngineChoice::default()
+        })
+    }
+
+    fn children(&mut self, workers: usize) -> ChildLimits {
+        ChildLimits {
+            memory: self.number("child-memory", 64 << 20, 1 << 40),
+            time: Duration::from_secs(self.number("child-seconds", 1, 3600)),
+            ..ChildLimits::new(workers)
+        }
+    }
+
     fn settings(&mut self, which: Command) -> Settings {
         let allow_md5 = self.boolean("allow-md5");
         let allow_unsigned = self.boolean("allow-unsigned");
@@ -515,6 +553,7 @@ impl Reader {
         if log.parse::<tracing_subscriber::EnvFilter>().is_err() {
             self.fault("log", "log filter");
         }
+        let workers = self.workers(which, broker.is_some());
         Settings {
             bind,
             data_dir,
@@ -526,8 +565,11 @@ impl Reader {
             open_when_empty: allow_unsigned || bind.ip().is_loopback(),
             allow_addresses,
             cache_bytes: self.number("cache-bytes", 1 << 20, 1 << 50),
-            workers: self.workers(which, broker.is_some()),
+            workers,
             memory_bytes: self.number("memory-bytes", 64 << 20, 1 << 44),
+            engine: self.engine(),
+            gegl_gpl: self.boolean("gegl-gpl"),
+            children: self.children(workers),
             quality: self.number("quality", 1, 100) as u8,
             urgent_avif: self.boolean("urgent-avif"),
             log,

@@ -39,6 +39,8 @@ pub enum Category {
     Cancelled,
     /// Every attempt ended the worker that made it: it is not tried again for a while.
     GivenUp,
+    /// Code that is not ours, behind an operation of the graph, failed.
+    OperationFailed,
     /// A fault of ours.
     Internal,
 }
@@ -57,7 +59,7 @@ pub enum Fault {
 
 impl Category {
     /// All categories.
-    pub const ALL: [Category; 16] = [
+    pub const ALL: [Category; 17] = [
         Category::Malformed,
         Category::Forbidden,
         Category::NotFound,
@@ -73,6 +75,7 @@ impl Category {
         Category::Unavailable,
         Category::Cancelled,
         Category::GivenUp,
+        Category::OperationFailed,
         Category::Internal,
     ];
 
@@ -94,6 +97,7 @@ impl Category {
             Category::Unavailable => "unavailable",
             Category::Cancelled => "cancelled",
             Category::GivenUp => "given-up",
+            Category::OperationFailed => "operation-failed",
             Category::Internal => "internal",
         }
     }
@@ -106,6 +110,7 @@ impl Category {
             | Category::Overloaded
             | Category::Unavailable
             | Category::Cancelled
+            | Category::OperationFailed
             | Category::Internal => Fault::Us,
             _ => Fault::Client,
         }
@@ -143,6 +148,7 @@ impl Category {
             Category::Unavailable => "Temporarily unavailable",
             Category::Cancelled => "Cancelled",
             Category::GivenUp => "This image was given up",
+            Category::OperationFailed => "An operation failed",
             Category::Internal => "Internal error",
         }
     }

@@ -100,6 +100,12 @@ impl Color {
         Color { rgba: bytes.map(|c| f32::from(c) / 255.0) }
     }
 
+    /// From linear light R, G, B, and alpha, straight.
+    pub fn from_linear([r, g, b, a]: [f32; 4]) -> Color {
+        let [r, g, b] = [r, g, b].map(|c| exact::linear_to_coded(c.into()) as f32);
+        Color { rgba: [r, g, b, a] }
+    }
+
     /// Linear light R, G, B, and alpha, straight.
     pub fn linear(&self) -> [f32; 4] {
         let [r, g, b, a] = self.rgba;

@@ -15,6 +15,9 @@ pub enum OpError {
         /// Size of the buffer, bytes.
         bytes: u64,
     },
+    /// Code that is not ours, behind the operation, failed: what happened to it.
+    #[error("{0}")]
+    Failed(String),
     /// The work was cancelled.
     #[error("cancelled")]
     Cancelled,

@@ -53,6 +53,13 @@ pub enum Kind {
         /// Default.
         default: Color,
     },
+    /// A text.
+    Text {
+        /// Default.
+        default: &'static str,
+        /// Most bytes of UTF-8.
+        longest: usize,
+    },
 }
 
 /// A value of a property.
@@ -68,6 +75,8 @@ pub enum Value {
     Enum(&'static str),
     /// Of [`Kind::Color`].
     Color(Color),
+    /// Of [`Kind::Text`].
+    Text(String),
 }
 
 /// Why a text or a JSON value is no value of a property.
@@ -171,6 +180,14 @@ impl Properties {
             other => panic!("property '{name}' is {other:?}, not a colour"),
         }
     }
+
+    /// The value of a text property; panics as [`Properties::int`].
+    pub fn text(&self, name: &str) -> &str {
+        match self.get(name) {
+            Value::Text(v) => v,
+            other => panic!("property '{name}' is {other:?}, not a text"),
+        }
+    }
 }
 
 impl Kind {
@@ -182,10 +199,11 @@ impl Kind {
             Kind::Boolean { default } => Value::Boolean(default),
             Kind::Enum { default, .. } => Value::Enum(default),
             Kind::Color { default } => Value::Color(default),
+            Kind::Text { default, .. } => Value::Text(default.into()),
         }
     }
 
-    /// The port type of FBP graph information: `int`, `number`, `boolean`, `enum`, `color`.
+    /// The port type of FBP graph information: `int`, `number`, `boolean`, `enum`, `color`, `string`.
     pub fn type_name(&self) -> &'static str {
         match self {
             Kind::Int { .. } => "int",
@@ -193,6 +211,7 @@ impl Kind {
             Kind::Boolean { .. } => "boolean",
             Kind::Enum { .. } => "enum",
             Kind::Color { .. } => "color",
+            Kind::Text { .. } => "string",
         }
     }
 
@@ -246,8 +265,26 @@ impl Kind {
             Kind::Color { .. } => Color::parse(&text).map(Value::Color).ok_or_else(|| {
                 no("color (#rgb, #rgba, #rrggbb, #rrggbbaa, rgb(r, g, b), rgba(r, g, b, a) or an HTML name)".into())
             }),
+            Kind::Text { longest, .. } => text_value(given, longest),
         }
     }
+}
+
+/// A text as it is, blanks included; numbers and booleans in JSON as they are written.
+fn text_value(given: &serde_json::Value, longest: usize) -> Result<Value, ValueFault> {
+    let text = match given {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(_) | serde_json::Value::Bool(_) => given.to_string(),
+        other => {
+            let given = other.to_string().chars().take(100).collect();
+            return Err(ValueFault::Type { given, expected: "string".into() });
+        }
+    };
+    if text.len() > longest || text.contains('\0') {
+        let expected = format!("string of at most {longest} bytes without a zero byte");
+        return Err(ValueFault::Type { given: text.chars().take(100).collect(), expected });
+    }
+    Ok(Value::Text(text))
 }
 
 impl Value {
@@ -260,6 +297,7 @@ impl Value {
             Value::Boolean(v) => (*v).into(),
             Value::Enum(v) => (*v).into(),
             Value::Color(v) => v.to_string().into(),
+            Value::Text(v) => v.as_str().into(),
         }
     }
 }
@@ -277,6 +315,22 @@ mod tests {
     const BOOLEAN: Kind = Kind::Boolean { default: true };
     const ENUM: Kind = Kind::Enum { default: "auto", values: &["auto", "fir", "iir"] };
     const COLOR: Kind = Kind::Color { default: Color::BLACK };
+
+    const TEXT: Kind = Kind::Text { default: "", longest: 8 };
+
+    #[test]
+    fn texts() {
+        assert_eq!(TEXT.parse(&json!(" a b ")), Ok(Value::Text(" a b ".into())));
+        assert_eq!(TEXT.parse(&json!(12.5)), Ok(Value::Text("12.5".into())));
+        assert_eq!(TEXT.parse(&json!("éééé")), Ok(Value::Text("éééé".into())));
+        for given in [json!("ééééé"), json!("a\0b"), json!(null), json!(["a"])] {
+            assert!(is_type_fault(TEXT, &given), "{given}");
+        }
+        assert_eq!(
+            TEXT.parse(&json!("123456789")).unwrap_err().to_string(),
+            "'123456789' is no string of at most 8 bytes without a zero byte"
+        );
+    }
 
     fn is_type_fault(kind: Kind, given: &serde_json::Value) -> bool {
         matches!(kind.parse(given), Err(ValueFault::Type { .. }))

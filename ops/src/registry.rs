@@ -134,7 +134,7 @@ mod tests {
                         assert!(minimum.is_finite() && maximum.is_finite(), "{name}");
                     }
                     Kind::Enum { default, values } => assert!(values.contains(&default), "{name}"),
-                    Kind::Boolean { .. } | Kind::Color { .. } => {}
+                    Kind::Boolean { .. } | Kind::Color { .. } | Kind::Text { .. } => {}
                 }
                 // The normal spelling of a default reads as that default.
                 let default = property.kind.default();

@@ -1,13 +1,20 @@
 //! The components that graphs are made of, as the operations describe themselves.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use imgflo_fbp::info::{Component, Port};
-use imgflo_ops::{Info, Kind, Property, Registry, Value};
+use imgflo_ops::{Info, Kind, Operation, Property, Registry, Value};
 use serde_json::Value as Json;
+
+use crate::{EngineChoice, Gegl};
 
 /// Operations, and what graph information says of their components.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     registry: Registry,
+    gegl: Option<Arc<Gegl>>,
+    engine: EngineChoice,
 }
 
 impl Catalogue {
@@ -18,7 +25,37 @@ impl Catalogue {
 
     /// The operations of `registry`.
     pub fn new(registry: Registry) -> Self {
-        Catalogue { registry }
+        Catalogue { registry, gegl: None, engine: EngineChoice::Native }
+    }
+
+    /// With the operations of GEGL beside those of the registry, unless the native engine is to run
+    /// all.
+    #[must_use]
+    pub fn with_gegl(self, gegl: Arc<Gegl>, engine: EngineChoice) -> Self {
+        let gegl = (engine != EngineChoice::Native).then_some(gegl);
+        Catalogue { gegl, engine, ..self }
+    }
+
+    /// GEGL, where it may be used.
+    pub fn gegl(&self) -> Option<&Arc<Gegl>> {
+        self.gegl.as_ref()
+    }
+
+    /// What runs graphs.
+    pub fn engine(&self) -> EngineChoice {
+        self.engine
+    }
+
+    /// The operation of that component name or alias. GEGL is only asked for what is not native.
+    pub fn operation(&self, name: &str) -> Option<&Arc<dyn Operation>> {
+        self.registry.get(name).or_else(|| self.gegl.as_ref()?.operation(name))
+    }
+
+    /// Descriptions of all operations, by name, without aliases.
+    pub fn infos(&self) -> impl Iterator<Item = &'static Info> {
+        let gegl = self.gegl.iter().flat_map(|gegl| gegl.operations()).map(|operation| operation.info());
+        let all = self.registry.infos().chain(gegl.filter(|info| self.registry.get(info.name).is_none()));
+        all.map(|info| (info.name, info)).collect::<BTreeMap<_, _>>().into_values()
     }
 
     /// The operations.
@@ -28,19 +65,19 @@ impl Catalogue {
 
     /// The component of that name, or of that alias, which then keeps the name asked for.
     pub fn component(&self, name: &str) -> Option<Component> {
-        self.registry.get(name).map(|operation| component(name, operation.info()))
+        self.operation(name).map(|operation| component(name, operation.info()))
     }
 
     /// All components, by name, without aliases.
     pub fn components(&self) -> Vec<Component> {
-        self.registry.infos().map(|info| component(info.name, info)).collect()
+        self.infos().map(|info| component(info.name, info)).collect()
     }
 
     /// The component whose operation is named most like that of `name`, if one is near. Libraries
     /// do not count: that two names begin with `gegl/` is no likeness.
     pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
-        let meant = nearest(operation(name), self.registry.infos().map(|info| operation(info.name)))?;
-        self.registry.infos().map(|info| info.name).find(|name| operation(name) == meant)
+        let meant = nearest(operation(name), self.infos().map(|info| operation(info.name)))?;
+        self.infos().map(|info| info.name).find(|name| operation(name) == meant)
     }
 }
 

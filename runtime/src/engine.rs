@@ -65,6 +65,9 @@ pub enum RenderErrorKind {
         /// Size and format in the plan.
         expected: String,
     },
+    /// Code that is not ours failed: what happened to it.
+    #[error("{0}")]
+    Failed(String),
     /// The memory for a buffer could not be had.
     #[error("out of memory: {bytes} bytes for one buffer")]
     OutOfMemory {
@@ -87,6 +90,7 @@ impl From<OpError> for RenderErrorKind {
         match error {
             OpError::Invalid(message) => RenderErrorKind::Invalid(message),
             OpError::MissingInput(_) => RenderErrorKind::Internal(error.to_string()),
+            OpError::Failed(message) => RenderErrorKind::Failed(message),
             OpError::OutOfMemory { bytes } => RenderErrorKind::OutOfMemory { bytes },
             OpError::Cancelled => RenderErrorKind::Cancelled,
             OpError::DeadlineExceeded => RenderErrorKind::DeadlineExceeded,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use crate::catalogue::nearest;
 use crate::parameters::{self, Port};
 use crate::plan::{CUT, RESCALE};
-use crate::{ArgumentFault, Arguments, Catalogue, LibraryLimits, Parameter};
+use crate::{ArgumentFault, Arguments, Catalogue, EngineChoice, Gegl, LibraryLimits, Parameter};
 
 /// What runs a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,7 @@ pub struct ImageGraph {
     ports: Vec<Port>,
     nodes: Vec<Node>,
     output: usize,
+    gegl: Option<Arc<Gegl>>,
 }
 
 /// Raised when the ports that a host adds (`width`, `height`) come to mean something else.
@@ -112,6 +113,7 @@ impl ImageGraph {
             return Ok(ImageGraph::noop(name.into(), graph));
         }
         let checked = Checker::run(&graph, catalogue)?;
+        let gegl = gegl(&checked.nodes, catalogue)?;
         let mut ports = checked.ports;
         ports.push(Port::height());
         ports.push(Port::width());
@@ -121,7 +123,7 @@ impl ImageGraph {
         Ok(ImageGraph {
             name: name.into(),
             runtime,
-            content: content(&graph, &checked.nodes, checked.takes_input, catalogue),
+            content: content(&graph, &checked.nodes, checked.takes_input, catalogue, gegl.as_deref()),
             source: graph,
             definition,
             takes_input: checked.takes_input,
@@ -129,6 +131,7 @@ impl ImageGraph {
             ports,
             nodes: checked.nodes,
             output: checked.output,
+            gegl,
         })
     }
 
@@ -144,6 +147,7 @@ impl ImageGraph {
             ports: Vec::new(),
             nodes: Vec::new(),
             output: 0,
+            gegl: None,
         }
     }
 
@@ -194,6 +198,11 @@ impl ImageGraph {
         parameters::read(&self.ports, given)
     }
 
+    /// GEGL, where it renders this graph.
+    pub fn gegl(&self) -> Option<&Arc<Gegl>> {
+        self.gegl.as_ref()
+    }
+
     pub(crate) fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -204,14 +213,38 @@ impl ImageGraph {
     }
 }
 
-fn content(graph: &Graph, nodes: &[Node], takes_input: bool, catalogue: &Catalogue) -> String {
+/// GEGL, where a graph of these processes is to run there: it runs the whole of it.
+fn gegl(nodes: &[Node], catalogue: &Catalogue) -> Result<Option<Arc<Gegl>>, Vec<GraphFault>> {
+    let native = |node: &&Node| catalogue.registry().get(node.operation.info().name).is_some();
+    let foreign = nodes.iter().find(|node| !native(node));
+    let Some(gegl) = catalogue.gegl().filter(|_| foreign.is_some() || catalogue.engine() == EngineChoice::Gegl) else {
+        return Ok(None);
+    };
+    let why = foreign.map_or_else(
+        || "graphs run on GEGL alone here (IMGFLO_ENGINE)".to_owned(),
+        |node| format!("'{}' makes the graph run on GEGL", node.operation.info().name),
+    );
+    let lacking = nodes.iter().filter(|node| gegl.operation(node.operation.info().name).is_none());
+    let faults = lacking.map(|node| GraphFault {
+        place: format!("processes.{}", node.name),
+        message: match gegl.version() {
+            Ok(_) => format!("GEGL has no '{}', and {why}", node.operation.info().name),
+            Err(error) => error.to_owned(),
+        },
+    });
+    let faults = faults.collect::<Vec<_>>();
+    if faults.is_empty() { Ok(Some(Arc::clone(gegl))) } else { Err(faults) }
+}
+
+fn content(graph: &Graph, nodes: &[Node], takes_input: bool, catalogue: &Catalogue, gegl: Option<&Gegl>) -> String {
     let host = catalogue.registry().get(if takes_input { RESCALE } else { CUT });
     let operations = nodes.iter().map(|node| &node.operation).chain(host);
     let revisions = operations
         .map(|operation| format!("{}@{}", operation.info().name, operation.info().revision))
         .collect::<BTreeSet<_>>();
     let mut text = graph.canonical();
-    for line in revisions.iter().map(String::as_str).chain([HOST_PORTS]) {
+    let gegl = gegl.and_then(|gegl| gegl.version().ok()).map(|version| format!("gegl@{version}"));
+    for line in revisions.iter().map(String::as_str).chain([HOST_PORTS]).chain(gegl.as_deref()) {
         text.push('\n');
         text.push_str(line);
     }
@@ -292,7 +325,7 @@ impl<'g> Checker<'g> {
     fn processes(&mut self) {
         for (name, process) in &self.graph.processes {
             let component = &process.component;
-            if let Some(operation) = self.catalogue.registry().get(component) {
+            if let Some(operation) = self.catalogue.operation(component) {
                 let info = operation.info();
                 self.index.insert(name, self.nodes.len());
                 self.nodes.push(Node {

@@ -12,6 +12,7 @@
 mod catalogue;
 mod chain;
 mod engine;
+mod gegl;
 mod image_graph;
 mod library;
 mod native;
@@ -23,6 +24,7 @@ mod tiles;
 
 pub use catalogue::Catalogue;
 pub use engine::{Control, Engine, RenderError, RenderErrorKind};
+pub use gegl::{ChildLimits, EngineChoice, Gegl};
 pub use image_graph::{GraphFault, ImageGraph, RuntimeKind};
 pub use library::{Library, LibraryFault, LibraryLimits};
 pub use native::{NativeEngine, Statistics};

@@ -85,6 +85,14 @@ pub enum PlanError {
         /// What is wrong and what would be right.
         message: String,
     },
+    /// Code that is not ours failed before there were pixels.
+    #[error("process '{node}': {message}")]
+    Failed {
+        /// The process.
+        node: String,
+        /// What happened.
+        message: String,
+    },
     /// A picture without end is asked for.
     #[error("process '{node}' has no bounds; add gegl/crop, or give width and height where nothing goes in")]
     Unbounded {
@@ -124,6 +132,7 @@ impl PlanError {
     pub fn node(&self) -> Option<&str> {
         match self {
             PlanError::NoPicture { node, .. }
+            | PlanError::Failed { node, .. }
             | PlanError::Unbounded { node }
             | PlanError::TooLarge { node, .. }
             | PlanError::Internal { node, .. } => Some(node),

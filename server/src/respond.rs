@@ -58,7 +58,7 @@ pub(crate) fn status(category: Category) -> StatusCode {
         Category::OriginFailed => StatusCode::BAD_GATEWAY,
         Category::OriginTimeout | Category::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         Category::Overloaded | Category::Unavailable | Category::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
-        Category::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Category::OperationFailed | Category::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -232,6 +232,7 @@ mod tests {
             (Category::TooLarge, 422),
             (Category::BrokenInput, 422),
             (Category::GivenUp, 422),
+            (Category::OperationFailed, 500),
             (Category::QuotaExceeded, 429),
             (Category::OriginFailed, 502),
             (Category::OriginTimeout, 504),

@@ -40,7 +40,10 @@ impl Error {
     pub fn is_dead_letter(&self) -> bool {
         match self {
             Error::Job(error) => {
-                matches!(error.category, Category::Internal | Category::Unavailable | Category::GivenUp)
+                matches!(
+                    error.category,
+                    Category::Internal | Category::OperationFailed | Category::Unavailable | Category::GivenUp
+                )
             }
             Error::Internal(_) | Error::Transport(_) => true,
             Error::Store(_) => false,
@@ -74,7 +77,10 @@ mod tests {
     #[test]
     fn what_the_job_itself_causes_is_no_dead_letter() {
         for category in Category::ALL {
-            let dead = matches!(category, Category::Internal | Category::Unavailable | Category::GivenUp);
+            let dead = matches!(
+                category,
+                Category::Internal | Category::OperationFailed | Category::Unavailable | Category::GivenUp
+            );
             assert_eq!(Error::Job(JobError::new(category, "x")).is_dead_letter(), dead, "{category:?}");
         }
     }

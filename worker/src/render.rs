@@ -238,6 +238,7 @@ fn unplanned(error: PlanError) -> Error {
             JobError::over("bytes of memory for this job", value, limit, "IMGFLO_MAX_JOB_MEMORY")
         }
         PlanError::NoPicture { message, .. } => JobError::new(Category::InvalidParameter, message),
+        PlanError::Failed { message, .. } => JobError::new(Category::OperationFailed, message),
         PlanError::Unbounded { .. } => JobError::new(
             Category::InvalidParameter,
             "the picture has no bounds: give width and height, or crop it in the graph",
@@ -254,6 +255,7 @@ fn unplanned(error: PlanError) -> Error {
 fn unrendered(error: RenderError) -> Error {
     let job = match error.kind {
         RenderErrorKind::Invalid(message) => JobError::new(Category::InvalidParameter, message),
+        RenderErrorKind::Failed(message) => JobError::new(Category::OperationFailed, message),
         RenderErrorKind::OutOfMemory { bytes } => return stopped(OpError::OutOfMemory { bytes }),
         RenderErrorKind::Cancelled => return stopped(OpError::Cancelled),
         RenderErrorKind::DeadlineExceeded => return stopped(OpError::DeadlineExceeded),
@@ -290,6 +292,7 @@ pub(crate) fn stopped(error: OpError) -> Error {
             JobError::new(Category::Overloaded, "there is not enough memory for this image at the moment").into()
         }
         OpError::Invalid(message) => JobError::new(Category::InvalidParameter, message).into(),
+        OpError::Failed(message) => JobError::new(Category::OperationFailed, message).into(),
         OpError::MissingInput(_) => Error::Internal(error.to_string()),
     }
 }

@@ -6,6 +6,7 @@ use imgflo_ops::{Area, Depth, Format, OpError, Operation, Pass, Point, Propertie
 use serde_json::Value as Json;
 
 use super::{InputShape, Name, PlanError, boxes};
+use crate::gegl::Picture;
 use crate::image_graph::Feed;
 use crate::{Arguments, Catalogue, ImageGraph, RuntimeKind};
 
@@ -103,6 +104,13 @@ pub(super) fn expand(
         entering = Some(builder.rescale(id, arguments, catalogue)?);
     }
     let order = live(graph);
+    if let Some(gegl) = graph.gegl() {
+        let pass = Pass::Area(Box::new(Picture::new(gegl, graph, arguments, &order)));
+        let output_node = graph.nodes()[graph.output()].name.clone();
+        let node = builder.name(&output_node, "GEGL");
+        let output = builder.passes(node, vec![pass], vec![entering])?;
+        return builder.finish(graph, arguments, catalogue, given, output, output_node);
+    }
     builder.shared_input = entering == given.map(|(_, id)| id) && readers(graph, &order) > 1;
     let mut made: Vec<Option<Id>> = vec![None; graph.nodes().len()];
     for index in order {
@@ -121,21 +129,11 @@ pub(super) fn expand(
         made[index] = Some(builder.operation(name, node.operation.as_ref(), &properties, inputs)?);
     }
     let output_node = graph.nodes()[graph.output()].name.clone();
-    let mut output = made[graph.output()].ok_or_else(|| PlanError::Internal {
+    let output = made[graph.output()].ok_or_else(|| PlanError::Internal {
         node: output_node.clone(),
         message: "the output was not planned".into(),
     })?;
-    if !graph.takes_input() {
-        output = builder.cut(output, &output_node, arguments, catalogue)?;
-    }
-    let format = builder.values[output].format;
-    if format.depth == Depth::F32 {
-        let node = builder.values[output].node;
-        let to = if format.has_alpha() { Format::RGBA8 } else { Format::RGB8 };
-        output = builder.convert(node, output, to);
-    }
-    let Builder { nodes, values, eighths, .. } = builder;
-    Ok(Expansion { nodes, values, input: given, eighths, output, output_node })
+    builder.finish(graph, arguments, catalogue, given, output, output_node)
 }
 
 /// How many pads of these processes the input of the graph goes to.
@@ -237,6 +235,29 @@ impl Builder {
         self.operation(node, operation, &properties, vec![Some(output)])
     }
 
+    /// The whole, once the output of the graph is there: cut to the size asked for, in 8 bits.
+    fn finish(
+        mut self,
+        graph: &ImageGraph,
+        arguments: &Arguments,
+        catalogue: &Catalogue,
+        input: Option<(InputShape, Id)>,
+        mut output: Id,
+        output_node: String,
+    ) -> Result<Expansion, PlanError> {
+        if !graph.takes_input() {
+            output = self.cut(output, &output_node, arguments, catalogue)?;
+        }
+        let format = self.values[output].format;
+        if format.depth == Depth::F32 {
+            let node = self.values[output].node;
+            let to = if format.has_alpha() { Format::RGBA8 } else { Format::RGB8 };
+            output = self.convert(node, output, to);
+        }
+        let Builder { nodes, values, eighths, .. } = self;
+        Ok(Expansion { nodes, values, input, eighths, output, output_node })
+    }
+
     /// The value `input` in the format `to`, made once however many ask.
     fn convert(&mut self, node: usize, input: Id, to: Format) -> Id {
         let value = &self.values[input];
@@ -278,14 +299,19 @@ impl Builder {
         properties: &Properties,
         inputs: Vec<Option<Id>>,
     ) -> Result<Id, PlanError> {
-        let process = self.nodes[node].process.clone();
-        let internal = |message: &str| PlanError::Internal { node: process.clone(), message: message.into() };
         let passes = match self.reduce(operation, properties, &inputs) {
             Some(passes) => passes,
-            None => operation.prepare(properties).map_err(|error| refused(&process, &error))?,
+            None => operation.prepare(properties).map_err(|error| refused(&self.nodes[node].process, &error))?,
         };
         let mut inputs = inputs;
         inputs.resize(operation.info().inputs.len(), None);
+        self.passes(node, passes, inputs)
+    }
+
+    /// The passes of one process, one after another.
+    fn passes(&mut self, node: usize, passes: Vec<Pass>, mut inputs: Vec<Option<Id>>) -> Result<Id, PlanError> {
+        let process = self.nodes[node].process.clone();
+        let internal = |message: &str| PlanError::Internal { node: process.clone(), message: message.into() };
         for pass in passes {
             let id = match pass {
                 Pass::Point(point) => {
@@ -363,5 +389,9 @@ fn set(
 }
 
 fn refused(process: &str, error: &OpError) -> PlanError {
-    PlanError::NoPicture { node: process.into(), message: error.to_string() }
+    let (node, message) = (process.into(), error.to_string());
+    if matches!(error, OpError::Failed(_)) {
+        return PlanError::Failed { node, message };
+    }
+    PlanError::NoPicture { node, message }
 }

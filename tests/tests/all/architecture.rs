@@ -8,7 +8,9 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const EDGES: &[(&str, &[&str])] = &[
     ("imgflo-server", &["imgflo-job", "imgflo-msgflo", "imgflo-cache", "imgflo-apps", "imgflo-runtime", "imgflo-fbp"]),
     ("imgflo-worker", &["imgflo-job", "imgflo-msgflo", "imgflo-cache", "imgflo-runtime"]),
-    ("imgflo-runtime", &["imgflo-ops", "imgflo-fbp"]),
+    ("imgflo-runtime", &["imgflo-ops", "imgflo-fbp", "imgflo-gegl", "imgflo-host"]),
+    ("imgflo-gegl", &["imgflo-host"]),
+    ("imgflo-host", &[]),
     ("imgflo-job", &["imgflo-fbp"]),
     ("imgflo-msgflo", &["imgflo-fbp"]),
     ("imgflo-ops", &[]),

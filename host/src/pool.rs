@@ -1,0 +1,194 @@
+//! Children of one program, kept warm.
+
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::HostError;
+use crate::child::Child;
+
+/// What children run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The file; `/proc/self/exe` is this very program.
+    pub path: PathBuf,
+    /// What it is called with.
+    pub arguments: Vec<String>,
+    /// What it is called in lists of processes, and in messages.
+    pub name: &'static str,
+    /// Its whole environment, beside folders for temporary files and the language.
+    pub environment: Vec<(&'static str, String)>,
+    /// Files and folders that it may read, beside the system's libraries, fonts and their settings.
+    pub readable: Vec<PathBuf>,
+}
+
+/// What one child may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Children at once.
+    pub children: usize,
+    /// Memory of each, bytes. Address space is limited to twice of it.
+    pub memory: u64,
+    /// The setting behind it, for messages.
+    pub memory_setting: &'static str,
+    /// Shared memory of each, and any file it writes, bytes.
+    pub pixels: u64,
+    /// Time of one call.
+    pub time: Duration,
+    /// Processor time of one call.
+    pub processor_time: Duration,
+    /// The setting behind both, for messages.
+    pub time_setting: &'static str,
+    /// Jobs after which a child is replaced.
+    pub jobs: u32,
+    /// Memory in use after a job, bytes, above which a child is replaced.
+    pub resident: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: Vec<Child>,
+    /// All, idle or not.
+    alive: usize,
+    unenforced: Option<Vec<String>>,
+}
+
+/// Children of one program.
+#[derive(Debug)]
+pub struct Pool {
+    program: Program,
+    limits: Limits,
+    state: Mutex<State>,
+    /// A child came back or went.
+    changed: Condvar,
+}
+
+impl Pool {
+    /// A pool without any child yet.
+    pub fn new(program: Program, limits: Limits) -> Self {
+        Pool { program, limits, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// A child for one job, warm where there is one. Waits while all are busy, until `stop` says so.
+    ///
+    /// # Errors
+    /// [`HostError::Start`] or [`HostError::Stopped`].
+    pub fn lease(&self, stop: &dyn Fn() -> bool) -> Result<Lease<'_>, HostError> {
+        let mut state = self.state();
+        loop {
+            if let Some(child) = state.idle.pop() {
+                return Ok(Lease { pool: self, child: Some(child) });
+            }
+            if state.alive < self.limits.children {
+                state.alive += 1;
+                break;
+            }
+            if stop() {
+                return Err(HostError::Stopped);
+            }
+            let waited = self.changed.wait_timeout(state, Duration::from_millis(10));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        // Counted from here on, whatever comes.
+        let mut lease = Lease { pool: self, child: None };
+        let child = Child::start(&self.program, &self.limits)?;
+        tracing::debug!(name = self.program.name, pid = child.id(), "a child is started");
+        let mut state = self.state();
+        if state.unenforced.is_none() {
+            if !child.unenforced.is_empty() {
+                let missing = child.unenforced.join(", ");
+                tracing::warn!(name = self.program.name, missing, "the kernel does not keep children from all harm");
+            }
+            state.unenforced = Some(child.unenforced.clone());
+        }
+        drop(state);
+        lease.child = Some(child);
+        Ok(lease)
+    }
+
+    /// What the kernel does not enforce for children; empty before the first.
+    pub fn unenforced(&self) -> Vec<String> {
+        self.state().unenforced.clone().unwrap_or_default()
+    }
+
+    /// Process ids of the children that wait for a job.
+    pub fn idle(&self) -> Vec<u32> {
+        self.state().idle.iter().map(Child::id).collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A child that works on one job. It goes back to its pool afterwards, unless it is worn out or did not survive.
+#[derive(Debug)]
+pub struct Lease<'p> {
+    pool: &'p Pool,
+    child: Option<Child>,
+}
+
+impl Lease<'_> {
+    /// Asks the child for something, with `pixels` one after another in the shared memory.
+    ///
+    /// # Errors
+    /// [`HostError`]; after all but a [`HostError::Fault`] the child is gone, and so is the lease.
+    pub fn call<Q: Serialize, R: DeserializeOwned>(
+        &mut self,
+        request: &Q,
+        pixels: &[&[u8]],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<R, HostError> {
+        let mut child = self.child.take().ok_or_else(|| HostError::Ended("is gone".into()))?;
+        let result = child.call(request, pixels, &self.pool.limits, stop);
+        match &result {
+            Ok(_) | Err(HostError::Fault(_)) => self.child = Some(child),
+            Err(HostError::Stopped) => {}
+            Err(error) => {
+                let (name, words) = (self.pool.program.name, child.last_words());
+                tracing::warn!(name, %error, said = words, "a child is given up");
+            }
+        }
+        result
+    }
+
+    /// Copies pixels out of the shared memory.
+    ///
+    /// # Errors
+    /// [`HostError::Garbage`] when there are fewer.
+    pub fn read(&self, into: &mut [u8], at: u64) -> Result<(), HostError> {
+        match &self.child {
+            Some(child) => child.read(into, at),
+            None => Err(HostError::Ended("is gone".into())),
+        }
+    }
+
+    /// Process id of the child.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let limits = &self.pool.limits;
+        let fit = self.child.take().filter(|child| {
+            let worn = child.jobs + 1 >= limits.jobs || child.forget().is_err() || child.resident() > limits.resident;
+            !worn
+        });
+        let mut state = self.pool.state();
+        match fit {
+            Some(mut child) => {
+                child.jobs += 1;
+                state.idle.push(child);
+            }
+            None => state.alive -= 1,
+        }
+        drop(state);
+        self.pool.changed.notify_one();
+    }
+}
