@@ -124,6 +124,16 @@ impl Gegl {
         self.described().map(|described| described.version.as_str())
     }
 
+    /// True when GEGL has that component.
+    pub fn has(&self, component: &str) -> bool {
+        self.operation(component).is_some()
+    }
+
+    /// Process ids of its children that wait for a job.
+    pub fn idle(&self) -> Vec<u32> {
+        self.pool.idle()
+    }
+
     /// What the kernel does not enforce for its children; empty as long as none was started.
     pub fn unenforced(&self) -> Vec<String> {
         self.pool.unenforced()

@@ -7,6 +7,7 @@ mod command_line;
 mod deploy;
 mod documentation;
 mod embedded;
+mod engines;
 mod faults;
 mod fleet;
 mod golden;
