@@ -95,7 +95,7 @@ pub(crate) fn byte_at(place: u32, table: &[u32; 2048]) -> u8 {
 /// Straight-line code of adds and multiplies, so that loops over it become vector code, which
 /// `powf` cannot. Relative error about 3e-7 for results within 2^±10.
 #[inline(always)]
-fn power(x: f32, exponent: f32) -> f32 {
+pub(crate) fn power(x: f32, exponent: f32) -> f32 {
     // x = 2^e * m, with m in sqrt(1/2)..sqrt(2).
     const SQRT_HALF: i32 = 0x3f35_04f3;
     let bits = x.to_bits() as i32;

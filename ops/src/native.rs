@@ -9,59 +9,89 @@ use crate::Operation;
 // Lines are kept sorted: one `mod` and one entry below for each operation.
 mod brightness_contrast;
 mod c2g;
+mod channel_mixer;
 mod checkerboard;
+mod cie;
 mod color;
 mod color_dodge;
+mod color_overlay;
+mod color_temperature;
 mod compose;
 mod crop;
 mod edge_sobel;
 mod example;
+mod exposure;
 mod gaussian_blur;
 mod gradient_map;
 mod gray;
+mod hue_chroma;
+mod invert_gamma;
+mod invert_linear;
+mod levels;
+mod line;
+mod matrix;
+mod mono_mixer;
 mod motion_blur_linear;
 mod multiply;
 mod noise_cie_lch;
 mod noise_reduction;
 mod nop;
 mod opacity;
+mod posterize;
+mod random;
 mod resize;
 mod retro_curve;
 mod rotate_on_center;
 mod sampler;
+mod saturation;
 mod scale;
 mod scale_axis;
 mod scale_size_keepaspect;
 mod screen;
+mod sepia;
 mod src_over;
 #[cfg(test)]
 mod testing;
+mod value_invert;
 
 /// All native operations.
 pub fn all() -> Vec<Arc<dyn Operation>> {
     vec![
         Arc::new(brightness_contrast::BrightnessContrast),
         Arc::new(c2g::C2g),
+        Arc::new(channel_mixer::ChannelMixer),
         Arc::new(checkerboard::Checkerboard),
         Arc::new(color::Color),
         Arc::new(color_dodge::ColorDodge),
+        Arc::new(color_overlay::ColorOverlay),
+        Arc::new(color_temperature::ColorTemperature),
         Arc::new(crop::Crop),
         Arc::new(edge_sobel::EdgeSobel),
         Arc::new(example::Example),
+        Arc::new(exposure::Exposure),
         Arc::new(gaussian_blur::GaussianBlur),
         Arc::new(gradient_map::GradientMap),
         Arc::new(gray::Gray),
+        Arc::new(hue_chroma::HueChroma),
+        Arc::new(invert_gamma::InvertGamma),
+        Arc::new(invert_linear::InvertLinear),
+        Arc::new(levels::Levels),
+        Arc::new(mono_mixer::MonoMixer),
         Arc::new(motion_blur_linear::MotionBlurLinear),
         Arc::new(multiply::Multiply),
         Arc::new(noise_cie_lch::NoiseCieLch),
         Arc::new(noise_reduction::NoiseReduction),
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
+        Arc::new(posterize::Posterize),
         Arc::new(resize::Resize),
         Arc::new(retro_curve::RetroCurve),
         Arc::new(rotate_on_center::RotateOnCenter),
+        Arc::new(saturation::Saturation),
         Arc::new(scale_size_keepaspect::ScaleSizeKeepaspect),
         Arc::new(screen::Screen),
+        Arc::new(sepia::Sepia),
         Arc::new(src_over::SrcOver),
+        Arc::new(value_invert::ValueInvert),
     ]
 }

@@ -3,7 +3,8 @@
 //! c' = (c - 0.5) contrast + brightness + 0.5 for R, G, B in linear light; alpha stays and nothing
 //! is clamped (GEGL 0.4, `brightness-contrast.c`).
 
-use crate::{Format, Info, Kind, OpError, Operation, Pad, Pass, Point, Properties, Property, Rect};
+use super::line::Line;
+use crate::{Encoding, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property};
 
 static INFO: Info = Info {
     name: "gegl/brightness-contrast",
@@ -38,51 +39,16 @@ impl Operation for BrightnessContrast {
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let (contrast, brightness) = (properties.number("contrast"), properties.number("brightness"));
-        if contrast == 1.0 && brightness == 0.0 {
-            return Ok(Vec::new());
-        }
         let offset = brightness + 0.5 - 0.5 * contrast;
-        Ok(vec![Pass::Point(Box::new(Line { factor: contrast as f32, offset: offset as f32 }))])
-    }
-}
-
-/// c' = c factor + offset.
-#[derive(Debug)]
-struct Line {
-    factor: f32,
-    offset: f32,
-}
-
-impl Point for Line {
-    fn format(&self, input: Format) -> Format {
-        Format::LIN.opaque_like(input)
-    }
-
-    fn apply(&self, row: &mut [[f32; 4]], _x: i32, _y: i32, _bounds: Rect) {
-        // Alpha goes through a factor of 1 and an offset of 0: one vector operation a pixel.
-        let factor = [self.factor, self.factor, self.factor, 1.0];
-        let offset = [self.offset, self.offset, self.offset, 0.0];
-        for pixel in row {
-            let [r, g, b, a] = *pixel;
-            *pixel = [
-                r * factor[0] + offset[0],
-                g * factor[1] + offset[1],
-                b * factor[2] + offset[2],
-                a * factor[3] + offset[3],
-            ];
-        }
-    }
-
-    fn weight(&self) -> f32 {
-        1.0
+        Ok(Line::new(Encoding::Linear, 0.0, contrast, offset).passes())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Image;
     use crate::native::testing::{assert_pixel, assert_same, check, noise_image};
+    use crate::{Format, Image, Rect};
 
     #[test]
     fn light_by_hand() {
