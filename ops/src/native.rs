@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::Operation;
 
 // Lines are kept sorted: one `mod` and one entry below for each operation.
+mod blend;
 mod brightness_contrast;
 mod c2g;
 mod channel_mixer;
@@ -16,12 +17,14 @@ mod color;
 mod color_dodge;
 mod color_overlay;
 mod color_temperature;
+mod color_to_alpha;
 mod compose;
 mod crop;
 mod edge_sobel;
 mod example;
 mod exposure;
 mod gaussian_blur;
+mod gradient;
 mod gradient_map;
 mod gray;
 mod hue_chroma;
@@ -29,14 +32,16 @@ mod invert_gamma;
 mod invert_linear;
 mod levels;
 mod line;
+mod math;
 mod matrix;
 mod mono_mixer;
 mod motion_blur_linear;
-mod multiply;
 mod noise_cie_lch;
 mod noise_reduction;
+mod noise_rgb;
 mod nop;
 mod opacity;
+mod porter_duff;
 mod posterize;
 mod random;
 mod resize;
@@ -52,11 +57,13 @@ mod sepia;
 mod src_over;
 #[cfg(test)]
 mod testing;
+mod threshold;
 mod value_invert;
+mod vignette;
 
 /// All native operations.
 pub fn all() -> Vec<Arc<dyn Operation>> {
-    vec![
+    let mut all: Vec<Arc<dyn Operation>> = vec![
         Arc::new(brightness_contrast::BrightnessContrast),
         Arc::new(c2g::C2g),
         Arc::new(channel_mixer::ChannelMixer),
@@ -65,6 +72,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(color_dodge::ColorDodge),
         Arc::new(color_overlay::ColorOverlay),
         Arc::new(color_temperature::ColorTemperature),
+        Arc::new(color_to_alpha::ColorToAlpha),
         Arc::new(crop::Crop),
         Arc::new(edge_sobel::EdgeSobel),
         Arc::new(example::Example),
@@ -78,9 +86,9 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(levels::Levels),
         Arc::new(mono_mixer::MonoMixer),
         Arc::new(motion_blur_linear::MotionBlurLinear),
-        Arc::new(multiply::Multiply),
         Arc::new(noise_cie_lch::NoiseCieLch),
         Arc::new(noise_reduction::NoiseReduction),
+        Arc::new(noise_rgb::NoiseRgb),
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
         Arc::new(posterize::Posterize),
@@ -92,6 +100,14 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(screen::Screen),
         Arc::new(sepia::Sepia),
         Arc::new(src_over::SrcOver),
+        Arc::new(threshold::Threshold),
         Arc::new(value_invert::ValueInvert),
-    ]
+        Arc::new(vignette::Vignette),
+    ];
+    // Those that lie in tables.
+    all.extend(blend::ALL.map(|operation| Arc::new(operation) as Arc<dyn Operation>));
+    all.extend(gradient::ALL.map(|operation| Arc::new(operation) as Arc<dyn Operation>));
+    all.extend(math::ALL.map(|operation| Arc::new(operation) as Arc<dyn Operation>));
+    all.extend(porter_duff::ALL.map(|operation| Arc::new(operation) as Arc<dyn Operation>));
+    all
 }

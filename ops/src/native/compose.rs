@@ -3,7 +3,10 @@
 use std::fmt::Debug;
 use std::ops::Range;
 
-use crate::{Area, Boxes, Cancel, Format, Formats, Kind, OpError, Pad, Pass, Properties, Property, Rect, Tile, View};
+use crate::{
+    Area, Boxes, Cancel, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Rect, Tile,
+    View,
+};
 
 /// The pads of a compositor; where only one is connected, its picture goes through unchanged.
 pub(super) const PADS: &[Pad] = &[Pad { name: "input", required: false }, Pad { name: "aux", required: false }];
@@ -19,6 +22,11 @@ pub(super) const SRGB: Property = Property {
 pub(super) trait Mix: Debug + Send + Sync {
     /// As [`Area::formats`]; float formats all.
     fn formats(&self, inputs: &[Option<Format>]) -> Formats;
+
+    /// As [`Area::bounds`]: the box around both, unless the formula says less.
+    fn bounds(&self, boxes: Boxes<'_>) -> Result<Rect, OpError> {
+        around(boxes)
+    }
 
     /// As [`Area::passthrough`].
     fn passthrough(&self, boxes: Boxes<'_>) -> Option<usize>;
@@ -54,11 +62,7 @@ impl<M: Mix> Area for Compositor<M> {
     }
 
     fn bounds(&self, boxes: Boxes<'_>) -> Result<Rect, OpError> {
-        match [boxes.inputs[0], boxes.inputs[1]] {
-            [Some(input), Some(aux)] => Ok(input.union(&aux)),
-            [Some(rect), None] | [None, Some(rect)] => Ok(rect),
-            [None, None] => Err(OpError::MissingInput("input")),
-        }
+        self.0.bounds(boxes)
     }
 
     fn passthrough(&self, boxes: Boxes<'_>) -> Option<usize> {
@@ -117,6 +121,15 @@ impl<M: Mix> Area for Compositor<M> {
     }
 }
 
+/// The box around both pictures, or that of the only one.
+fn around(boxes: Boxes<'_>) -> Result<Rect, OpError> {
+    match [boxes.inputs[0], boxes.inputs[1]] {
+        [Some(input), Some(aux)] => Ok(input.union(&aux)),
+        [Some(rect), None] | [None, Some(rect)] => Ok(rect),
+        [None, None] => Err(OpError::MissingInput("input")),
+    }
+}
+
 /// What a float picture is outside its box: transparent, or black where it has no alpha.
 pub(super) fn outside(format: Format) -> [f32; 4] {
     if format.has_alpha() { [0.0; 4] } else { [0.0, 0.0, 0.0, 1.0] }
@@ -168,22 +181,53 @@ impl Span {
     }
 }
 
-/// An SVG compositor: a formula on premultiplied pixels, and the other picture unchanged where
-/// one is missing. Always with alpha, whatever comes in.
+/// A formula over a row of premultiplied pixels, as [`Mix::both`].
+pub(super) type Formula = fn(&mut [[f32; 4]], &[[f32; 4]]);
+
+/// Which pictures stay where the other one is not; nothing is left of one that does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stays {
+    /// Either: most compositors.
+    Both,
+    /// `input`.
+    Input,
+    /// `aux`.
+    Aux,
+    /// Neither, and the output's box is that of `input`.
+    Neither,
+}
+
+/// An SVG compositor: a formula on premultiplied pixels, and what it comes to where one of the
+/// pictures is missing. Always with alpha, whatever comes in.
 #[derive(Clone, Copy)]
 pub(super) struct Blend {
     /// LINP or GAMP.
     format: Format,
-    /// Formula over a row, as [`Mix::both`].
-    both: fn(&mut [[f32; 4]], &[[f32; 4]]),
+    both: Formula,
+    stays: Stays,
     weight: f32,
 }
 
 impl Blend {
     /// The passes of an SVG compositor with the property [`SRGB`].
-    pub(super) fn passes(properties: &Properties, both: fn(&mut [[f32; 4]], &[[f32; 4]]), weight: f32) -> Vec<Pass> {
+    pub(super) fn passes(properties: &Properties, both: Formula, weight: f32) -> Vec<Pass> {
+        Blend::staying(properties, both, Stays::Both, weight)
+    }
+
+    /// The same, where not both pictures stay as they are without the other.
+    pub(super) fn staying(properties: &Properties, both: Formula, stays: Stays, weight: f32) -> Vec<Pass> {
         let format = if properties.boolean(SRGB.name) { Format::GAMP } else { Format::LINP };
-        Compositor::passes(Blend { format, both, weight })
+        Compositor::passes(Blend { format, both, stays, weight })
+    }
+
+    /// True when `pad` stays where the other is not.
+    fn stays(&self, pad: usize) -> bool {
+        match self.stays {
+            Stays::Both => true,
+            Stays::Input => pad == 0,
+            Stays::Aux => pad == 1,
+            Stays::Neither => false,
+        }
     }
 }
 
@@ -198,14 +242,21 @@ impl Mix for Blend {
         Formats { inputs: [self.format; 2], output: self.format }
     }
 
+    fn bounds(&self, boxes: Boxes<'_>) -> Result<Rect, OpError> {
+        match self.stays {
+            Stays::Neither => boxes.inputs[0].ok_or(OpError::MissingInput("input")),
+            _ => around(boxes),
+        }
+    }
+
     fn passthrough(&self, boxes: Boxes<'_>) -> Option<usize> {
         let there = |pad: usize| boxes.inputs[pad].is_some_and(|rect| !rect.is_empty());
         let connected = |pad: usize| boxes.inputs[pad].is_some();
         match (there(0), there(1)) {
             (true, true) => None,
-            (true, false) => Some(0),
-            (false, true) => Some(1),
-            (false, false) => [0, 1].into_iter().find(|pad| connected(*pad)),
+            (true, false) => self.stays(0).then_some(0),
+            (false, true) => self.stays(1).then_some(1),
+            (false, false) => [0, 1].into_iter().find(|pad| self.stays(*pad) && connected(*pad)),
         }
     }
 
@@ -213,14 +264,39 @@ impl Mix for Blend {
         (self.both)(row, aux);
     }
 
-    fn input_alone(&self, _row: &mut [[f32; 4]], _connected: bool, _format: Format) {}
+    fn input_alone(&self, row: &mut [[f32; 4]], _connected: bool, _format: Format) {
+        if !self.stays(0) {
+            row.fill([0.0; 4]);
+        }
+    }
 
     fn aux_alone(&self, row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
-        row.copy_from_slice(aux);
+        if self.stays(1) {
+            row.copy_from_slice(aux);
+        }
     }
 
     fn weight(&self) -> f32 {
         self.weight
+    }
+}
+
+/// An operation that is a [`Blend`] and nothing else, so that many fit into one table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SvgCompositor {
+    pub(super) info: &'static Info,
+    pub(super) formula: Formula,
+    pub(super) stays: Stays,
+    pub(super) weight: f32,
+}
+
+impl Operation for SvgCompositor {
+    fn info(&self) -> &'static Info {
+        self.info
+    }
+
+    fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
+        Ok(Blend::staying(properties, self.formula, self.stays, self.weight))
     }
 }
 
@@ -242,7 +318,7 @@ pub(super) fn clamp_to(value: f32, top: f32) -> f32 {
 
 /// Checks of the boxes and formats that every [`Blend`] must pass.
 #[cfg(test)]
-pub(super) fn check_boxes(operation: &dyn crate::Operation) {
+pub(super) fn check_boxes(operation: &dyn Operation) {
     use crate::native::testing::{assert_pixel, assert_same, check, convert, noise_image, pixel, render};
 
     let a = noise_image(Rect::new(-3, -2, 8, 6), Format::RGBA8);
