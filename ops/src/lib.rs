@@ -26,7 +26,7 @@ pub use cancel::Cancel;
 pub use color::Color;
 pub use error::OpError;
 pub use format::{Alpha, Depth, Encoding, Format};
-pub use operation::{Area, Boxes, Formats, Info, Operation, Pad, Pass, Point, Split};
+pub use operation::{Area, Boxes, Formats, Info, Operand, Operation, Pad, Pass, Point, Split};
 pub use property::{Kind, Properties, Property, Value, ValueFault};
 pub use rect::Rect;
 pub use reduced::{Reduced, Reducible};

@@ -8,6 +8,7 @@ use crate::Operation;
 
 // Lines are kept sorted: one `mod` and one entry below for each operation.
 mod blend;
+mod box_blur;
 mod brightness_contrast;
 mod c2g;
 mod channel_mixer;
@@ -44,13 +45,17 @@ mod opacity;
 mod porter_duff;
 mod posterize;
 mod random;
+mod reflect;
 mod resize;
 mod retro_curve;
+mod rotate;
 mod rotate_on_center;
 mod sampler;
 mod saturation;
 mod scale;
 mod scale_axis;
+mod scale_ratio;
+mod scale_size;
 mod scale_size_keepaspect;
 mod screen;
 mod sepia;
@@ -58,12 +63,15 @@ mod src_over;
 #[cfg(test)]
 mod testing;
 mod threshold;
+mod transform;
+mod translate;
 mod value_invert;
 mod vignette;
 
 /// All native operations.
 pub fn all() -> Vec<Arc<dyn Operation>> {
     let mut all: Vec<Arc<dyn Operation>> = vec![
+        Arc::new(box_blur::BoxBlur),
         Arc::new(brightness_contrast::BrightnessContrast),
         Arc::new(c2g::C2g),
         Arc::new(channel_mixer::ChannelMixer),
@@ -92,15 +100,20 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
         Arc::new(posterize::Posterize),
+        Arc::new(reflect::Reflect),
         Arc::new(resize::Resize),
         Arc::new(retro_curve::RetroCurve),
+        Arc::new(rotate::Rotate),
         Arc::new(rotate_on_center::RotateOnCenter),
         Arc::new(saturation::Saturation),
+        Arc::new(scale_ratio::ScaleRatio),
+        Arc::new(scale_size::ScaleSize),
         Arc::new(scale_size_keepaspect::ScaleSizeKeepaspect),
         Arc::new(screen::Screen),
         Arc::new(sepia::Sepia),
         Arc::new(src_over::SrcOver),
         Arc::new(threshold::Threshold),
+        Arc::new(translate::Translate),
         Arc::new(value_invert::ValueInvert),
         Arc::new(vignette::Vignette),
     ];

@@ -45,8 +45,9 @@ pub trait Operation: Debug + Send + Sync {
     fn info(&self) -> &'static Info;
 
     /// The passes that compute it with these property values, run one after another, each on the
-    /// result of the one before. Inputs other than the first go to the first pass. No pass at all
-    /// hands the input on unchanged. A source (no input pads) is an [`Pass::Area`] first.
+    /// result of the one before, or on what a [`Pass::Wired`] names. Inputs other than the first go
+    /// to the first pass. No pass at all hands the input on unchanged. A source (no input pads) is an
+    /// [`Pass::Area`] first.
     ///
     /// # Errors
     /// [`OpError::Invalid`] when the values together make no sense; each alone is in range.
@@ -68,6 +69,23 @@ pub enum Pass {
     Point(Box<dyn Point>),
     /// Anything else.
     Area(Box<dyn Area>),
+    /// An area pass that names what it reads: a sharpened picture is made of the picture beside a
+    /// blurred one. The pads of [`Area`] are then `inputs`, two at most.
+    Wired {
+        /// The pass.
+        area: Box<dyn Area>,
+        /// What it reads, pad by pad.
+        inputs: Vec<Operand>,
+    },
+}
+
+/// A picture that a [`Pass::Wired`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// What comes in at a pad of the operation, by its place in [`Info::inputs`].
+    Input(usize),
+    /// The result of an earlier pass, by its place in the list.
+    Pass(usize),
 }
 
 /// A filter whose output pixel depends on the input pixel at the same place alone.

@@ -62,7 +62,8 @@ impl Operation for GaussianBlur {
     }
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
-        Ok(passes(properties, [properties.number("std-dev-x"), properties.number("std-dev-y")]))
+        let blur = Gaussian::of(properties, [properties.number("std-dev-x"), properties.number("std-dev-y")]);
+        Ok(blur.areas().map(Pass::Area).collect())
     }
 
     /// Where the blur leaves nothing of what a reduced picture lacks, that one is blurred and made
@@ -76,7 +77,7 @@ impl Operation for GaussianBlur {
         // Reducing is a blur by a box of `step` pixels, whose variance is (step² - 1) / 12.
         let step = reduced.step();
         let left = |deviation: f64| (deviation * deviation - (step * step - 1.0) / 12.0).sqrt() / step;
-        let mut passes = passes(properties, deviations.map(left));
+        let mut passes: Vec<_> = Gaussian::of(properties, deviations.map(left)).areas().map(Pass::Area).collect();
         passes.push(Scale::enlarge(reduced));
         Some((reduced, passes))
     }
@@ -86,32 +87,61 @@ impl Operation for GaussianBlur {
 /// then less than half a step of 255.
 const LEAST_REDUCED: f64 = 4.0;
 
-/// Blurs by these deviations along x and y.
-fn passes(properties: &Properties, deviations: [f64; 2]) -> Vec<Pass> {
-    let beyond = match properties.choice("abyss-policy") {
-        "none" => Beyond::Nothing,
-        "black" => Beyond::Plain([0.0, 0.0, 0.0, 1.0]),
-        "white" => Beyond::Plain([1.0; 4]),
-        _ => Beyond::Edge,
-    };
-    let pass = |axis, deviation: f64| {
+/// A blur, for this operation and for those that blur among other things.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gaussian {
+    /// Standard deviations along x and y, pixels.
+    pub deviations: [f64; 2],
+    /// What lies beyond the edges.
+    pub beyond: Beyond,
+    /// True for the recursive filter, false for the sum, `None` for what suits the deviation.
+    pub recursive: Option<bool>,
+    /// True when the box grows by the reach of the weights.
+    pub grow: bool,
+}
+
+impl Gaussian {
+    /// The same deviation both ways; edges go on, and the box stays.
+    pub(super) fn new(deviation: f64) -> Self {
+        Gaussian { deviations: [deviation; 2], beyond: Beyond::Edge, recursive: None, grow: false }
+    }
+
+    /// What the ports of the operation say, with other deviations.
+    fn of(properties: &Properties, deviations: [f64; 2]) -> Self {
+        let beyond = match properties.choice("abyss-policy") {
+            "none" => Beyond::Nothing,
+            "black" => Beyond::Plain([0.0, 0.0, 0.0, 1.0]),
+            "white" => Beyond::Plain([1.0; 4]),
+            _ => Beyond::Edge,
+        };
+        let recursive = match properties.choice("filter") {
+            "fir" => Some(false),
+            "iir" => Some(true),
+            _ => None,
+        };
+        Gaussian { deviations, beyond, recursive, grow: !properties.boolean("clip-extent") }
+    }
+
+    /// Its passes, one after another; none along an axis where the deviation is next to nothing.
+    pub(super) fn areas(self) -> impl Iterator<Item = Box<dyn Area>> {
+        let [across, down] = self.deviations;
+        self.along(Axis::Rows, across).into_iter().chain(self.along(Axis::Columns, down))
+    }
+
+    fn along(self, axis: Axis, deviation: f64) -> Option<Box<dyn Area>> {
         // One weight: the pixel itself.
         let weights = weights(deviation);
         if weights.len() == 1 {
             return None;
         }
-        let half = weights.len() / 2;
-        let recursive = match properties.choice("filter") {
-            "fir" => false,
-            "iir" => true,
-            _ => deviation >= 1.0,
+        let grow = if self.grow { weights.len() as u32 / 2 } else { 0 };
+        let filter = if self.recursive.unwrap_or(deviation >= 1.0) {
+            Filter::Recursive(Recursion::new(deviation))
+        } else {
+            Filter::Weights(weights)
         };
-        let filter = if recursive { Filter::Recursive(Recursion::new(deviation)) } else { Filter::Weights(weights) };
-        let grow = if properties.boolean("clip-extent") { 0 } else { half as u32 };
-        Some(Pass::Area(Box::new(Blur { axis, filter, beyond, grow })))
-    };
-    let [across, down] = deviations;
-    pass(Axis::Rows, across).into_iter().chain(pass(Axis::Columns, down)).collect()
+        Some(Box::new(Blur { axis, filter, beyond: self.beyond, grow }))
+    }
 }
 
 /// The weights of a sampled Gaussian, an odd number of them; one for a deviation of 0.
@@ -136,9 +166,12 @@ enum Axis {
 
 /// What lies beyond the ends of a line.
 #[derive(Clone, Copy, Debug)]
-enum Beyond {
+pub(super) enum Beyond {
+    /// Nothing: transparent, or black where there is no alpha.
     Nothing,
+    /// The last pixel, again and again.
     Edge,
+    /// This pixel, in premultiplied linear light.
     Plain([f64; 4]),
 }
 

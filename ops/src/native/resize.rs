@@ -6,7 +6,7 @@
 //! which rings less.
 
 use super::sampler::Sampler;
-use super::scale::Scale;
+use super::scale::{Extent, Scale};
 use crate::{Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Reduced, Reducible};
 
 const fn side(name: &'static str, description: &'static str) -> Property {
@@ -47,7 +47,7 @@ impl Operation for Resize {
 
 fn scale(properties: &Properties) -> Scale {
     let side = |name| properties.int(name) as f64;
-    let mut scale = Scale::new([side("width"), side("height")], Sampler::Lanczos);
+    let mut scale = Scale::new(Extent::Size([side("width"), side("height")]), Sampler::Lanczos);
     scale.covers = true;
     scale
 }

@@ -7,16 +7,43 @@ use std::sync::OnceLock;
 
 use multiversion::multiversion;
 
-use super::sampler::Sampler;
+use super::sampler::{self, Sampler};
 use super::scale_axis::{Beyond, Mapping, Taps};
+use super::transform::{IDENTITY, Matrix, NEAR_Z, ORIGIN, around, origin};
 use crate::format::{Source, Target, convert_row};
-use crate::{Alpha, Area, Boxes, Cancel, Depth, Format, Formats, OpError, Pass, Rect, Reduced, Reducible, Tile, View};
+use crate::{
+    Alpha, Area, Boxes, Cancel, Depth, Format, Formats, Kind, OpError, Pass, Properties, Property, Rect, Reduced,
+    Reducible, Tile, View,
+};
+
+/// Largest side or ratio that can be asked for.
+pub(super) const LARGEST: f64 = 9000.0;
+
+/// The ports that operations have in common which scale as GEGL does, and two of their own.
+pub(super) const fn properties(own: [Property; 2]) -> [Property; 7] {
+    let [x, y] = own;
+    let abyss = Property {
+        name: "abyss-policy",
+        description: "What lies beyond the edges. none is the same as clamp: edges do not fade",
+        kind: Kind::Enum { default: "none", values: &["none", "clamp", "loop", "black", "white"] },
+    };
+    [ORIGIN[0], ORIGIN[1], NEAR_Z, sampler::PROPERTY, abyss, x, y]
+}
+
+/// How large the output is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Extent {
+    /// Width and height, pixels; one that is not above 0 follows from the other.
+    Size([f64; 2]),
+    /// Output pixels per source pixel; above 0.
+    Ratio([f64; 2]),
+}
 
 /// Scales its input.
 #[derive(Debug)]
 pub(super) struct Scale {
-    /// Width and height asked for, pixels; not given where not above 0.
-    pub size: [f64; 2],
+    /// What is asked for.
+    pub extent: Extent,
     /// What stays in place, pixels.
     pub origin: [f64; 2],
     /// How pixels are read.
@@ -68,10 +95,9 @@ fn scale_axis(first: i32, len: u32, ratio: (f64, f64), origin: f64, covers: bool
 }
 
 impl Scale {
-    /// To a width and a height, pixels; one that is not above 0 follows from the other.
-    pub fn new(size: [f64; 2], sampler: Sampler) -> Scale {
+    pub fn new(extent: Extent, sampler: Sampler) -> Scale {
         Scale {
-            size,
+            extent,
             origin: [0.0; 2],
             sampler,
             covers: false,
@@ -83,12 +109,31 @@ impl Scale {
         }
     }
 
+    /// What the ports named in [`properties`] say.
+    pub fn of(properties: &Properties, extent: Extent) -> Scale {
+        let (beyond, outside) = match properties.choice("abyss-policy") {
+            "loop" => (Beyond::Loop, 0.0),
+            "black" => (Beyond::Constant, 0.0),
+            "white" => (Beyond::Constant, 1.0),
+            _ => (Beyond::Clamp, 0.0),
+        };
+        let origin = origin(properties);
+        Scale { origin, beyond, outside, ..Scale::new(extent, Sampler::from_choice(properties.choice("sampler"))) }
+    }
+
+    /// The passes where each side's extent may be negative: mirrored at the origin first.
+    pub fn mirrored(self, signs: [f64; 2]) -> Vec<Pass> {
+        let matrix: Matrix = [0, 1].map(|axis| IDENTITY[axis].map(|m| m * signs[axis].signum()));
+        let mirror = around(matrix, self.origin, [0.0; 2], self.sampler);
+        mirror.into_iter().chain([self.pass()]).collect()
+    }
+
     /// Makes a reduced picture as large as the whole again, smoothly. It is smooth already, so that
     /// it can be done in coded light, which then need not be made of each pixel.
     pub fn enlarge(reduced: Reduced) -> Pass {
         let whole = reduced.whole();
         let size = [f64::from(whole.width), f64::from(whole.height)];
-        Scale { coded: true, reduced: Some(reduced), ..Scale::new(size, Sampler::Cubic) }.pass()
+        Scale { coded: true, reduced: Some(reduced), ..Scale::new(Extent::Size(size), Sampler::Cubic) }.pass()
     }
 
     pub fn pass(self) -> Pass {
@@ -123,11 +168,13 @@ impl Scale {
             return Err(invalid("the input is empty"));
         }
         let (width, height) = (f64::from(input.width), f64::from(input.height));
-        let (x_ratio, y_ratio) = match self.size {
-            [x, y] if x > 0.0 && y > 0.0 => ((x, width), (y, height)),
-            [x, _] if x > 0.0 => ((x, width), (x, width)),
-            [_, y] if y > 0.0 => ((y, height), (y, height)),
-            _ => ((1.0, 1.0), (1.0, 1.0)),
+        let (x_ratio, y_ratio) = match self.extent {
+            Extent::Size([x, y]) if x > 0.0 && y > 0.0 => ((x, width), (y, height)),
+            Extent::Size([x, _]) if x > 0.0 => ((x, width), (x, width)),
+            Extent::Size([_, y]) if y > 0.0 => ((y, height), (y, height)),
+            Extent::Size(_) => ((1.0, 1.0), (1.0, 1.0)),
+            Extent::Ratio([x, y]) if x > 0.0 && y > 0.0 => ((x, 1.0), (y, 1.0)),
+            Extent::Ratio(_) => return Err(invalid("a ratio of 0 leaves no picture: give both x and y")),
         };
         let (x_step, left, width) = scale_axis(input.x, input.width, x_ratio, self.origin[0], self.covers)?;
         let (y_step, top, height) = scale_axis(input.y, input.height, y_ratio, self.origin[1], self.covers)?;

@@ -7,16 +7,8 @@
 //! always up, edges are those of the picture instead of fading out, and no row stays empty. The scale
 //! stays the exact ratio, so inner pixels are the same.
 
-use super::sampler::{self, Sampler};
-use super::scale::Scale;
-use super::scale_axis::Beyond;
+use super::scale::{Extent, LARGEST, Scale, properties};
 use crate::{Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Reduced, Reducible};
-
-const LARGEST: f64 = 9000.0;
-
-const fn coordinate(name: &'static str, description: &'static str) -> Property {
-    Property { name, description, kind: Kind::Number { default: 0.0, minimum: -f64::MAX, maximum: f64::MAX } }
-}
 
 const fn size(name: &'static str, description: &'static str) -> Property {
     Property { name, description, kind: Kind::Number { default: -1.0, minimum: -LARGEST, maximum: LARGEST } }
@@ -29,23 +21,10 @@ const INFO: Info = Info {
     title: "Scale size keep aspect",
     description: "Scales to a width or a height and keeps the aspect ratio; to both when both are given.",
     inputs: &[Pad::INPUT],
-    properties: &[
-        coordinate("origin-x", "X coordinate that stays in place, pixels"),
-        coordinate("origin-y", "Y coordinate that stays in place, pixels"),
-        Property {
-            name: "near-z",
-            description: "Z coordinate of the near clipping plane; scaling does not reach it, so it has no effect",
-            kind: Kind::Number { default: 0.0, minimum: 0.0, maximum: 1.0 },
-        },
-        sampler::PROPERTY,
-        Property {
-            name: "abyss-policy",
-            description: "What lies beyond the edges. none is the same as clamp: edges do not fade",
-            kind: Kind::Enum { default: "none", values: &["none", "clamp", "loop", "black", "white"] },
-        },
+    properties: &properties([
         size("x", "Width to scale to, pixels; 0 or less: from the height"),
         size("y", "Height to scale to, pixels; 0 or less: from the width"),
-    ],
+    ]),
     revision: 2,
 };
 
@@ -68,17 +47,7 @@ impl Operation for ScaleSizeKeepaspect {
 }
 
 fn scale(properties: &Properties) -> Scale {
-    let (beyond, outside) = match properties.choice("abyss-policy") {
-        "loop" => (Beyond::Loop, 0.0),
-        "black" => (Beyond::Constant, 0.0),
-        "white" => (Beyond::Constant, 1.0),
-        _ => (Beyond::Clamp, 0.0),
-    };
-    let sampler = Sampler::from_choice(properties.choice("sampler"));
-    let mut scale = Scale::new([properties.number("x"), properties.number("y")], sampler);
-    scale.origin = [properties.number("origin-x"), properties.number("origin-y")];
-    (scale.beyond, scale.outside) = (beyond, outside);
-    scale
+    Scale::of(properties, Extent::Size(["x", "y"].map(|name| properties.number(name))))
 }
 
 #[cfg(test)]

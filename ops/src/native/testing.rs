@@ -4,7 +4,9 @@
 //! operation that reads more panics, and [`check`] compares several tilings bit by bit.
 
 use crate::buffer::Pixels;
-use crate::{Alpha, Area, Boxes, Cancel, Depth, Encoding, Format, Image, Info, OpError, Operation, Pass, Point};
+use crate::{
+    Alpha, Area, Boxes, Cancel, Depth, Encoding, Format, Image, Info, OpError, Operand, Operation, Pass, Point,
+};
 use crate::{Properties, Rect, Split, Value};
 
 /// How outputs are cut.
@@ -195,6 +197,7 @@ pub(crate) fn convert(image: &Image, to: Format) -> Image {
 /// A pass with all that is known before its pixels are.
 struct Step {
     pass: Pass,
+    operands: Vec<Operand>,
     inputs: Vec<Option<Rect>>,
     origin: Option<Rect>,
     bounds: Rect,
@@ -211,7 +214,9 @@ impl Step {
         match (&self.pass, self.passthrough) {
             (_, Some(through)) if through != pad => Rect::default(),
             (Pass::Point(_), _) | (_, Some(_)) => region.intersect(&input),
-            (Pass::Area(area), None) => area.needed(pad, region, self.boxes()).intersect(&input),
+            (Pass::Area(area) | Pass::Wired { area, .. }, None) => {
+                area.needed(pad, region, self.boxes()).intersect(&input)
+            }
         }
     }
 }
@@ -223,22 +228,30 @@ fn steps(
 ) -> Result<(Vec<Step>, Rect), OpError> {
     assert_eq!(inputs.len(), operation.info().inputs.len(), "an entry for each pad");
     let origin = inputs.first().copied().flatten().map(Image::rect);
-    let mut boxes: Vec<Option<Rect>> = inputs.iter().map(|input| input.map(Image::rect)).collect();
-    let mut steps = Vec::new();
-    for pass in operation.prepare(&properties(operation.info(), given))? {
+    let mut steps: Vec<Step> = Vec::new();
+    for (index, pass) in operation.prepare(&properties(operation.info(), given))?.into_iter().enumerate() {
+        let operands = match &pass {
+            Pass::Wired { inputs, .. } => inputs.clone(),
+            _ if index == 0 => (0..inputs.len()).map(Operand::Input).collect(),
+            _ => vec![Operand::Pass(index - 1)],
+        };
+        let rect = |operand: &Operand| match *operand {
+            Operand::Input(pad) => inputs[pad].map(Image::rect),
+            Operand::Pass(earlier) => Some(steps[earlier].bounds),
+        };
+        let boxes: Vec<Option<Rect>> = operands.iter().map(rect).collect();
         let around = Boxes { inputs: &boxes, origin };
         let (bounds, passthrough) = match &pass {
             Pass::Point(_) => (boxes[0].expect("a point operation has an input"), None),
-            Pass::Area(area) => match area.passthrough(around) {
+            Pass::Area(area) | Pass::Wired { area, .. } => match area.passthrough(around) {
                 Some(pad) => (boxes[pad].expect("a connected input goes through"), Some(pad)),
                 None => (area.bounds(around)?, None),
             },
         };
-        steps.push(Step { pass, inputs: boxes, origin, bounds, passthrough });
-        boxes = vec![Some(bounds)];
+        steps.push(Step { pass, operands, inputs: boxes, origin, bounds, passthrough });
     }
-    let bounds = boxes.first().copied().flatten().expect("a picture comes out");
-    Ok((steps, bounds))
+    let bounds = steps.last().map(|step| step.bounds).or(origin);
+    Ok((steps, bounds.expect("a picture comes out")))
 }
 
 fn run_bounds(operation: &dyn Operation, given: &[(&str, &str)], inputs: &[Option<&Image>]) -> Option<Rect> {
@@ -255,29 +268,35 @@ pub(crate) fn run(
     cancel: &Cancel,
 ) -> Result<Image, OpError> {
     let (steps, bounds) = steps(operation, given, inputs)?;
+    let region = region.unwrap_or(bounds).intersect(&bounds);
+    let Some(last) = steps.len().checked_sub(1) else { return Ok(cut(inputs[0].unwrap(), region)) };
     // Backwards: the part of each step's output that is needed.
-    let mut region = region.unwrap_or(bounds).intersect(&bounds);
-    let mut regions = Vec::new();
+    let mut regions = vec![Rect::default(); steps.len()];
+    regions[last] = region;
     for (index, step) in steps.iter().enumerate().rev() {
-        regions.push(region);
-        if index > 0 {
-            region = step.needed(0, region);
+        for (pad, operand) in step.operands.iter().enumerate() {
+            if let Operand::Pass(earlier) = *operand {
+                regions[earlier] = regions[earlier].union(&step.needed(pad, regions[index]));
+            }
         }
     }
-    regions.reverse();
-    let mut images: Vec<Option<Image>> = inputs.iter().map(|input| input.cloned()).collect();
-    if steps.is_empty() {
-        return Ok(cut(images[0].as_ref().unwrap(), region));
-    }
+    let mut results: Vec<Image> = Vec::new();
     for (step, region) in steps.iter().zip(&regions) {
+        let image = |operand: &Operand| match *operand {
+            Operand::Input(pad) => inputs[pad].cloned(),
+            Operand::Pass(earlier) => Some(results[earlier].clone()),
+        };
+        let images: Vec<Option<Image>> = step.operands.iter().map(image).collect();
         let result = match (&step.pass, step.passthrough) {
             (_, Some(pad)) => cut(images[pad].as_ref().unwrap(), *region),
             (Pass::Point(point), None) => run_point(point.as_ref(), step, images[0].as_ref().unwrap(), *region, tiling),
-            (Pass::Area(area), None) => run_area(area.as_ref(), step, &images, *region, tiling, cancel)?,
+            (Pass::Area(area) | Pass::Wired { area, .. }, None) => {
+                run_area(area.as_ref(), step, &images, *region, tiling, cancel)?
+            }
         };
-        images = vec![Some(result)];
+        results.push(result);
     }
-    Ok(images.remove(0).unwrap())
+    Ok(results.swap_remove(last))
 }
 
 fn run_point(point: &dyn Point, step: &Step, input: &Image, region: Rect, tiling: Tiling) -> Image {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use imgflo_ops::{Area, Depth, Format, OpError, Operation, Pass, Point, Properties, Rect, Reducible};
+use imgflo_ops::{Area, Depth, Format, OpError, Operand, Operation, Pass, Point, Properties, Rect, Reducible};
 use serde_json::Value as Json;
 
 use super::{InputShape, Name, PlanError, boxes};
@@ -308,13 +308,28 @@ impl Builder {
         self.passes(node, passes, inputs)
     }
 
-    /// The passes of one process, one after another.
-    fn passes(&mut self, node: usize, passes: Vec<Pass>, mut inputs: Vec<Option<Id>>) -> Result<Id, PlanError> {
+    /// The passes of one process, one after another; `pads` are what goes into it.
+    fn passes(&mut self, node: usize, passes: Vec<Pass>, pads: Vec<Option<Id>>) -> Result<Id, PlanError> {
         let process = self.nodes[node].process.clone();
         let internal = |message: &str| PlanError::Internal { node: process.clone(), message: message.into() };
+        let mut inputs = pads.clone();
+        let mut results = Vec::new();
         for pass in passes {
-            let id = match pass {
-                Pass::Point(point) => {
+            let area = match pass {
+                Pass::Point(point) => Err(point),
+                Pass::Area(area) => Ok(area),
+                Pass::Wired { area, inputs: operands } => {
+                    let picture = |operand| match operand {
+                        Operand::Input(pad) => pads.get(pad).copied(),
+                        Operand::Pass(earlier) => results.get(earlier).copied().map(Some),
+                    };
+                    let pictures = operands.into_iter().map(picture).collect::<Option<Vec<_>>>();
+                    inputs = pictures.ok_or_else(|| internal("reads what is not there"))?;
+                    Ok(area)
+                }
+            };
+            let id = match area {
+                Err(point) => {
                     let input = inputs.first().copied().flatten();
                     let input = input.ok_or_else(|| internal("a point pass without input"))?;
                     let format = point.format(self.values[input].format);
@@ -325,7 +340,7 @@ impl Builder {
                     let Value { bounds, origin, .. } = self.values[input];
                     self.push(Value { node, bounds, origin, format, definition: Definition::Point { input, point } })
                 }
-                Pass::Area(area) => {
+                Ok(area) => {
                     let rects = inputs.iter().map(|id| id.map(|id| self.values[id].bounds)).collect::<Vec<_>>();
                     let start = inputs.iter().flatten().next();
                     let origin = start.and_then(|id| self.values[*id].origin);
@@ -342,20 +357,21 @@ impl Builder {
                         if let Some(input) = first.filter(|_| area.window(boxes(&rects, origin))) {
                             let Value { origin, format, .. } = self.values[input];
                             let definition = Definition::Window { input };
-                            inputs = vec![Some(self.push(Value { node, bounds, origin, format, definition }))];
-                            continue;
+                            self.push(Value { node, bounds, origin, format, definition })
+                        } else {
+                            let formats = inputs.iter().map(|id| id.map(|id| self.values[id].format));
+                            let formats = area.formats(&formats.collect::<Vec<_>>());
+                            for (pad, format) in inputs.iter_mut().zip(formats.inputs) {
+                                *pad = pad.map(|id| self.convert(node, id, format));
+                            }
+                            let definition = Definition::Area { area, inputs: inputs.clone(), boxes: rects, origin };
+                            let origin = if inputs.is_empty() { Some(bounds) } else { origin };
+                            self.push(Value { node, bounds, origin, format: formats.output, definition })
                         }
-                        let formats = inputs.iter().map(|id| id.map(|id| self.values[id].format)).collect::<Vec<_>>();
-                        let formats = area.formats(&formats);
-                        for (pad, format) in inputs.iter_mut().zip(formats.inputs) {
-                            *pad = pad.map(|id| self.convert(node, id, format));
-                        }
-                        let definition = Definition::Area { area, inputs: inputs.clone(), boxes: rects, origin };
-                        let origin = if inputs.is_empty() { Some(bounds) } else { origin };
-                        self.push(Value { node, bounds, origin, format: formats.output, definition })
                     }
                 }
             };
+            results.push(id);
             inputs = vec![Some(id)];
         }
         inputs.first().copied().flatten().ok_or_else(|| internal("hands on an input that is not there"))
