@@ -139,6 +139,7 @@ functions! {
         gegl_node_connect_to(*mut Opaque, *const c_char, *mut Opaque, *const c_char) -> c_int;
         gegl_node_get_bounding_box(*mut Opaque) -> Box;
         gegl_node_blit(*mut Opaque, f64, *const Box, *const Opaque, *mut c_void, c_int, c_int);
+        gegl_buffer_new(*const Box, *const Opaque) -> *mut Opaque;
         gegl_buffer_linear_new_from_data(*const c_void, *const Opaque, *const Box, c_int, *const c_void, *mut c_void) -> *mut Opaque;
         gegl_color_new(*const c_char) -> *mut Opaque;
         gegl_color_set_rgba(*mut Opaque, f64, f64, f64, f64);
@@ -442,6 +443,17 @@ impl Graph<'_> {
             let data = pixels.as_ptr().cast();
             let buffer =
                 (functions.gegl_buffer_linear_new_from_data)(data, format, &raw const rect, 0, null(), null_mut());
+            self.set_object(node, "buffer", buffer);
+        }
+        Some(node)
+    }
+
+    /// Adds a node that gives out an empty picture, which takes no memory.
+    pub fn add_empty(&self, rect: Box, depth: Depth) -> Option<Node> {
+        let node = self.add("gegl:buffer-source")?;
+        // SAFETY: makes a buffer whose parts are there when they are written to; the node holds it from here on.
+        unsafe {
+            let buffer = (self.gegl.functions.gegl_buffer_new)(&raw const rect, self.gegl.format(depth));
             self.set_object(node, "buffer", buffer);
         }
         Some(node)

@@ -9,20 +9,9 @@ use crate::message::{Box, Depth, Link, Process, Script};
 
 /// The boxes that the processes cover.
 pub(crate) fn measure(gegl: &Gegl, script: &Script, inputs: &[Box]) -> Result<Vec<Box>, Fault> {
-    // Boxes follow from boxes: pictures as large as these, without pixels, will do.
     let graph = gegl.graph();
-    let sources = inputs
-        .iter()
-        .map(|rect| {
-            let color = add(&graph, "gegl:color")?;
-            let crop = add(&graph, "gegl:crop")?;
-            for (name, side) in [("x", rect.x), ("y", rect.y), ("width", rect.width), ("height", rect.height)] {
-                set(&graph, crop, name, &Json::from(side))?;
-            }
-            link(&graph, color, crop, "input")?;
-            Ok(crop)
-        })
-        .collect::<Result<Vec<_>, Fault>>()?;
+    let empty = |rect: &Box| graph.add_empty(*rect, Depth::Rgba8).ok_or_else(no_source);
+    let sources = inputs.iter().map(empty).collect::<Result<Vec<_>, _>>()?;
     let nodes = build(&graph, script, &sources)?;
     Ok(nodes.into_iter().map(|node| graph.bounds(node)).collect())
 }
@@ -49,12 +38,16 @@ pub(crate) fn render(
     let sources = pictures
         .iter()
         .map(|(pixels, rect, depth)| {
-            graph.add_picture(pixels, *rect, *depth).ok_or_else(|| Fault::failed("GEGL has no gegl:buffer-source"))
+            graph.add_picture(pixels, *rect, *depth).ok_or_else(no_source)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let nodes = build(&graph, script, &sources)?;
     let output_node = *nodes.get(script.output).ok_or_else(|| Fault::failed("the script has no such output"))?;
     shared.write(&graph.render(output_node, region, output), 0)
+}
+
+fn no_source() -> Fault {
+    Fault::failed("GEGL has no gegl:buffer-source")
 }
 
 fn build(graph: &Graph<'_>, script: &Script, sources: &[Node]) -> Result<Vec<Node>, Fault> {

@@ -5,7 +5,7 @@
 
 use super::sampler::Sampler;
 use super::transform::{Matrix, around, coordinate, origin, properties};
-use crate::{Info, OpError, Operation, Pad, Pass, Properties, Property};
+use crate::{Info, OpError, Operation, Pad, Pass, Properties};
 
 const INFO: Info = Info {
     name: "gegl/reflect",

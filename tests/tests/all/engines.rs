@@ -17,7 +17,7 @@ use imgflo_tests::program;
 use serde_json::Value as Json;
 
 const LIMITS: LibraryLimits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
-const PLAN_LIMITS: PlanLimits = PlanLimits { max_output_pixels: 4_000_000, max_memory: 3 << 30 };
+const PLAN_LIMITS: PlanLimits = PlanLimits { max_output_pixels: 12_000_000, max_memory: 3 << 30 };
 
 fn limits() -> ChildLimits {
     ChildLimits { program: program::path(), ..ChildLimits::new(2) }

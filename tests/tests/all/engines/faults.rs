@@ -112,7 +112,7 @@ fn a_cancelled_job_frees_its_child_at_once() {
 
 #[test]
 fn memory_is_bounded() {
-    let little = ChildLimits { children: 1, memory: 100 << 20, ..limits() };
+    let little = ChildLimits { children: 1, memory: 300 << 20, ..limits() };
     let (catalogue, _gegl) = catalogue(&little);
     let json = json!({
         "inports": { "input": { "process": "blur", "port": "input" } },
@@ -120,7 +120,7 @@ fn memory_is_bounded() {
         "processes": { "blur": { "component": "gegl/gaussian-blur" } },
         "connections": [{ "data": 200, "tgt": { "process": "blur", "port": "std-dev-x" } }],
     });
-    let rect = Rect::sized(2000, 1500);
+    let rect = Rect::sized(4000, 3000);
     let image = Image::from_rgb8(rect, vec![[9, 99, 199]; rect.area() as usize]);
     let graph = graph("large", &json, &catalogue);
     let plan = plan(&graph, &[], Some(&image), &catalogue).unwrap();
