@@ -32,6 +32,13 @@ const PROPERTIES: &[(&str, &[(&str, &str)])] = &[
     ("gegl/gaussian-blur", &[("std-dev-x", "25"), ("std-dev-y", "25")]),
     ("gegl/brightness-contrast", &[("contrast", "1.2"), ("brightness", "0.04")]),
     ("gegl/opacity", &[("value", "0.5")]),
+    ("gegl/exposure", &[("exposure", "0.5")]),
+    ("gegl/levels", &[("in-low", "0.05"), ("in-high", "0.9")]),
+    ("gegl/saturation", &[("scale", "1.4")]),
+    ("gegl/hue-chroma", &[("hue", "30"), ("chroma", "5")]),
+    ("gegl/color-temperature", &[("original-temperature", "5000")]),
+    ("gegl/channel-mixer", &[("rg-gain", "0.2")]),
+    ("gegl/color-overlay", &[("value", "\"#ff800040\"")]),
     ("gegl/motion-blur-linear", &[("length", "100"), ("angle", "30")]),
     ("imgflo/retro-curve", &[("preset", "\"indie\"")]),
 ];

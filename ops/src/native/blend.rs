@@ -158,24 +158,22 @@ fn separable(row: &mut [[f32; 4]], aux: &[[f32; 4]], mode: impl Fn(Part, Part) -
     blend_row(row, aux, |source, backdrop| {
         let (alpha_a, alpha_b) = (source[3], backdrop[3]);
         let alpha = alpha_a + alpha_b - alpha_a * alpha_b;
-        let [r, g, b] = [0, 1, 2].map(|c| {
+        // Alpha goes along with the colours, for the sake of vector code, and is put right at the end.
+        let mut blended: [f32; 4] = std::array::from_fn(|c| {
             let (a, b) = (Part { c: source[c], alpha: alpha_a }, Part { c: backdrop[c], alpha: alpha_b });
             clamp_to(mode(a, b) + a.c * (1.0 - alpha_b) + b.c * (1.0 - alpha_a), alpha)
         });
-        [r, g, b, alpha]
+        blended[3] = alpha;
+        blended
     });
 }
 
-/// 2 cA cB.
+/// 2 cA cB where `low`, else the same of what is missing to full colour.
 #[inline(always)]
-fn doubled(a: Part, b: Part) -> f32 {
-    2.0 * a.c * b.c
-}
-
-/// The same of what is missing to full colour.
-#[inline(always)]
-fn doubled_from_above(a: Part, b: Part) -> f32 {
-    a.alpha * b.alpha - 2.0 * (b.alpha - b.c) * (a.alpha - a.c)
+fn doubled(a: Part, b: Part, low: bool) -> f32 {
+    let below = 2.0 * a.c * b.c;
+    let above = a.alpha * b.alpha - 2.0 * (b.alpha - b.c) * (a.alpha - a.c);
+    if low { below } else { above }
 }
 
 /// Where dividing by 0 is harmless, since the quotient is not used.
@@ -185,19 +183,25 @@ fn or_one(divisor: f32) -> f32 {
 }
 
 fn overlay(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
-    separable(row, aux, |a, b| if 2.0 * b.c > b.alpha { doubled(a, b) } else { doubled_from_above(a, b) });
+    separable(row, aux, |a, b| doubled(a, b, 2.0 * b.c > b.alpha));
 }
 
 fn darken(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
-    separable(row, aux, |a, b| (a.c * b.alpha).min(b.c * a.alpha));
+    separable(row, aux, |a, b| {
+        let (a, b) = (a.c * b.alpha, b.c * a.alpha);
+        if a < b { a } else { b }
+    });
 }
 
 fn lighten(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
-    separable(row, aux, |a, b| (a.c * b.alpha).max(b.c * a.alpha));
+    separable(row, aux, |a, b| {
+        let (a, b) = (a.c * b.alpha, b.c * a.alpha);
+        if a > b { a } else { b }
+    });
 }
 
 fn hard_light(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
-    separable(row, aux, |a, b| if 2.0 * a.c < a.alpha { doubled(a, b) } else { doubled_from_above(a, b) });
+    separable(row, aux, |a, b| doubled(a, b, 2.0 * a.c < a.alpha));
 }
 
 fn soft_light(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {

@@ -49,9 +49,7 @@ impl ToLight {
     #[inline(always)]
     pub(super) fn lab(&self, [lightness, a, b]: [f32; 3]) -> [f32; 3] {
         let fy = (lightness + 16.0) / 116.0;
-        let cube = |f: f32| if f * f * f > EPSILON { f * f * f } else { (116.0 * f - 16.0) / KAPPA };
-        let y = if lightness > KAPPA * EPSILON { fy * fy * fy } else { lightness / KAPPA };
-        product(&self.0, [cube(fy + a / 500.0) * WHITE_X, y, cube(fy - b / 200.0) * WHITE_Z])
+        product(&self.0, [cube(fy + a / 500.0) * WHITE_X, cube(fy), cube(fy - b / 200.0) * WHITE_Z])
     }
 
     /// The inverse of [`to_lch`].
@@ -69,14 +67,38 @@ impl ToLight {
     }
 }
 
+/// Changes R, G, B of each pixel of a row; inlined, so that each use has a loop of its own.
+#[inline(always)]
+pub(super) fn change(row: &mut [[f32; 4]], change: impl Fn([f32; 3]) -> [f32; 3]) {
+    for pixel in row {
+        let [r, g, b, alpha] = *pixel;
+        let [r, g, b] = change([r, g, b]);
+        *pixel = [r, g, b, alpha];
+    }
+}
+
+/// The cube root with a straight part for the dark, as L*a*b* has it. Like [`cube`] a function, not a
+/// closure: those are not always inlined, and then there is no vector code.
+#[inline(always)]
+fn root(t: f32) -> f32 {
+    let root = power(t, 1.0 / 3.0);
+    let straight = (KAPPA * t + 16.0) / 116.0;
+    if t > EPSILON { root } else { straight }
+}
+
+/// The inverse of [`root`].
+#[inline(always)]
+fn cube(f: f32) -> f32 {
+    let cube = f * f * f;
+    let straight = (116.0 * f - 16.0) / KAPPA;
+    if cube > EPSILON { cube } else { straight }
+}
+
 /// Linear light to CIE L*a*b*: L of 100.
 #[inline(always)]
 pub(super) fn to_lab(rgb: [f32; 3]) -> [f32; 3] {
     let [x, y, z] = product(&TO_XYZ, rgb);
-    let [fx, fy, fz] = [x / WHITE_X, y, z / WHITE_Z].map(|t| {
-        let root = power(t, 1.0 / 3.0);
-        if t > EPSILON { root } else { (KAPPA * t + 16.0) / 116.0 }
-    });
+    let (fx, fy, fz) = (root(x / WHITE_X), root(y), root(z / WHITE_Z));
     [116.0 * fy - 16.0, 500.0 * (fx - fy), 200.0 * (fy - fz)]
 }
 

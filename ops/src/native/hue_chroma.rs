@@ -4,7 +4,9 @@
 //! hue and gains no chroma (GEGL 0.4, `hue-chroma.c`). There, the last bits of a gray pixel decide
 //! whether it gains some; here none does.
 
-use super::cie::{GRAY, ToLight, to_lab};
+use multiversion::multiversion;
+
+use super::cie::{GRAY, ToLight, change, to_lab};
 use crate::{Format, Info, Kind, OpError, Operation, Pad, Pass, Point, Properties, Property, Rect};
 
 static INFO: Info = Info {
@@ -68,25 +70,27 @@ impl Point for Shift {
     }
 
     fn apply(&self, row: &mut [[f32; 4]], _x: i32, _y: i32, _bounds: Rect) {
-        let to_light = ToLight::new();
-        let [cos, sin] = self.turn;
-        for pixel in row {
-            let [r, g, b, alpha] = *pixel;
-            let [lightness, a, b] = to_lab([r, g, b]);
-            // a and b are C cos H and C sin H: to turn and to stretch them takes no angle.
-            let chroma = (a * a + b * b).sqrt();
-            let gray = chroma < GRAY;
-            let stretch = (chroma + self.chroma).clamp(0.0, 200.0) / if gray { 1.0 } else { chroma };
-            let stretch = if gray { 1.0 } else { stretch };
-            let (a, b) = (stretch * (a * cos - b * sin), stretch * (a * sin + b * cos));
-            let [r, g, b] = to_light.lab([lightness + self.lightness, a, b]);
-            *pixel = [r, g, b, alpha];
-        }
+        shift(row, self, ToLight::new());
     }
 
     fn weight(&self) -> f32 {
-        30.0
+        15.0
     }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn shift(row: &mut [[f32; 4]], by: &Shift, to_light: ToLight) {
+    let ([cos, sin], lighter, stronger) = (by.turn, by.lightness, by.chroma);
+    change(row, |rgb| {
+        let [lightness, a, b] = to_lab(rgb);
+        // a and b are C cos H and C sin H: to turn and to stretch them takes no angle.
+        let chroma = (a * a + b * b).sqrt();
+        let gray = chroma < GRAY;
+        let stretch = (chroma + stronger).clamp(0.0, 200.0) / if gray { 1.0 } else { chroma };
+        let stretch = if gray { 1.0 } else { stretch };
+        let (a, b) = (stretch * (a * cos - b * sin), stretch * (a * sin + b * cos));
+        to_light.lab([lightness + lighter, a, b])
+    });
 }
 
 #[cfg(test)]

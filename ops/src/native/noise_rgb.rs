@@ -6,7 +6,7 @@
 //! Kinderman and Monahan. Unless `independent`, R, G and B share the draw and the amount of R (GEGL 0.4,
 //! `noise-rgb.c`). The random numbers are GEGL's, so the noise is the same.
 
-use super::random::Random;
+use super::random::{Draws, Random};
 use crate::{Encoding, Format, Info, Kind, OpError, Operation, Pad, Pass, Point, Properties, Property, Rect};
 
 const fn amount(name: &'static str, description: &'static str, default: f64) -> Property {
@@ -98,12 +98,12 @@ impl Point for Noise {
 
     fn apply(&self, row: &mut [[f32; 4]], x: i32, y: i32, _bounds: Rect) {
         for (pixel, x) in row.iter_mut().zip(x..) {
-            let mut draws = Draws { random: &self.random, x, y, count: 0 };
+            let mut draws = self.random.draws(x, y);
             let mut noise = 0.0;
             for (c, amount) in self.amounts.into_iter().enumerate() {
                 // A draw whose amount is 0 is taken all the same, but for one of alpha.
                 if c == 0 || (c < 3 && self.independent) || (c == 3 && amount > 0.0) {
-                    let draw = if self.gaussian { draws.normal() } else { 2.0 * draws.even() - 1.0 };
+                    let draw = if self.gaussian { normal(&mut draws) } else { 2.0 * draws.next() - 1.0 };
                     noise = 0.5 * amount * draw;
                 }
                 if amount > 0.0 {
@@ -120,36 +120,25 @@ impl Point for Noise {
     }
 }
 
-/// The random numbers of one pixel, in turn.
-struct Draws<'a> {
-    random: &'a Random,
-    x: i32,
-    y: i32,
-    count: i32,
-}
-
-impl Draws<'_> {
-    /// From 0..=1.
-    fn even(&mut self) -> f64 {
-        self.count = self.count.wrapping_add(1);
-        self.random.get(self.x, self.y, self.count.wrapping_sub(1))
-    }
-
-    /// From the normal distribution with variance 1. Each turn ends with a chance of 0.73; GEGL's table
-    /// has no place where a long row of them would not.
-    fn normal(&mut self) -> f64 {
-        // The square root of 8 / e.
-        const WIDTH: f64 = 1.715_527_769_921_413_5;
-        loop {
-            let even = self.even();
-            let mut radius = self.even();
-            while radius == 0.0 {
-                radius = self.even();
-            }
-            let draw = WIDTH * (even - 0.5) / radius;
-            if draw * draw <= -4.0 * radius.ln() {
-                return draw;
-            }
+/// A draw from the normal distribution with variance 1.
+#[inline(always)]
+fn normal(draws: &mut Draws<'_>) -> f64 {
+    // The square root of 8 / e.
+    const WIDTH: f64 = 1.715_527_769_921_413_5;
+    loop {
+        let even = draws.next();
+        let mut radius = draws.next();
+        while radius == 0.0 {
+            radius = draws.next();
+        }
+        let draw = WIDTH * (even - 0.5) / radius;
+        let square = draw * draw;
+        // The condition is square <= -4 ln radius; the logarithm is rarely needed (Knuth, The Art of
+        // Computer Programming, 3.4.1, algorithm R).
+        let surely = square <= 5.0 - 5.136_101_666_750_966 * radius;
+        let never = square * radius >= 1.036_961_042_583_566 + 1.4 * radius;
+        if surely || (!never && square <= -4.0 * radius.ln()) {
+            return draw;
         }
     }
 }
@@ -214,7 +203,7 @@ mod tests {
     #[test]
     fn the_normal_distribution_is_one() {
         let random = Random::new(7);
-        let draws: Vec<f64> = (0..20_000).map(|x| Draws { random: &random, x, y: -3, count: 0 }.normal()).collect();
+        let draws: Vec<f64> = (0..20_000).map(|x| normal(&mut random.draws(x, -3))).collect();
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let variance = draws.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / draws.len() as f64;
         assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");

@@ -4,7 +4,9 @@
 //! (`Native`), of a* and b* from 0 (`CIE-Lab`), or of u' and v' from those of white (`CIE-Yuv`).
 //! Alpha stays and nothing is clamped (GEGL 0.4, `saturation.c`).
 
-use super::cie::{ToLight, WHITE_UV, to_lab, to_yuv};
+use multiversion::multiversion;
+
+use super::cie::{ToLight, WHITE_UV, change, to_lab, to_yuv};
 use super::matrix::Matrix;
 use crate::format::luminance;
 use crate::{Encoding, Format, Info, Kind, OpError, Operation, Pad, Pass, Point, Properties, Property, Rect};
@@ -83,36 +85,35 @@ impl Point for Scale {
     }
 
     fn apply(&self, row: &mut [[f32; 4]], _x: i32, _y: i32, _bounds: Rect) {
-        let (scale, to_light) = (self.scale, ToLight::new());
         match self.space {
-            Space::Lab => each(row, |rgb| {
-                let [l, a, b] = to_lab(rgb);
-                to_light.lab([l, a * scale, b * scale])
-            }),
-            Space::Yuv => each(row, |rgb| {
-                let [y, u, v] = to_yuv(rgb);
-                let [white_u, white_v] = WHITE_UV;
-                to_light.yuv([y, white_u + (u - white_u) * scale, white_v + (v - white_v) * scale])
-            }),
+            Space::Lab => scale_lab(row, self.scale, ToLight::new()),
+            Space::Yuv => scale_yuv(row, self.scale, ToLight::new()),
         }
     }
 
     fn weight(&self) -> f32 {
         match self.space {
-            Space::Lab => 30.0,
-            Space::Yuv => 10.0,
+            Space::Lab => 12.0,
+            Space::Yuv => 4.0,
         }
     }
 }
 
-/// Changes R, G, B of each pixel; inlined, so that each use has a loop of its own.
-#[inline(always)]
-fn each(row: &mut [[f32; 4]], change: impl Fn([f32; 3]) -> [f32; 3]) {
-    for pixel in row {
-        let [r, g, b, alpha] = *pixel;
-        let [r, g, b] = change([r, g, b]);
-        *pixel = [r, g, b, alpha];
-    }
+#[multiversion(targets("x86_64+avx2"))]
+fn scale_lab(row: &mut [[f32; 4]], scale: f32, to_light: ToLight) {
+    change(row, |rgb| {
+        let [l, a, b] = to_lab(rgb);
+        to_light.lab([l, a * scale, b * scale])
+    });
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn scale_yuv(row: &mut [[f32; 4]], scale: f32, to_light: ToLight) {
+    let [white_u, white_v] = WHITE_UV;
+    change(row, |rgb| {
+        let [y, u, v] = to_yuv(rgb);
+        to_light.yuv([y, white_u + (u - white_u) * scale, white_v + (v - white_v) * scale])
+    });
 }
 
 #[cfg(test)]

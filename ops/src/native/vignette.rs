@@ -165,13 +165,21 @@ impl Fading {
 
     #[inline(always)]
     fn fade(&self, row: &mut [[f32; 4]], first: usize, [u, v]: [Axis; 2], distance: impl Fn(f32, f32) -> f32) {
-        for (index, pixel) in row.iter_mut().enumerate() {
-            let column = (first + index) as f32;
-            let part = (distance(u.at(column), v.at(column)) - self.start) * self.steepness;
-            let part = if part < 1.0 { part } else { 1.0 };
-            let risen = power(part, self.gamma);
-            let part = if part > 0.0 { risen } else { 0.0 };
-            *pixel = std::array::from_fn(|c| pixel[c] + (self.color[c] - pixel[c]) * part);
+        // In two loops, each of which becomes vector code.
+        const CHUNK: usize = 64;
+        let mut parts = [0.0f32; CHUNK];
+        for (chunk, pixels) in row.chunks_mut(CHUNK).enumerate() {
+            let first = (first + chunk * CHUNK) as f32;
+            for (index, part) in parts.iter_mut().enumerate() {
+                let column = first + index as f32;
+                let rise = (distance(u.at(column), v.at(column)) - self.start) * self.steepness;
+                let rise = if rise < 1.0 { rise } else { 1.0 };
+                let risen = power(rise, self.gamma);
+                *part = if rise > 0.0 { risen } else { 0.0 };
+            }
+            for (pixel, part) in pixels.iter_mut().zip(&parts) {
+                *pixel = std::array::from_fn(|c| pixel[c] + (self.color[c] - pixel[c]) * part);
+            }
         }
     }
 }
