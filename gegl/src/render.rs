@@ -37,9 +37,7 @@ pub(crate) fn render(
     let graph = gegl.graph();
     let sources = pictures
         .iter()
-        .map(|(pixels, rect, depth)| {
-            graph.add_picture(pixels, *rect, *depth).ok_or_else(no_source)
-        })
+        .map(|(pixels, rect, depth)| graph.add_picture(pixels, *rect, *depth).ok_or_else(no_source))
         .collect::<Result<Vec<_>, _>>()?;
     let nodes = build(&graph, script, &sources)?;
     let output_node = *nodes.get(script.output).ok_or_else(|| Fault::failed("the script has no such output"))?;

@@ -11,6 +11,7 @@ mod blend;
 mod box_blur;
 mod brightness_contrast;
 mod c2g;
+mod cartoon;
 mod channel_mixer;
 mod checkerboard;
 mod cie;
@@ -20,7 +21,9 @@ mod color_overlay;
 mod color_temperature;
 mod color_to_alpha;
 mod compose;
+mod compound;
 mod crop;
+mod dropshadow;
 mod edge_sobel;
 mod example;
 mod exposure;
@@ -28,6 +31,7 @@ mod gaussian_blur;
 mod gradient;
 mod gradient_map;
 mod gray;
+mod high_pass;
 mod hue_chroma;
 mod invert_gamma;
 mod invert_linear;
@@ -35,6 +39,7 @@ mod levels;
 mod line;
 mod math;
 mod matrix;
+mod median_blur;
 mod mono_mixer;
 mod motion_blur_linear;
 mod noise_cie_lch;
@@ -42,6 +47,7 @@ mod noise_reduction;
 mod noise_rgb;
 mod nop;
 mod opacity;
+mod pixelize;
 mod porter_duff;
 mod posterize;
 mod random;
@@ -59,12 +65,14 @@ mod scale_size;
 mod scale_size_keepaspect;
 mod screen;
 mod sepia;
+mod softglow;
 mod src_over;
 #[cfg(test)]
 mod testing;
 mod threshold;
 mod transform;
 mod translate;
+mod unsharp_mask;
 mod value_invert;
 mod vignette;
 
@@ -74,6 +82,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(box_blur::BoxBlur),
         Arc::new(brightness_contrast::BrightnessContrast),
         Arc::new(c2g::C2g),
+        Arc::new(cartoon::Cartoon),
         Arc::new(channel_mixer::ChannelMixer),
         Arc::new(checkerboard::Checkerboard),
         Arc::new(color::Color),
@@ -82,16 +91,19 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(color_temperature::ColorTemperature),
         Arc::new(color_to_alpha::ColorToAlpha),
         Arc::new(crop::Crop),
+        Arc::new(dropshadow::Dropshadow),
         Arc::new(edge_sobel::EdgeSobel),
         Arc::new(example::Example),
         Arc::new(exposure::Exposure),
         Arc::new(gaussian_blur::GaussianBlur),
         Arc::new(gradient_map::GradientMap),
         Arc::new(gray::Gray),
+        Arc::new(high_pass::HighPass),
         Arc::new(hue_chroma::HueChroma),
         Arc::new(invert_gamma::InvertGamma),
         Arc::new(invert_linear::InvertLinear),
         Arc::new(levels::Levels),
+        Arc::new(median_blur::MedianBlur),
         Arc::new(mono_mixer::MonoMixer),
         Arc::new(motion_blur_linear::MotionBlurLinear),
         Arc::new(noise_cie_lch::NoiseCieLch),
@@ -99,6 +111,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(noise_rgb::NoiseRgb),
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
+        Arc::new(pixelize::Pixelize),
         Arc::new(posterize::Posterize),
         Arc::new(reflect::Reflect),
         Arc::new(resize::Resize),
@@ -111,9 +124,11 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(scale_size_keepaspect::ScaleSizeKeepaspect),
         Arc::new(screen::Screen),
         Arc::new(sepia::Sepia),
+        Arc::new(softglow::Softglow),
         Arc::new(src_over::SrcOver),
         Arc::new(threshold::Threshold),
         Arc::new(translate::Translate),
+        Arc::new(unsharp_mask::UnsharpMask),
         Arc::new(value_invert::ValueInvert),
         Arc::new(vignette::Vignette),
     ];

@@ -217,7 +217,12 @@ impl Blend {
     /// The same, where not both pictures stay as they are without the other.
     pub(super) fn staying(properties: &Properties, both: Formula, stays: Stays, weight: f32) -> Vec<Pass> {
         let format = if properties.boolean(SRGB.name) { Format::GAMP } else { Format::LINP };
-        Compositor::passes(Blend { format, both, stays, weight })
+        Compositor::passes(Blend { stays, ..Blend::new(format, both, weight) })
+    }
+
+    /// A compositor that works in `format`, LINP or GAMP.
+    pub(super) fn new(format: Format, both: Formula, weight: f32) -> Self {
+        Blend { format, both, stays: Stays::Both, weight }
     }
 
     /// True when `pad` stays where the other is not.

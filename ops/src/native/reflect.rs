@@ -40,7 +40,7 @@ impl Operation for Reflect {
 /// The matrix of a mirror along (x, y); `None` for no direction.
 fn mirror(x: f64, y: f64) -> Option<Matrix> {
     let (x, y) = (x / f64::hypot(x, y), y / f64::hypot(x, y));
-    (x.is_finite() && y.is_finite()).then(|| [[x * x - y * y, 2.0 * x * y], [2.0 * x * y, y * y - x * x]])
+    (x.is_finite() && y.is_finite()).then_some([[x * x - y * y, 2.0 * x * y], [2.0 * x * y, y * y - x * x]])
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ impl Scale {
             Extent::Size([_, y]) if y > 0.0 => ((y, height), (y, height)),
             Extent::Size(_) => ((1.0, 1.0), (1.0, 1.0)),
             Extent::Ratio([x, y]) if x > 0.0 && y > 0.0 => ((x, 1.0), (y, 1.0)),
-            Extent::Ratio(_) => return Err(invalid("a ratio of 0 leaves no picture: give both x and y")),
+            Extent::Ratio(_) => return Err(invalid("a ratio of 0 leaves no picture: x and y must not be 0")),
         };
         let (x_step, left, width) = scale_axis(input.x, input.width, x_ratio, self.origin[0], self.covers)?;
         let (y_step, top, height) = scale_axis(input.y, input.height, y_ratio, self.origin[1], self.covers)?;

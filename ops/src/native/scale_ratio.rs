@@ -1,13 +1,14 @@
-//! `gegl/scale-ratio`: scales by a factor along each axis, which must both be given.
+//! `gegl/scale-ratio`: scales by a factor along each axis.
 //!
-//! A negative factor mirrors at the origin. The filter, the edges and the rounding of sides are those
+//! A negative factor mirrors at the origin. One that is not given is 1; in GEGL 0.4.42 it is 0, which
+//! leaves nothing. The filter, the edges and the rounding of sides are those
 //! of `gegl/scale-size-keepaspect`.
 
 use super::scale::{Extent, LARGEST, Scale, properties};
 use crate::{Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Reduced, Reducible};
 
 const fn side(name: &'static str, description: &'static str) -> Property {
-    Property { name, description, kind: Kind::Number { default: 0.0, minimum: -LARGEST, maximum: LARGEST } }
+    Property { name, description, kind: Kind::Number { default: 1.0, minimum: -LARGEST, maximum: LARGEST } }
 }
 
 const INFO: Info = Info {
@@ -17,10 +18,7 @@ const INFO: Info = Info {
     title: "Scale ratio",
     description: "Scales by a factor along each axis.",
     inputs: &[Pad::INPUT],
-    properties: &properties([
-        side("x", "Factor across; 0 leaves no picture"),
-        side("y", "Factor down; 0 leaves no picture"),
-    ]),
+    properties: &properties([side("x", "Factor across; not 0"), side("y", "Factor down; not 0")]),
     revision: 1,
 };
 
@@ -85,8 +83,8 @@ mod tests {
     #[test]
     fn nothing_is_left_of_a_ratio_of_nothing() {
         let image = noise_image(Rect::sized(3, 2), Format::RGB8);
-        for given in [&[][..], &[("x", "2")], &[("x", "0"), ("y", "-2")]] {
-            let error = render(&ScaleRatio, given, &[Some(&image)]).unwrap_err();
+        for given in [[("x", "2"), ("y", "0")], [("x", "0"), ("y", "-2")]] {
+            let error = render(&ScaleRatio, &given, &[Some(&image)]).unwrap_err();
             assert!(matches!(&error, OpError::Invalid(text) if text.contains("ratio of 0")), "{error:?}");
         }
     }

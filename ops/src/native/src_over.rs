@@ -3,8 +3,8 @@
 //! With premultiplied colour cA, cB and alphas aA, aB of source `aux` and backdrop `input`:
 //! c = cA + cB (1 - aA), a = aA + aB - aA aB (SVG compositing; GEGL 0.4, `svg-12-porter-duff`).
 
-use super::compose::{Blend, PADS, SRGB, blend_row};
-use crate::{Info, OpError, Operation, Pass, Properties};
+use super::compose::{Blend, Compositor, PADS, SRGB, blend_row};
+use crate::{Format, Info, OpError, Operation, Pass, Properties};
 
 static INFO: Info = Info {
     name: "svg/src-over",
@@ -27,9 +27,16 @@ impl Operation for SrcOver {
     }
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
-        Ok(Blend::passes(properties, over, 2.0))
+        Ok(Blend::passes(properties, over, WEIGHT))
     }
 }
+
+/// The pass that lays its second input over the first, for operations that are made of others.
+pub(super) fn compositor(format: Format) -> Compositor<Blend> {
+    Compositor(Blend::new(format, over, WEIGHT))
+}
+
+const WEIGHT: f32 = 2.0;
 
 fn over(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     // aA + aB - aA aB is aA + aB (1 - aA): all four components are one formula.
@@ -44,7 +51,7 @@ mod tests {
     use super::*;
     use crate::native::compose::check_boxes;
     use crate::native::testing::{assert_pixel, check};
-    use crate::{Format, Image, Rect};
+    use crate::{Image, Rect};
 
     #[test]
     fn pixels_by_hand() {

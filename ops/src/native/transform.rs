@@ -96,8 +96,8 @@ fn pass(matrix: Matrix, shift: Shift, sampler: Sampler) -> Option<Pass> {
     if matrix == IDENTITY && unmoved {
         return None;
     }
-    // The cubic kernels blur a little even where they need not.
-    let exact = matches!(sampler, Sampler::Nearest | Sampler::Linear);
+    // The cubic kernels blur a little even where they need not; a mere move is done without them.
+    let exact = matrix == IDENTITY || matches!(sampler, Sampler::Nearest | Sampler::Linear);
     let whole = exact && on_grid && matrix.as_flattened().iter().all(|m| m.fract() == 0.0);
     let sampler = if whole { Sampler::Nearest } else { sampler };
     Some(Pass::Area(Box::new(Transform { matrix, shift, sampler, whole })))

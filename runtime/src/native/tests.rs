@@ -51,6 +51,23 @@ fn linear_points_convert() {
     assert_eq!(pixels, &[[188, 188, 188, 128], [0, 0, 0, 7]]);
 }
 
+/// The passes of one operation, wired as processes are.
+#[test]
+fn passes_read_the_input_and_earlier_passes() {
+    let wired = filter("a", "a", "a(test/wired)");
+    let apart = filter(
+        "in",
+        "last",
+        "in(test/mode) OUTPUT -> INPUT a(test/shift) OUTPUT -> INPUT b(test/join)\nin OUTPUT -> AUX b\n\
+         b OUTPUT -> INPUT c(test/shift) OUTPUT -> INPUT last(test/join)\na OUTPUT -> AUX last\n\
+         3 -> DX a\n-2 -> DY a\n1 -> DX c\n1 -> DY c",
+    );
+    let input = picture(31, 17);
+    let (found, expected) = (render_checked(&wired, &input).0, render_checked(&apart, &input).0);
+    assert!(found == expected, "{:?} {:?}", found.rect(), expected.rect());
+    assert!(found.rect() != input.rect());
+}
+
 #[test]
 fn an_area_pass_moves_pixels() {
     let graph = filter(

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use imgflo_ops::{
-    Alpha, Area, Boxes, Cancel, Color, Depth, Encoding, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass,
-    Point, Properties, Property, Rect, Registry, Split, Tile, View,
+    Alpha, Area, Boxes, Cancel, Color, Depth, Encoding, Format, Formats, Info, Kind, OpError, Operand, Operation, Pad,
+    Pass, Point, Properties, Property, Rect, Registry, Split, Tile, View,
 };
 
 use crate::Catalogue;
@@ -128,6 +128,15 @@ pub(crate) fn catalogue() -> Catalogue {
             area(Reach { split })
         }),
         operation!("test/join", BOTH, &[], |_| area(Join)),
+        operation!("test/wired", ONE, &[], |_| {
+            let join = |inputs: [Operand; 2]| Pass::Wired { area: Box::new(Join), inputs: inputs.to_vec() };
+            vec![
+                Pass::Area(Box::new(Shift { dx: 3, dy: -2 })),
+                join([Operand::Pass(0), Operand::Input(0)]),
+                Pass::Area(Box::new(Shift { dx: 1, dy: 1 })),
+                join([Operand::Pass(2), Operand::Pass(0)]),
+            ]
+        }),
         operation!("test/fill", &[], &[int("value", 64, 0, 255), int("id", -1, -1, 1_000_000)], |p| {
             area(Fill { value: p.int("value") as f32 / 255.0, id: p.int("id") })
         }),
