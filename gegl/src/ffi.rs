@@ -123,6 +123,7 @@ functions! {
         g_type_class_ref(usize) -> *mut c_void;
     "libbabl-0.1.so.0":
         babl_format(*const c_char) -> *const Opaque;
+        babl_format_has_alpha(*const Opaque) -> c_int;
     "libgegl-0.4.so.0":
         gegl_init(*mut c_int, *mut *mut *mut c_char);
         gegl_config() -> *mut Opaque;
@@ -138,6 +139,8 @@ functions! {
         gegl_node_set_property(*mut Opaque, *const c_char, *const RawValue);
         gegl_node_connect_to(*mut Opaque, *const c_char, *mut Opaque, *const c_char) -> c_int;
         gegl_node_get_bounding_box(*mut Opaque) -> Box;
+        gegl_node_get_gegl_operation(*mut Opaque) -> *mut Opaque;
+        gegl_operation_get_format(*mut Opaque, *const c_char) -> *const Opaque;
         gegl_node_blit(*mut Opaque, f64, *const Box, *const Opaque, *mut c_void, c_int, c_int);
         gegl_buffer_new(*const Box, *const Opaque) -> *mut Opaque;
         gegl_buffer_linear_new_from_data(*const c_void, *const Opaque, *const Box, c_int, *const c_void, *mut c_void) -> *mut Opaque;
@@ -579,6 +582,23 @@ impl Graph<'_> {
     pub fn bounds(&self, node: Node) -> Box {
         // SAFETY: a node of this graph.
         unsafe { (self.gegl.functions.gegl_node_get_bounding_box)(node.0) }
+    }
+
+    /// False when the output of a node is in a format without alpha: what lies outside of its box is black then, and
+    /// not transparent.
+    pub fn has_alpha(&self, node: Node) -> bool {
+        // Formats are chosen when boxes are.
+        self.bounds(node);
+        let functions = &self.gegl.functions;
+        // SAFETY: a node of this graph; its operation and format belong to GEGL.
+        unsafe {
+            let operation = (functions.gegl_node_get_gegl_operation)(node.0);
+            if operation.is_null() {
+                return true;
+            }
+            let format = (functions.gegl_operation_get_format)(operation, c"output".as_ptr());
+            format.is_null() || (functions.babl_format_has_alpha)(format) != 0
+        }
     }
 
     /// Makes the pixels of a part of a node's output.

@@ -41,6 +41,11 @@ pub(crate) fn render(
         .collect::<Result<Vec<_>, _>>()?;
     let nodes = build(&graph, script, &sources)?;
     let output_node = *nodes.get(script.output).ok_or_else(|| Fault::failed("the script has no such output"))?;
+    if output == Depth::Rgba8 && !graph.has_alpha(output_node) {
+        let opaque = graph.render(output_node, region, Depth::Rgb8);
+        let pixels = opaque.as_chunks().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect::<Vec<_>>();
+        return shared.write(&pixels, 0);
+    }
     shared.write(&graph.render(output_node, region, output), 0)
 }
 

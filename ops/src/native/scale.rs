@@ -124,7 +124,9 @@ impl Scale {
     /// The passes where each side's extent may be negative: mirrored at the origin first.
     pub fn mirrored(self, signs: [f64; 2]) -> Vec<Pass> {
         let matrix: Matrix = [0, 1].map(|axis| IDENTITY[axis].map(|m| m * signs[axis].signum()));
-        let mirror = around(matrix, self.origin, [0.0; 2], self.sampler);
+        // On the grid of pixels: a mirror in between would smooth, and cover a pixel more.
+        let origin = self.origin.map(|origin| (2.0 * origin).round() / 2.0);
+        let mirror = around(matrix, origin, [0.0; 2], self.sampler);
         mirror.into_iter().chain([self.pass()]).collect()
     }
 

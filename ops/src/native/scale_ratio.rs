@@ -81,6 +81,14 @@ mod tests {
     }
 
     #[test]
+    fn a_mirror_between_pixels_covers_no_pixel_more() {
+        let image = noise_image(Rect::sized(3, 2), Format::RGB8);
+        let given = [("x", "-10"), ("y", "-7.5"), ("origin-x", "0.3"), ("origin-y", "-4.2")];
+        let rect = check(&ScaleRatio, &given, &[Some(&image)]).rect();
+        assert_eq!((rect.width, rect.height), (30, 15));
+    }
+
+    #[test]
     fn nothing_is_left_of_a_ratio_of_nothing() {
         let image = noise_image(Rect::sized(3, 2), Format::RGB8);
         for given in [[("x", "2"), ("y", "0")], [("x", "0"), ("y", "-2")]] {

@@ -35,7 +35,9 @@ impl Picture {
             let node = &graph.nodes()[*index];
             let info = node.operation.info();
             let values = arguments.apply(&node.name, node.properties.clone());
-            let set = info.properties.iter().filter_map(|property| {
+            // Defaults and properties of native operations may be others than GEGL's.
+            let known = gegl.operation(info.name).map_or(&[][..], |operation| operation.info().properties);
+            let set = known.iter().filter_map(|property| {
                 let (_, value) = values.iter().find(|(name, _)| *name == property.name)?;
                 (*value != property.kind.default()).then(|| (property.name.to_owned(), json(value)))
             });
