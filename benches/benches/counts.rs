@@ -30,7 +30,7 @@ type Work = Box<dyn Fn() -> Result<(), Box<dyn Error>>>;
 fn work(name: &str, folder: &Path) -> Result<Work, Box<dyn Error>> {
     let cancel = Cancel::new();
     if name.contains('/') && !name.contains(' ') {
-        let case = Case::new(name, &folder.join("operation.png"))?;
+        let case = Case::new(name, &folder.join("operation.png"), Arc::new(Catalogue::native()))?;
         return Ok(Box::new(move || case.run().map(drop)));
     }
     let bytes = std::fs::read(folder.join("12mp.jpg"))?;

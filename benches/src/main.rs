@@ -7,9 +7,9 @@ use std::path::Path;
 
 use imgflo_benches::document::{debian, publish};
 use imgflo_benches::peers::Peer;
-use imgflo_benches::{codecs, fleet, load, operations, process, requests};
+use imgflo_benches::{codecs, engines, fleet, load, operations, process, requests};
 
-const USAGE: &str = "usage: imgflo-bench [operations|codecs|requests|photos [FOLDER]|load|fleet]";
+const USAGE: &str = "usage: imgflo-bench [operations|engines|codecs|requests|photos [FOLDER]|load|fleet]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -37,6 +37,10 @@ fn run(part: &str, photos: Option<&Path>) -> Result<(), Box<dyn Error>> {
     }
     let (table, versions) = match part {
         "operations" => (operations::table(folder)?, versions(&[Peer::Sharp])),
+        "engines" => {
+            let (table, version) = engines::table(folder)?;
+            (table, vec![version])
+        }
         "codecs" => (codecs::tables(folder)?, Vec::new()),
         "requests" => {
             let peers = requests::peers();

@@ -71,12 +71,11 @@ pub struct Case {
 }
 
 impl Case {
-    /// The operation `name` on the picture in a file, on one thread.
+    /// The operation `name` of a catalogue on the picture in a file, on one thread.
     ///
     /// # Errors
     /// When there is no such operation, or no picture.
-    pub fn new(name: &str, picture: &Path) -> Result<Case, Box<dyn Error>> {
-        let catalogue = Arc::new(Catalogue::native());
+    pub fn new(name: &str, picture: &Path, catalogue: Arc<Catalogue>) -> Result<Case, Box<dyn Error>> {
         let faults = |faults: Vec<imgflo_runtime::GraphFault>| format!("{faults:?}");
         let graph = imgflo_fbp::parse(&graph(name)?, &ParseOptions::default())?;
         let graph = ImageGraph::new("bench", graph, &catalogue, &LIMITS).map_err(faults)?;
@@ -136,7 +135,7 @@ fn graph(name: &str) -> Result<String, Box<dyn Error>> {
 /// # Errors
 /// Those of [`Case`].
 pub fn measure(name: &str, picture: &Path, runs: u32) -> Result<(), Box<dyn Error>> {
-    let case = Case::new(name, picture)?;
+    let case = Case::new(name, picture, Arc::new(Catalogue::native()))?;
     // The first run warms caches and tables up.
     case.run()?;
     let cpu_ms = (0..runs).map(|_| case.run()).collect::<Result<Vec<f64>, _>>()?;

@@ -1,0 +1,85 @@
+//! Native operations beside GEGL's: 1300 × 768 RGBA, memory to memory, both warm, one thread each.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgflo_runtime::{Catalogue, ChildLimits, EngineChoice, Gegl};
+
+use crate::operations::{self, Case};
+use crate::process;
+
+/// Runs of each; more than a few seconds of GEGL's tell no more.
+const RUNS: usize = 5;
+
+/// A GEGL of one child, which is looked at while it works.
+struct Peer {
+    gegl: Arc<Gegl>,
+    catalogue: Arc<Catalogue>,
+}
+
+impl Peer {
+    fn start() -> Result<Peer, Box<dyn Error>> {
+        let limits = ChildLimits {
+            program: imgflo_tests::program::path(),
+            time: Duration::from_secs(300),
+            memory: 4 << 30,
+            ..ChildLimits::new(1)
+        };
+        let gegl = Arc::new(Gegl::new(&limits, true));
+        gegl.version()?;
+        let catalogue = Catalogue::native().with_gegl(Arc::clone(&gegl), EngineChoice::Gegl);
+        Ok(Peer { gegl, catalogue: Arc::new(catalogue) })
+    }
+
+    /// Processor time that its child has used, ms.
+    fn used(&self) -> Result<f64, Box<dyn Error>> {
+        let pid = *self.gegl.idle().first().ok_or("no child of GEGL's")?;
+        let told = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+        Ok(told.split(' ').next().ok_or("no time")?.parse::<f64>()? / 1e6)
+    }
+
+    /// Median of several runs, ms.
+    fn measure(&self, name: &str, picture: &Path) -> Result<f64, Box<dyn Error>> {
+        let case = Case::new(name, picture, Arc::clone(&self.catalogue))?;
+        case.run()?;
+        let mut times = Vec::new();
+        while times.len() < RUNS && times.iter().sum::<f64>() < 5000.0 {
+            let before = self.used()?;
+            case.run()?;
+            times.push(self.used()? - before);
+        }
+        Ok(process::median(times))
+    }
+}
+
+/// The table, and GEGL's version.
+///
+/// # Errors
+/// When GEGL is not there, or an operation fails.
+pub fn table(folder: &Path) -> Result<(String, String), Box<dyn Error>> {
+    let picture = folder.join("operation.png");
+    operations::picture(&picture)?;
+    let peer = Peer::start()?;
+    let native = Arc::new(Catalogue::native());
+    // Pixels go to GEGL's child and come back: what that takes is not GEGL's.
+    let hop = peer.measure("gegl/nop", &picture)?;
+    let mut text = format!(
+        "### Native operations beside GEGL, 1300 x 768 RGBA, memory to memory, one thread\n\n\
+         Median CPU of {RUNS} runs after one to warm up. GEGL's is without the {hop:.1} ms that pixels take to its process and back.\n\n\
+         | operation | CPU ms | GEGL CPU ms | GEGL over native |\n|---|---|---|---|\n"
+    );
+    for info in native.infos().filter(|info| peer.gegl.has(info.name) && info.name != "gegl/nop") {
+        let case = Case::new(info.name, &picture, Arc::clone(&native))?;
+        case.run()?;
+        let mut times = Vec::new();
+        while times.len() < RUNS {
+            times.push(case.run()?);
+        }
+        let (ours, theirs) = (process::median(times), (peer.measure(info.name, &picture)? - hop).max(0.0));
+        writeln!(text, "| {} | {ours:.1} | {theirs:.1} | {:.1} |", info.name, theirs / ours)?;
+    }
+    Ok((text, format!("GEGL {}", peer.gegl.version()?)))
+}
