@@ -14,7 +14,7 @@
 //!   it white.
 //! - `soft-light`: with t = cB / aB and s = 2 cA - aA, cB (aA - (1 - t) s) where s < 0, else
 //!   cB (aA - (1 - t) s (3 - 8 t)) where 8 cB <= aB, else aA cB + (sqrt(t) aB - cB) s: the draft of
-//!   SVG 1.2, whose first two lines later standards corrected.
+//!   SVG 1.2, whose first two cases later standards corrected.
 //! - `plus`: c = cA + cB and a = aA + aB, up to 1.
 
 use super::compose::{PADS, SRGB, Stays, SvgCompositor, blend_row, clamp_to};
