@@ -239,6 +239,9 @@ mod tests {
         near(parts(&given, [24, 24], [(8, 12), (6, 12), (12, 3)]), [1.0 / 3.0, 1.0, 0.5]);
         let given = [EVEN[0], EVEN[1], EVEN[2], ("squeeze", "0.5"), ("rotation", "90")];
         near(parts(&given, [24, 24], [(8, 12), (12, 3)]), [1.0 / 3.0, 0.5]);
+        // Clockwise: what was to the right is to the right and below, sqrt(1/2) of a half width away.
+        let given = [EVEN[0], EVEN[1], EVEN[2], ("squeeze", "0.5"), ("rotation", "45")];
+        near(parts(&given, [24, 24], [(18, 18), (18, 6)]), [0.414_213_56, 1.0]);
         near(parts(&[EVEN[0], EVEN[1], ("gamma", "3")], [24, 12], [(3, 6)]), [0.125]);
         near(parts(&[EVEN[0], EVEN[1], ("gamma", "0")], [24, 12], [(3, 6), (12, 6)]), [1.0, 0.0]);
         // Nothing soft: a step at the radius.
