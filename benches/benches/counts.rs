@@ -10,6 +10,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use imgflo_benches::codecs::cpu_ms;
 use imgflo_benches::document::{publish, version};
@@ -17,6 +18,7 @@ use imgflo_benches::operations::{self, Case};
 use imgflo_benches::picture;
 use imgflo_ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat, Part};
 use imgflo_ops::{Cancel, Registry};
+use imgflo_runtime::Catalogue;
 
 const LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
 

@@ -47,6 +47,7 @@ mod noise_reduction;
 mod noise_rgb;
 mod nop;
 mod opacity;
+mod perlin_noise;
 mod pixelize;
 mod porter_duff;
 mod posterize;
@@ -112,6 +113,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(nop::Nop),
         Arc::new(opacity::Opacity),
         Arc::new(pixelize::Pixelize),
+        Arc::new(perlin_noise::PerlinNoise),
         Arc::new(posterize::Posterize),
         Arc::new(reflect::Reflect),
         Arc::new(resize::Resize),
