@@ -10,7 +10,6 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use imgflo_benches::codecs::cpu_ms;
 use imgflo_benches::document::{publish, version};
@@ -32,7 +31,7 @@ type Work = Box<dyn Fn() -> Result<(), Box<dyn Error>>>;
 fn work(name: &str, folder: &Path) -> Result<Work, Box<dyn Error>> {
     let cancel = Cancel::new();
     if name.contains('/') && !name.contains(' ') {
-        let case = Case::new(name, &folder.join("operation.png"), Arc::new(Catalogue::native()))?;
+        let case = Case::new(name, &folder.join("operation.png"), &Catalogue::native())?;
         return Ok(Box::new(move || case.run().map(drop)));
     }
     let bytes = std::fs::read(folder.join("12mp.jpg"))?;

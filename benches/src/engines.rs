@@ -17,7 +17,7 @@ const RUNS: usize = 5;
 /// A GEGL of one child, which is looked at while it works.
 struct Peer {
     gegl: Arc<Gegl>,
-    catalogue: Arc<Catalogue>,
+    catalogue: Catalogue,
 }
 
 impl Peer {
@@ -31,7 +31,7 @@ impl Peer {
         let gegl = Arc::new(Gegl::new(&limits, true));
         gegl.version()?;
         let catalogue = Catalogue::native().with_gegl(Arc::clone(&gegl), EngineChoice::Gegl);
-        Ok(Peer { gegl, catalogue: Arc::new(catalogue) })
+        Ok(Peer { gegl, catalogue })
     }
 
     /// Processor time that its child has used, ms.
@@ -43,7 +43,7 @@ impl Peer {
 
     /// Median of several runs, ms.
     fn measure(&self, name: &str, picture: &Path) -> Result<f64, Box<dyn Error>> {
-        let case = Case::new(name, picture, Arc::clone(&self.catalogue))?;
+        let case = Case::new(name, picture, &self.catalogue)?;
         case.run()?;
         let mut times = Vec::new();
         while times.len() < RUNS && times.iter().sum::<f64>() < 5000.0 {
@@ -63,7 +63,7 @@ pub fn table(folder: &Path) -> Result<(String, String), Box<dyn Error>> {
     let picture = folder.join("operation.png");
     operations::picture(&picture)?;
     let peer = Peer::start()?;
-    let native = Arc::new(Catalogue::native());
+    let native = Catalogue::native();
     // Pixels go to GEGL's child and come back: what that takes is not GEGL's.
     let hop = peer.measure("gegl/nop", &picture)?;
     let mut text = format!(
@@ -72,7 +72,7 @@ pub fn table(folder: &Path) -> Result<(String, String), Box<dyn Error>> {
          | operation | CPU ms | GEGL CPU ms | GEGL over native |\n|---|---|---|---|\n"
     );
     for info in native.infos().filter(|info| peer.gegl.has(info.name) && info.name != "gegl/nop") {
-        let case = Case::new(info.name, &picture, Arc::clone(&native))?;
+        let case = Case::new(info.name, &picture, &native)?;
         case.run()?;
         let mut times = Vec::new();
         while times.len() < RUNS {

@@ -5,7 +5,6 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use cpu_time::ProcessTime;
 use imgflo_fbp::ParseOptions;
@@ -75,10 +74,10 @@ impl Case {
     ///
     /// # Errors
     /// When there is no such operation, or no picture.
-    pub fn new(name: &str, picture: &Path, catalogue: Arc<Catalogue>) -> Result<Case, Box<dyn Error>> {
+    pub fn new(name: &str, picture: &Path, catalogue: &Catalogue) -> Result<Case, Box<dyn Error>> {
         let faults = |faults: Vec<imgflo_runtime::GraphFault>| format!("{faults:?}");
         let graph = imgflo_fbp::parse(&graph(name)?, &ParseOptions::default())?;
-        let graph = ImageGraph::new("bench", graph, &catalogue, &LIMITS).map_err(faults)?;
+        let graph = ImageGraph::new("bench", graph, catalogue, &LIMITS).map_err(faults)?;
         let arguments = graph.arguments(&BTreeMap::new()).map_err(|faults| format!("{faults:?}"))?;
         let limits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
         let image = codec::decode(&std::fs::read(picture)?, limits, &Cancel::new())?;
@@ -86,7 +85,7 @@ impl Case {
         let shape =
             input.as_ref().map(|image| InputShape::new(image.rect().width, image.rect().height, image.format()));
         let limits = PlanLimits { max_output_pixels: 1 << 27, max_memory: 1 << 33 };
-        let plan = Plan::new(&graph, &arguments, shape, &catalogue, &limits)?;
+        let plan = Plan::new(&graph, &arguments, shape, catalogue, &limits)?;
         Ok(Case { plan, input, engine: NativeEngine::new(1) })
     }
 
@@ -135,7 +134,7 @@ fn graph(name: &str) -> Result<String, Box<dyn Error>> {
 /// # Errors
 /// Those of [`Case`].
 pub fn measure(name: &str, picture: &Path, runs: u32) -> Result<(), Box<dyn Error>> {
-    let case = Case::new(name, picture, Arc::new(Catalogue::native()))?;
+    let case = Case::new(name, picture, &Catalogue::native())?;
     // The first run warms caches and tables up.
     case.run()?;
     let cpu_ms = (0..runs).map(|_| case.run()).collect::<Result<Vec<f64>, _>>()?;

@@ -2,12 +2,13 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use imgflo_fbp::{Graph, ParseOptions};
 use imgflo_job::Limits;
 use imgflo_msgflo::Network;
-use imgflo_runtime::{Catalogue, ImageGraph};
+use imgflo_runtime::{Catalogue, ImageGraph, Library};
 
 use crate::{Failure, catalogue, limits};
 
@@ -53,14 +54,16 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
     match name {
         "info" => {
-            let catalogue = catalogue::from_flags(matches);
-            let mut graph = read(matches.get_one::<PathBuf>("file").expect("the file is required"))?;
-            imgflo_fbp::info::enrich(&mut graph, |component| catalogue.component(component));
+            let catalogue = Arc::new(catalogue::from_flags(matches));
+            let file = matches.get_one::<PathBuf>("file").expect("the file is required");
+            let mut graph = read(file)?;
+            let library = beside(file, &graph, &catalogue)?;
+            imgflo_fbp::info::enrich(&mut graph, |component| library.component(component));
             println!("{}", pretty(&graph));
             Ok(())
         }
         "check" => {
-            let catalogue = catalogue::from_flags(matches);
+            let catalogue = Arc::new(catalogue::from_flags(matches));
             let files = matches.get_many::<PathBuf>("file").expect("the file is required");
             let faults: Failure = files.flat_map(|file| check(file, &catalogue).err().unwrap_or_default()).collect();
             if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -69,7 +72,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
 }
 
-fn check(file: &Path, catalogue: &Catalogue) -> Result<(), Failure> {
+fn check(file: &Path, catalogue: &Arc<Catalogue>) -> Result<(), Failure> {
     let graph = read(file)?;
     let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph");
     if graph.runtime() == Some("msgflo") {
@@ -77,10 +80,25 @@ fn check(file: &Path, catalogue: &Catalogue) -> Result<(), Failure> {
         println!("{}: ok", file.display());
         return Ok(());
     }
-    ImageGraph::new(name, graph, catalogue, &limits::library(&Limits::default()))
-        .map_err(|faults| faults.iter().map(|fault| format!("{}: {fault}", file.display())).collect::<Failure>())?;
+    assemble(file, name, graph, catalogue)?;
     println!("{}: ok", file.display());
     Ok(())
+}
+
+/// The graphs beside `file` that its graph is made of.
+fn beside(file: &Path, graph: &Graph, catalogue: &Arc<Catalogue>) -> Result<Library, Failure> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Library::load_for(graph, folder, Arc::clone(catalogue), &limits::library(&Limits::default()))
+        .map_err(|error| vec![format!("{}: {error}", folder.display())])
+}
+
+/// Checks the graph of a file; what is wrong with graphs in it is told, too.
+fn assemble(file: &Path, name: &str, graph: Graph, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
+    let library = beside(file, &graph, catalogue)?;
+    library.assemble(name, graph, &limits::library(&Limits::default())).map_err(|faults| {
+        let own = faults.iter().map(|fault| format!("{}: {fault}", file.display()));
+        own.chain(library.faults().iter().map(ToString::to_string)).collect()
+    })
 }
 
 fn convert(matches: &ArgMatches) -> Result<(), Failure> {
@@ -104,7 +122,7 @@ fn convert(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 /// A graph of `imgflo render`: a file, or a name in the folder of graphs.
-pub fn load(matches: &ArgMatches, catalogue: &Catalogue) -> Result<ImageGraph, Failure> {
+pub fn load(matches: &ArgMatches, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
     let given = matches.get_one::<String>("graph").expect("the graph is required");
     let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
     let in_folder = ["json", "fbp"].map(|extension| folder.join(format!("{given}.{extension}")));
@@ -118,8 +136,7 @@ pub fn load(matches: &ArgMatches, catalogue: &Catalogue) -> Result<ImageGraph, F
     };
     let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph").to_owned();
     let graph = read(&file)?;
-    ImageGraph::new(&name, graph, catalogue, &limits::library(&Limits::default()))
-        .map_err(|faults| faults.iter().map(|fault| format!("{}: {fault}", file.display())).collect())
+    assemble(&file, &name, graph, catalogue)
 }
 
 /// Reads a graph; a text that begins with `{` is JSON, any other is the .fbp language.

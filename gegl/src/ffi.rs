@@ -73,7 +73,6 @@ struct EnumValue {
 macro_rules! functions {
     ($($library:literal: $($name:ident($($argument:ty),*) $(-> $result:ty)?;)+)+) => {
         /// The functions, by their names.
-        #[expect(clippy::type_complexity, reason = "they have the arguments that they have")]
         struct Functions {
             $($($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)+)+
         }

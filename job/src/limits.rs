@@ -156,9 +156,9 @@ limits! {
     max_avif_pixels: u64, in "pixels" = 2_000_000, (1..=100_000_000);
     /// Most bytes of pixel buffers that one job may hold at once, as its plan predicts.
     max_job_memory: u64, in "bytes" = 3 * GIB, (MIB..=1024 * GIB);
-    /// Most processes in a graph.
+    /// Most processes in a graph, with those of the graphs in it.
     max_graph_nodes: u64, in "" = 200, (1..=10_000);
-    /// Largest graph file, bytes.
+    /// Largest graph file, and largest graph with the graphs in it as JSON, bytes.
     max_graph_bytes: u64, in "bytes" = MIB, (KIB..=64 * MIB);
     /// Most redirects followed for an input.
     max_redirects: u64, in "" = 5, (0..=20);

@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use imgflo_fbp::{End, Export, Graph, Origin, Place, info};
-use imgflo_ops::{Kind, Operation, Properties, Value, ValueFault};
+use imgflo_ops::{Operation, Properties};
 use serde_json::{Map, Value as Json};
 
 use crate::catalogue::nearest;
-use crate::parameters::{self, Port};
+use crate::components::Components;
+use crate::flatten::{Flat, flatten};
+use crate::parameters::{self, Port, literal};
 use crate::plan::{CUT, RESCALE};
 use crate::{ArgumentFault, Arguments, Catalogue, EngineChoice, Gegl, LibraryLimits, Parameter};
 
@@ -62,7 +64,8 @@ pub(crate) enum Feed {
 pub struct ImageGraph {
     name: String,
     runtime: RuntimeKind,
-    source: Graph,
+    flat: Graph,
+    levels: usize,
     definition: Graph,
     content: String,
     takes_input: bool,
@@ -76,9 +79,13 @@ pub struct ImageGraph {
 /// Raised when the ports that a host adds (`width`, `height`) come to mean something else.
 const HOST_PORTS: &str = "host-ports@1";
 
+/// The inports that a host adds.
+pub(crate) const HOST_NAMES: [&str; 2] = ["height", "width"];
+
 impl ImageGraph {
-    /// Checks a graph: components and ports that exist, values that parse, no cycles, one edge an
-    /// input pad, nothing required left open, and an outport `output`.
+    /// Checks a graph of operations: components and ports that exist, values that parse, no cycles,
+    /// one edge an input pad, nothing required left open, and an outport `output`. A graph with
+    /// graphs in it needs a library: [`Library::assemble`](crate::Library::assemble).
     ///
     /// The inports `width` and `height` are added to an imgflo graph (its own of that name are
     /// replaced, as in the original). They scale what enters at `input`, before the graph; a graph
@@ -92,6 +99,16 @@ impl ImageGraph {
         catalogue: &Catalogue,
         limits: &LibraryLimits,
     ) -> Result<ImageGraph, Vec<GraphFault>> {
+        ImageGraph::of(name.into(), graph, Components::operations(catalogue), limits)
+    }
+
+    /// As [`ImageGraph::new`], with graphs among the components.
+    pub(crate) fn of(
+        name: String,
+        graph: Graph,
+        components: Components<'_>,
+        limits: &LibraryLimits,
+    ) -> Result<ImageGraph, Vec<GraphFault>> {
         let fault = |place: &str, message: String| Err(vec![GraphFault { place: place.into(), message }]);
         let runtime = match graph.runtime() {
             None | Some("imgflo") => RuntimeKind::Imgflo,
@@ -101,30 +118,28 @@ impl ImageGraph {
                 return fault("properties.environment.type", message);
             }
         };
-        let processes = graph.processes.len() as u64;
-        if processes > limits.max_nodes {
-            let message = format!("{processes} processes are more than the limit of {} in a graph", limits.max_nodes);
-            return fault("processes", message);
-        }
         if runtime == RuntimeKind::Noop {
-            if processes > 0 {
+            if !graph.processes.is_empty() {
                 return fault("processes", "a noop graph has none".into());
             }
-            return Ok(ImageGraph::noop(name.into(), graph));
+            return Ok(ImageGraph::noop(name, graph));
         }
-        let checked = Checker::run(&graph, catalogue)?;
-        let gegl = gegl(&checked.nodes, catalogue)?;
+        let flat = flatten(&graph, components, limits).map_err(|fault| vec![fault])?;
+        let checked = Checker::run(&graph, &flat, components)?;
+        let gegl = gegl(&checked.nodes, components.catalogue())?;
         let mut ports = checked.ports;
         ports.push(Port::height());
         ports.push(Port::width());
-        let mut definition = graph.clone();
-        info::enrich(&mut definition, |component| catalogue.component(component));
+        let mut definition = graph;
+        info::enrich(&mut definition, |component| components.component(component));
         add_host_ports(&mut definition, &ports, checked.takes_input);
+        let Flat { graph: flat, levels, .. } = flat;
         Ok(ImageGraph {
-            name: name.into(),
+            name,
             runtime,
-            content: content(&graph, &checked.nodes, checked.takes_input, catalogue, gegl.as_deref()),
-            source: graph,
+            content: content(&flat, &checked.nodes, checked.takes_input, components.catalogue(), gegl.as_deref()),
+            flat,
+            levels,
             definition,
             takes_input: checked.takes_input,
             parameters: ports.iter().map(|port| port.parameter.clone()).collect(),
@@ -141,7 +156,8 @@ impl ImageGraph {
             runtime: RuntimeKind::Noop,
             content: format!("{}\nnoop", graph.canonical()),
             definition: graph.clone(),
-            source: graph,
+            flat: graph,
+            levels: 0,
             takes_input: true,
             parameters: Vec::new(),
             ports: Vec::new(),
@@ -161,18 +177,20 @@ impl ImageGraph {
         self.runtime
     }
 
-    /// The graph with graph information in its exported ports, and the ports that a host adds.
+    /// The graph as written, with graph information in its exported ports, and the ports that a
+    /// host adds.
     pub fn definition(&self) -> &Graph {
         &self.definition
     }
 
-    /// The graph as written.
-    pub fn source(&self) -> &Graph {
-        &self.source
+    /// The graph as it runs: as written, but for graphs in it, in whose place are their processes.
+    /// It stands alone: [`ImageGraph::new`] makes the same of it, with the same content.
+    pub fn flat(&self) -> &Graph {
+        &self.flat
     }
 
     /// All that decides on pixels beside parameters and input, as one text for the cache key: the
-    /// graph without what is for people, and the revision of each operation that it runs. The same
+    /// graph as it runs without what is for people, and the revision of each operation that it runs. The same
     /// from the `.fbp` and the JSON form.
     pub fn content(&self) -> &str {
         &self.content
@@ -201,6 +219,26 @@ impl ImageGraph {
     /// GEGL, where it renders this graph.
     pub fn gegl(&self) -> Option<&Arc<Gegl>> {
         self.gegl.as_ref()
+    }
+
+    /// What [`ImageGraph::parameters`] describes, in the same order.
+    pub(crate) fn ports(&self) -> &[Port] {
+        &self.ports
+    }
+
+    /// Levels of graphs it is made of; 0 for operations alone.
+    pub(crate) fn levels(&self) -> usize {
+        self.levels
+    }
+
+    /// True when it has that inport as a component of another graph. The host's are for what
+    /// enters.
+    pub(crate) fn is_inport(&self, name: &str) -> bool {
+        match name {
+            "input" => self.takes_input,
+            _ if HOST_NAMES.contains(&name) => self.takes_input,
+            _ => self.parameters.iter().any(|parameter| parameter.name == name),
+        }
     }
 
     pub(crate) fn nodes(&self) -> &[Node] {
@@ -272,8 +310,23 @@ fn add_host_ports(definition: &mut Graph, ports: &[Port], takes_input: bool) {
     }
 }
 
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text.chars().take(100).collect()
+}
+
+/// What is said of a port that a component does not have; `kind` is `inport` or `outport`.
+pub(crate) fn no_port<'n>(component: &str, kind: &str, port: &str, names: impl Iterator<Item = &'n str>) -> String {
+    let names = names.collect::<Vec<_>>();
+    let meant = nearest(port, names.iter().copied()).map(|meant| format!("; did you mean '{meant}'?"));
+    let listed = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    format!("{component} has no {kind} '{}'{} (there are: {listed})", cut(port), meant.unwrap_or_default())
+}
+
+/// Names in a circle, from the first back to it.
+pub(crate) fn circle(names: &[&str]) -> String {
+    let first = names.first().copied();
+    let shown = names.iter().take(10).copied().chain((names.len() > 10).then_some("..")).chain(first);
+    shown.collect::<Vec<_>>().join(" -> ")
 }
 
 /// What checking a graph makes.
@@ -291,19 +344,23 @@ enum Inner {
 }
 
 struct Checker<'g> {
+    /// A graph of operations.
     graph: &'g Graph,
-    catalogue: &'g Catalogue,
+    components: Components<'g>,
     faults: Vec<GraphFault>,
     nodes: Vec<Node>,
     index: HashMap<&'g str, usize>,
 }
 
 impl<'g> Checker<'g> {
-    fn run(graph: &'g Graph, catalogue: &'g Catalogue) -> Result<Checked, Vec<GraphFault>> {
-        let mut checker = Checker { graph, catalogue, faults: Vec::new(), nodes: Vec::new(), index: HashMap::new() };
-        for fault in graph.validate() {
+    /// Checks `written` by what it comes to.
+    fn run(written: &Graph, flat: &'g Flat, components: Components<'g>) -> Result<Checked, Vec<GraphFault>> {
+        let graph = &flat.graph;
+        let mut checker = Checker { graph, components, faults: Vec::new(), nodes: Vec::new(), index: HashMap::new() };
+        for fault in written.validate() {
             checker.fault(&fault.place, fault.message);
         }
+        checker.faults.extend(flat.faults.iter().cloned());
         checker.processes();
         checker.connections();
         let (takes_input, ports) = checker.inports();
@@ -325,7 +382,7 @@ impl<'g> Checker<'g> {
     fn processes(&mut self) {
         for (name, process) in &self.graph.processes {
             let component = &process.component;
-            if let Some(operation) = self.catalogue.operation(component) {
+            if let Some(operation) = self.components.catalogue().operation(component) {
                 let info = operation.info();
                 self.index.insert(name, self.nodes.len());
                 self.nodes.push(Node {
@@ -335,7 +392,7 @@ impl<'g> Checker<'g> {
                     inputs: vec![None; info.inputs.len()],
                 });
             } else if !component.is_empty() {
-                let meant = self.catalogue.nearest(component).map(|meant| format!("; did you mean '{meant}'?"));
+                let meant = self.components.nearest(component).map(|meant| format!("; did you mean '{meant}'?"));
                 let message = format!("unknown component '{}'{}", cut(component), meant.unwrap_or_default());
                 self.fault(&Place::Process(name.clone()), message);
             }
@@ -356,11 +413,8 @@ impl<'g> Checker<'g> {
             return Some(Inner::Property(property));
         }
         if !port.is_empty() {
-            let names = || info.inputs.iter().map(|pad| pad.name).chain(info.properties.iter().map(|p| p.name));
-            let meant = nearest(port, names()).map(|meant| format!("; did you mean '{meant}'?")).unwrap_or_default();
-            let listed = names().collect::<Vec<_>>().join(", ");
-            let listed = if listed.is_empty() { "none".to_owned() } else { listed };
-            let message = format!("{} has no inport '{}'{meant} (there are: {listed})", info.name, cut(port));
+            let names = info.inputs.iter().map(|pad| pad.name).chain(info.properties.iter().map(|p| p.name));
+            let message = no_port(info.name, "inport", port, names);
             self.fault(place, message);
         }
         None
@@ -439,7 +493,7 @@ impl<'g> Checker<'g> {
         let mut takes_input = false;
         for (name, Export { process, port, metadata }) in &self.graph.inports {
             let place = Place::Inport(name.clone());
-            if matches!(name.as_str(), "width" | "height") {
+            if HOST_NAMES.contains(&name.as_str()) {
                 // The host's own come in their place.
                 continue;
             }
@@ -531,8 +585,7 @@ impl<'g> Checker<'g> {
         cycle.rotate_left(first);
         let names = cycle.iter().map(|index| self.nodes[*index].name.as_str()).collect::<Vec<_>>();
         let first = names[0].to_owned();
-        let shown = names.iter().take(10).copied().chain((names.len() > 10).then_some("..")).chain([first.as_str()]);
-        let message = format!("a cycle: {}", shown.collect::<Vec<_>>().join(" -> "));
+        let message = format!("a cycle: {}", circle(&names));
         self.fault(&Place::Process(first.clone()), message);
     }
 
@@ -548,19 +601,6 @@ impl<'g> Checker<'g> {
             self.fault(&place, "leads to no process".into());
         }
         output
-    }
-}
-
-/// Reads an IIP. Numbers out of range are clamped, as GEGL does.
-fn literal(kind: &Kind, data: &Json) -> Result<Value, ValueFault> {
-    match (kind.parse(data), kind) {
-        (Err(ValueFault::Range { given, .. }), Kind::Int { minimum, maximum, .. }) => {
-            Ok(Value::Int((given as i64).clamp(*minimum, *maximum)))
-        }
-        (Err(ValueFault::Range { given, .. }), Kind::Number { minimum, maximum, .. }) => {
-            Ok(Value::Number(given.clamp(*minimum, *maximum)))
-        }
-        (parsed, _) => parsed,
     }
 }
 

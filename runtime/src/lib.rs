@@ -1,7 +1,8 @@
 //! Graphs made to run.
 //!
 //! A [`Library`] reads a folder of graphs. Each becomes an [`ImageGraph`]: checked against the
-//! [`Catalogue`] of components, with the parameters that a request may set. A graph, its
+//! [`Catalogue`] of components, with the parameters that a request may set. A graph of the folder
+//! can be a component of another, and is one graph of operations with it. A graph, its
 //! [`Arguments`] and the shape of its input make a [`Plan`], which knows the size, cost and peak
 //! memory before a pixel is touched, and an [`Engine`] renders it.
 //!
@@ -11,7 +12,9 @@
 
 mod catalogue;
 mod chain;
+mod components;
 mod engine;
+mod flatten;
 mod gegl;
 mod image_graph;
 mod library;

@@ -1,22 +1,25 @@
 //! The folder of graphs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use imgflo_fbp::{Graph, ParseOptions};
+use imgflo_fbp::info::Component;
+use imgflo_fbp::{Graph, ParseOptions, Place};
 
-use crate::{Catalogue, ImageGraph};
+use crate::components::{Components, graph_name, graph_names};
+use crate::image_graph::circle;
+use crate::{Catalogue, GraphFault, ImageGraph};
 
 /// Limits that a graph must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LibraryLimits {
-    /// Most processes in a graph.
+    /// Most processes in a graph, with those of the graphs in it.
     pub max_nodes: u64,
-    /// Largest graph file, bytes.
+    /// Largest graph file, bytes; and a graph with the graphs in it, as JSON.
     pub max_bytes: u64,
 }
 
@@ -40,6 +43,10 @@ impl fmt::Display for LibraryFault {
 pub struct Library {
     catalogue: Arc<Catalogue>,
     graphs: BTreeMap<String, Arc<ImageGraph>>,
+    /// Names of all files that may be graphs.
+    names: BTreeSet<String>,
+    /// Names of graphs that are there and not served.
+    faulty: BTreeSet<String>,
     faults: Vec<LibraryFault>,
 }
 
@@ -47,47 +54,71 @@ impl Library {
     /// Reads the files `NAME.json` and `NAME.fbp` of `dir`, where NAME consists of letters and
     /// digits of ASCII, `_` and `-`.
     ///
-    /// Files of other endings are left alone, and so are graphs for other runtimes than `imgflo`
-    /// and `noop`. A file that cannot be served is one of [`Library::faults`]; the others are
-    /// served.
+    /// Each graph can be a component of the others: `graph/NAME`, or `NAME` alone. Files of other
+    /// endings are left alone, and so are graphs for other runtimes than `imgflo` and `noop`. A file
+    /// that cannot be served is one of [`Library::faults`]; the others are served.
     ///
     /// # Errors
     /// When `dir` cannot be listed.
     pub fn load(dir: &Path, catalogue: Arc<Catalogue>, limits: &LibraryLimits) -> io::Result<Library> {
-        let mut paths = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-        paths.sort();
-        let mut library = Library { catalogue, ..Library::default() };
-        let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
-        for path in paths {
-            let Some(form) = Form::of(&path) else { continue };
-            match load(&path, form, &library.catalogue, limits) {
-                Ok(None) => {}
-                Ok(Some(graph)) => {
-                    let name = graph.name().to_owned();
-                    if let Some(other) = found.get(&name) {
-                        let message = format!(
-                            "a second graph of the name '{name}', beside {}; neither is served",
-                            other.display()
-                        );
-                        library.graphs.remove(&name);
-                        library.faults.push(LibraryFault { path, message });
-                    } else {
-                        found.insert(name.clone(), path);
-                        library.graphs.insert(name, Arc::new(graph));
-                    }
-                }
-                Err(messages) => {
-                    let fault = |message| LibraryFault { path: path.clone(), message };
-                    library.faults.extend(messages.into_iter().map(fault));
-                }
-            }
+        let mut loader = Loader::new(dir, catalogue, limits)?;
+        for name in loader.files.keys().cloned().collect::<Vec<_>>() {
+            loader.settle(&name);
         }
-        Ok(library)
+        Ok(loader.finish())
+    }
+
+    /// Reads those graphs of `dir` only that `graph` is made of, as [`Library::load`] does.
+    ///
+    /// # Errors
+    /// When `dir` cannot be listed; it is not looked at for a graph of operations.
+    pub fn load_for(
+        graph: &Graph,
+        dir: &Path,
+        catalogue: Arc<Catalogue>,
+        limits: &LibraryLimits,
+    ) -> io::Result<Library> {
+        let names = graph_names(graph, &catalogue).map(str::to_owned).collect::<BTreeSet<_>>();
+        if names.is_empty() {
+            return Ok(Library { catalogue, ..Library::default() });
+        }
+        let mut loader = Loader::new(dir, catalogue, limits)?;
+        for name in names {
+            loader.settle(&name);
+        }
+        Ok(loader.finish())
+    }
+
+    /// Checks a graph that may have graphs of this library as components. It is not added.
+    ///
+    /// # Errors
+    /// All faults found.
+    pub fn assemble(
+        &self,
+        name: impl Into<String>,
+        graph: Graph,
+        limits: &LibraryLimits,
+    ) -> Result<ImageGraph, Vec<GraphFault>> {
+        ImageGraph::of(name.into(), graph, Components::of(self), limits)
     }
 
     /// The graph of that name.
     pub fn get(&self, name: &str) -> Option<Arc<ImageGraph>> {
-        self.graphs.get(name).cloned()
+        self.graph(name).cloned()
+    }
+
+    pub(crate) fn graph(&self, name: &str) -> Option<&Arc<ImageGraph>> {
+        self.graphs.get(name)
+    }
+
+    /// Names that graphs may have, served or not.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// True when there is a graph of that name, and it is not served.
+    pub(crate) fn is_faulty(&self, name: &str) -> bool {
+        self.faulty.contains(name)
     }
 
     /// All graphs, by name.
@@ -100,9 +131,136 @@ impl Library {
         &self.catalogue
     }
 
+    /// The component of that name, be it an operation or a graph.
+    pub fn component(&self, name: &str) -> Option<Component> {
+        Components::of(self).component(name)
+    }
+
     /// What is wrong with the files that are not served.
     pub fn faults(&self) -> &[LibraryFault] {
         &self.faults
+    }
+}
+
+/// A folder while its graphs are checked, each after those in it.
+struct Loader<'l> {
+    /// Files that may be graphs, by name.
+    files: BTreeMap<String, Vec<(PathBuf, Form)>>,
+    limits: &'l LibraryLimits,
+    /// What was read; none for names whose files hold no graph to check.
+    read: HashMap<String, Option<Written>>,
+    settled: BTreeSet<String>,
+    library: Library,
+}
+
+/// A graph as its file has it.
+struct Written {
+    path: PathBuf,
+    graph: Graph,
+}
+
+impl<'l> Loader<'l> {
+    fn new(dir: &Path, catalogue: Arc<Catalogue>, limits: &'l LibraryLimits) -> io::Result<Self> {
+        let mut paths = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        paths.sort();
+        let mut files: BTreeMap<String, Vec<(PathBuf, Form)>> = BTreeMap::new();
+        for path in paths {
+            let Some(form) = Form::of(&path) else { continue };
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            files.entry(name).or_default().push((path, form));
+        }
+        let names = files.keys().filter(|name| is_name(name)).cloned().collect();
+        let library = Library { catalogue, names, ..Library::default() };
+        Ok(Loader { files, limits, read: HashMap::new(), settled: BTreeSet::new(), library })
+    }
+
+    fn finish(self) -> Library {
+        let mut library = self.library;
+        library.faults.sort_by(|a, b| a.path.cmp(&b.path));
+        library
+    }
+
+    fn fault(&mut self, name: &str, path: &Path, message: String) {
+        self.library.faulty.insert(name.to_owned());
+        self.library.faults.push(LibraryFault { path: path.to_owned(), message });
+    }
+
+    /// Checks the graph `name`, those that it is made of first. Where they come back to one that
+    /// waits for them, all in that circle are faulty.
+    fn settle(&mut self, name: &str) {
+        let mut waiting = vec![name.to_owned()];
+        while let Some(name) = waiting.last() {
+            let Some(inner) = self.unsettled(name) else {
+                self.check(&name.clone());
+                waiting.pop();
+                continue;
+            };
+            match waiting.iter().position(|waiting| *waiting == inner) {
+                Some(start) => self.refuse(&waiting.split_off(start)),
+                None => waiting.push(inner),
+            }
+        }
+    }
+
+    /// A graph that the graph `name` is made of and that is not settled, if there is any.
+    fn unsettled(&mut self, name: &str) -> Option<String> {
+        self.read(name);
+        let Written { graph, .. } = self.read.get(name)?.as_ref()?;
+        let mut names = graph_names(graph, &self.library.catalogue);
+        names.find(|name| self.files.contains_key(*name) && !self.settled.contains(*name)).map(str::to_owned)
+    }
+
+    /// Reads the file of a name, unless that is done. Two of one name are a fault.
+    fn read(&mut self, name: &str) {
+        if self.read.contains_key(name) {
+            return;
+        }
+        let mut found: Option<Written> = None;
+        let mut twice = false;
+        for (path, form) in self.files.get(name).cloned().unwrap_or_default() {
+            match (parse(&path, form, self.limits), &found) {
+                (Ok(None), _) => {
+                    self.library.names.remove(name);
+                }
+                (Ok(Some(graph)), None) => found = Some(Written { path, graph }),
+                (Ok(Some(_)), Some(other)) => {
+                    let other = other.path.display();
+                    let message = format!("a second graph of the name '{name}', beside {other}; neither is served");
+                    self.fault(name, &path, message);
+                    twice = true;
+                }
+                (Err(message), _) => self.fault(name, &path, message),
+            }
+        }
+        self.read.insert(name.to_owned(), found.filter(|_| !twice));
+    }
+
+    /// Checks a graph when all in it are settled.
+    fn check(&mut self, name: &str) {
+        if !self.settled.insert(name.to_owned()) {
+            return;
+        }
+        let Some(Written { path, graph }) = self.read.insert(name.to_owned(), None).flatten() else { return };
+        match self.library.assemble(name, graph, self.limits) {
+            Ok(graph) => {
+                self.library.graphs.insert(name.to_owned(), Arc::new(graph));
+            }
+            Err(faults) => faults.iter().for_each(|fault| self.fault(name, &path, fault.to_string())),
+        }
+    }
+
+    /// Refuses graphs of which each is made of the next, and the last of the first.
+    fn refuse(&mut self, names: &[String]) {
+        for (index, name) in names.iter().enumerate() {
+            self.settled.insert(name.clone());
+            let Some(Written { path, graph }) = self.read.insert(name.clone(), None).flatten() else { continue };
+            let names = names[index..].iter().chain(&names[..index]).map(String::as_str).collect::<Vec<_>>();
+            let next = names.get(1).copied().unwrap_or(name);
+            let catalogue = Arc::clone(&self.library.catalogue);
+            let leads = graph.processes.iter().find(|(_, p)| graph_name(&p.component, &catalogue) == Some(next));
+            let place = leads.map_or_else(|| "processes".to_owned(), |(p, _)| Place::Process(p.clone()).to_string());
+            self.fault(name, &path, format!("{place}: a graph cannot be made of itself: {}", circle(&names)));
+        }
     }
 }
 
@@ -123,27 +281,20 @@ impl Form {
 }
 
 /// The graph of one file; `None` when it is for another runtime.
-fn load(
-    path: &Path,
-    form: Form,
-    catalogue: &Catalogue,
-    limits: &LibraryLimits,
-) -> Result<Option<ImageGraph>, Vec<String>> {
-    let text = read(path, limits).map_err(|message| vec![message])?;
+fn parse(path: &Path, form: Form, limits: &LibraryLimits) -> Result<Option<Graph>, String> {
+    let text = read(path, limits)?;
     let graph = match form {
         Form::Json => Graph::from_json_str(&text),
         Form::Fbp => imgflo_fbp::parse(&text, &ParseOptions::default()),
     };
-    let graph = graph.map_err(|error| vec![error.to_string()])?;
+    let graph = graph.map_err(|error| error.to_string())?;
     if graph.runtime().is_some_and(|runtime| !matches!(runtime, "imgflo" | "noop")) {
         return Ok(None);
     }
-    let name = path.file_stem().and_then(|stem| stem.to_str()).filter(|name| is_name(name));
-    let name = name.ok_or_else(|| {
-        vec!["the name of a graph file may hold only letters, digits, '_' and '-' before its ending".to_owned()]
-    })?;
-    let graph = ImageGraph::new(name, graph, catalogue, limits);
-    graph.map(Some).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    if !path.file_stem().and_then(|stem| stem.to_str()).is_some_and(is_name) {
+        return Err("the name of a graph file may hold only letters, digits, '_' and '-' before its ending".into());
+    }
+    Ok(Some(graph))
 }
 
 fn is_name(name: &str) -> bool {

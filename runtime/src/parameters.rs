@@ -176,25 +176,44 @@ impl Port {
             Err(ValueFault::Range { given, .. }) => return Err(self.out_of_range(given)),
             Err(fault) => return Err(fault.to_string()),
         };
-        let number = match &value {
-            Value::Int(value) => Some(*value as f64),
-            Value::Number(value) => Some(*value),
-            _ => None,
-        };
-        if let Some(number) = number
+        if let Some(number) = number(&value)
             && (self.parameter.minimum.is_some_and(|minimum| number < minimum)
                 || self.parameter.maximum.is_some_and(|maximum| number > maximum))
         {
             return Err(self.out_of_range(number));
         }
         let value = normal(value);
-        if let Some(values) = &self.values
-            && !values.contains(&value)
-        {
-            let listed = values.iter().map(|value| plain(&value.to_json())).collect::<Vec<_>>().join(", ");
-            return Err(format!("'{}' is none of {listed}", shortened(text)));
-        }
+        self.check_listed(&value, text)?;
         Ok(value)
+    }
+
+    /// Reads an IIP on the port of a graph that is a component. A number out of the port's range is
+    /// clamped, as GEGL does; any other value stays as it is written.
+    ///
+    /// # Errors
+    /// Why the port takes no such value.
+    pub fn literal(&self, data: &Json) -> Result<Json, String> {
+        let value = literal(&self.kind, data).map_err(|fault| fault.to_string())?;
+        self.check_listed(&normal(value.clone()), &plain(data))?;
+        let Some(given) = number(&value) else { return Ok(data.clone()) };
+        let (minimum, maximum) =
+            (self.parameter.minimum.unwrap_or(f64::MIN), self.parameter.maximum.unwrap_or(f64::MAX));
+        let (minimum, maximum) = match self.kind {
+            Kind::Int { .. } => (minimum.ceil(), maximum.floor()),
+            _ => (minimum, maximum),
+        };
+        let clamped = given.max(minimum).min(maximum);
+        Ok(if clamped == given { data.clone() } else { clamped.into() })
+    }
+
+    fn check_listed(&self, value: &Value, text: &str) -> Result<(), String> {
+        match &self.values {
+            Some(values) if !values.contains(value) => {
+                let listed = values.iter().map(|value| plain(&value.to_json())).collect::<Vec<_>>().join(", ");
+                Err(format!("'{}' is none of {listed}", shortened(text)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn out_of_range(&self, given: f64) -> String {
@@ -204,6 +223,27 @@ impl Port {
             (None, Some(maximum)) => format!("{given} is more than {maximum}"),
             (None, None) => format!("{given} is out of range"),
         }
+    }
+}
+
+/// Reads an IIP. Numbers out of range are clamped, as GEGL does.
+pub(crate) fn literal(kind: &Kind, data: &Json) -> Result<Value, ValueFault> {
+    match (kind.parse(data), kind) {
+        (Err(ValueFault::Range { given, .. }), Kind::Int { minimum, maximum, .. }) => {
+            Ok(Value::Int((given as i64).clamp(*minimum, *maximum)))
+        }
+        (Err(ValueFault::Range { given, .. }), Kind::Number { minimum, maximum, .. }) => {
+            Ok(Value::Number(given.clamp(*minimum, *maximum)))
+        }
+        (parsed, _) => parsed,
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(value) => Some(*value as f64),
+        Value::Number(value) => Some(*value),
+        _ => None,
     }
 }
 

@@ -153,7 +153,7 @@ fn the_definition_has_information_and_the_hosts_ports() {
     assert_eq!((port("width"), port("height")), (side("width"), side("height")));
     let aim = |name: &str| (definition.inports[name].process.as_str(), definition.inports[name].port.as_str());
     assert_eq!((aim("width"), aim("height")), (("rescale", "x"), ("rescale", "y")));
-    assert_eq!(filter.source().inports["width"].process, "a", "as written");
+    assert_eq!(filter.flat().inports["width"].process, "a", "as written");
     let names = filter.parameters().iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>();
     assert_eq!(names, ["strength", "height", "width"]);
     assert!(definition.validate().iter().all(|fault| fault.message.contains("\"rescale\"")));

@@ -108,7 +108,7 @@ pub(super) fn expand(
         let pass = Pass::Area(Box::new(Picture::new(gegl, graph, arguments, &order)));
         let output_node = graph.nodes()[graph.output()].name.clone();
         let node = builder.name(&output_node, "GEGL");
-        let output = builder.passes(node, vec![pass], vec![entering])?;
+        let output = builder.passes(node, vec![pass], &[entering])?;
         return builder.finish(graph, arguments, catalogue, given, output, output_node);
     }
     builder.shared_input = entering == given.map(|(_, id)| id) && readers(graph, &order) > 1;
@@ -199,10 +199,7 @@ impl Builder {
         let side = |side: Option<u32>| f64::from(side.unwrap_or(0));
         set(&mut properties, operation, "rescale", "width", side(arguments.width()))?;
         set(&mut properties, operation, "rescale", "height", side(arguments.height()))?;
-        let id = self.operation(node, operation, &properties, vec![Some(input)])?;
-        // What enters the graph is the scaled picture: an unconfigured crop means its box.
-        self.values[id].origin = Some(self.values[id].bounds);
-        Ok(id)
+        self.operation(node, operation, &properties, vec![Some(input)])
     }
 
     /// Cuts the output of a graph without input to the width and height asked for; the side that
@@ -299,20 +296,27 @@ impl Builder {
         properties: &Properties,
         inputs: Vec<Option<Id>>,
     ) -> Result<Id, PlanError> {
+        let given = inputs.first().copied().flatten();
         let passes = match self.reduce(operation, properties, &inputs) {
             Some(passes) => passes,
             None => operation.prepare(properties).map_err(|error| refused(&self.nodes[node].process, &error))?,
         };
         let mut inputs = inputs;
         inputs.resize(operation.info().inputs.len(), None);
-        self.passes(node, passes, inputs)
+        let id = self.passes(node, passes, &inputs)?;
+        let entering = matches!(self.values[id].definition, Definition::Input);
+        if operation.info().name == RESCALE && (entering || Some(id) != given) {
+            // What enters a graph is the scaled picture: an unconfigured crop means its box.
+            self.values[id].origin = Some(self.values[id].bounds);
+        }
+        Ok(id)
     }
 
     /// The passes of one process, one after another; `pads` are what goes into it.
-    fn passes(&mut self, node: usize, passes: Vec<Pass>, pads: Vec<Option<Id>>) -> Result<Id, PlanError> {
+    fn passes(&mut self, node: usize, passes: Vec<Pass>, pads: &[Option<Id>]) -> Result<Id, PlanError> {
         let process = self.nodes[node].process.clone();
         let internal = |message: &str| PlanError::Internal { node: process.clone(), message: message.into() };
-        let mut inputs = pads.clone();
+        let mut inputs = pads.to_vec();
         let mut results = Vec::new();
         for pass in passes {
             let area = match pass {

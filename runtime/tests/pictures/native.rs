@@ -122,11 +122,11 @@ fn every_shipped_graph_renders() {
 #[test]
 fn every_shipped_graph_is_the_same_from_its_other_form() {
     for graph in shipped().iter() {
-        let json = fbp::Graph::from_json_str(&graph.source().to_json().to_string()).expect("JSON");
+        let json = fbp::Graph::from_json_str(&graph.flat().to_json().to_string()).expect("JSON");
         let again = ImageGraph::new("again", json, &Catalogue::native(), &LIMITS).expect("a graph");
         assert_eq!(again.content(), graph.content());
         // Not every graph can be written as .fbp text; those that can must be the same.
-        if let Ok(text) = fbp::to_fbp(graph.source()) {
+        if let Ok(text) = fbp::to_fbp(graph.flat()) {
             let parsed = fbp::parse(&text, &ParseOptions::default()).expect("its own text");
             let again = ImageGraph::new("again", parsed, &Catalogue::native(), &LIMITS).expect("a graph");
             assert_eq!(again.content(), graph.content(), "{text}");
@@ -230,7 +230,7 @@ fn every_operation_renders_whatever_its_tiles() {
 #[test]
 fn every_operation_is_computed_in_part_as_in_whole() {
     for component in &Catalogue::native().components() {
-        let mut graph = alone(component).source().clone();
+        let mut graph = alone(component).flat().clone();
         let whole = render(&alone(component), &[], &picture(61, 47, Format::RGBA8));
         let origin = plan_origin(component);
         // The same, and a window of it: pixels must not depend on what else is computed.

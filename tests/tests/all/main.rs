@@ -16,3 +16,4 @@ mod page;
 mod predecessors;
 mod shipped_graphs;
 mod soak;
+mod subgraphs;
