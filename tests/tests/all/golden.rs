@@ -20,6 +20,7 @@ use imgflo_tests::{repository, sample};
 type Case = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)], u8, f64);
 
 const CASES: &[Case] = &[
+    ("blurredbackdrop", "blurredbackdrop", "marbles.jpg", &[("width", "240")], 1, 0.05),
     ("passthrough", "passthrough", "lake.jpg", &[("width", "240")], 1, 0.05),
     ("passthrough-up", "passthrough", "card.png", &[("width", "900")], 1, 0.05),
     ("passthrough-alpha", "passthrough", "leaf.png", &[("height", "160")], 1, 0.05),
@@ -43,7 +44,17 @@ const CASES: &[Case] = &[
     ("croprotate-90", "croprotate", "card.png", &[("width", "200"), ("degrees", "90")], 1, 0.05),
     ("customgrey", "customgrey", "marbles.jpg", &[("width", "240")], 1, 0.05),
     ("desaturate", "desaturate", "lake.jpg", &[("width", "240")], 2, 0.1),
+    ("duotone", "duotone", "marbles.jpg", &[("width", "240")], 2, 0.1),
     ("enhancelowres", "enhancelowres", "lake.jpg", &[("width", "240")], 4, 0.1),
+    ("framedthumbnail", "framedthumbnail", "lake.jpg", &[("width", "200")], 1, 0.05),
+    (
+        "framedthumbnail-alpha",
+        "framedthumbnail",
+        "leaf.png",
+        &[("width", "160"), ("frame", "6"), ("framecolor", "#204020")],
+        1,
+        0.05,
+    ),
     ("gaussianblur", "gaussianblur", "marbles.jpg", &[("width", "240")], 1, 0.05),
     (
         "gaussianblur-alpha",
@@ -60,6 +71,9 @@ const CASES: &[Case] = &[
     ("retro-batcave", "retro", "lake.jpg", &[("width", "240"), ("preset", "batcave"), ("strength", "1")], 2, 0.1),
     ("retro-country", "retro", "lake.jpg", &[("width", "240"), ("preset", "country"), ("strength", "1")], 2, 0.1),
     ("retro-prog", "retro", "lake.jpg", &[("width", "240"), ("preset", "prog"), ("strength", "1")], 2, 0.1),
+    ("sharpen", "sharpen", "marbles.jpg", &[("width", "240"), ("amount", "2")], 1, 0.05),
+    ("softfocus", "softfocus", "marbles.jpg", &[("width", "240")], 1, 0.05),
+    ("vignette", "vignette", "marbles.jpg", &[("width", "240")], 1, 0.05),
 ];
 
 fn render(graph: &str, input: &str, parameters: &[(&str, &str)]) -> Image {

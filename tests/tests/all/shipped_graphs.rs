@@ -6,11 +6,14 @@ use imgflo_tests::server::Server;
 use imgflo_tests::{corpus, golden};
 
 const GRAPHS: &[&str] = &[
+    "blurredbackdrop",
     "crop",
     "croprotate",
     "customgrey",
     "desaturate",
+    "duotone",
     "enhancelowres",
+    "framedthumbnail",
     "gaussianblur",
     "gradientmap",
     "halodarken",
@@ -18,6 +21,9 @@ const GRAPHS: &[&str] = &[
     "noop",
     "passthrough",
     "retro",
+    "sharpen",
+    "softfocus",
+    "vignette",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +61,13 @@ async fn all_render_all_samples() {
             let header = codec::read_header(&bytes).unwrap_or_else(|e| panic!("{graph} of {sample}: {e}"));
             if *graph != "noop" {
                 assert_eq!(header.format, FileFormat::Jpeg, "{graph} of {sample}");
-                assert_eq!(header.width, 200, "{graph} of {sample}");
+                // A frame of 12 and a shadow that reaches 16 farther; a margin of 40.
+                let beyond = match *graph {
+                    "framedthumbnail" => 2 * (12 + 16),
+                    "blurredbackdrop" => 2 * 40,
+                    _ => 0,
+                };
+                assert_eq!(header.width, 200 + beyond, "{graph} of {sample}");
             }
             seen += 1;
         }
