@@ -76,7 +76,7 @@ const EXCEPTIONS: &[Exception] = &[
     ),
     Exception::sized("gegl/scale-ratio", 255.0, 20.0, SCALED),
     Exception::sized("gegl/scale-size", 255.0, 20.0, SCALED),
-    Exception::sized("gegl/scale-size-keepaspect", 255.0, 20.0, SCALED),
+    Exception::sized("gegl/scale-size-keepaspect", 255.0, 40.0, SCALED),
     Exception::new("gegl/threshold", 255.0, 0.5, "equal light on both sides falls either way"),
     Exception::new("gegl/translate", 80.0, 0.3, "`nohalo` and `lohalo` are cubic kernels here"),
     Exception::new("svg/color-burn", 40.0, 0.02, "colours that are equal to their alpha fall either way"),
@@ -271,14 +271,14 @@ fn within(kind: &Kind, next: &mut impl FnMut() -> f64) -> Value {
 /// source is cut.
 fn definition(info: &Info, values: &Values) -> Json {
     let mut processes = json!({ "op": { "component": info.name } });
-    let mut connections = values.iter().map(|(name, value)| iip(value.to_json(), "op", name)).collect::<Vec<_>>();
+    let mut connections = values.iter().map(|(name, value)| iip(&value.to_json(), "op", name)).collect::<Vec<_>>();
     let mut output = "op";
     let mut inports = json!({});
     match info.inputs.len() {
         0 => {
             processes["cut"] = json!({ "component": "gegl/crop" });
             connections.push(edge("op", "cut", "input"));
-            connections.extend([iip(json!(48), "cut", "width"), iip(json!(32), "cut", "height")]);
+            connections.extend([iip(&json!(48), "cut", "width"), iip(&json!(32), "cut", "height")]);
             output = "cut";
         }
         1 => inports = json!({ "input": { "process": "op", "port": "input" } }),
@@ -291,9 +291,9 @@ fn definition(info: &Info, values: &Values) -> Json {
                 edge("in", "turn", "input"),
                 edge("turn", "fade", "input"),
                 edge("fade", "op", info.inputs[1].name),
-                iip(json!(180), "turn", "degrees"),
-                iip(json!("nearest"), "turn", "sampler"),
-                iip(json!(0.5), "fade", "value"),
+                iip(&json!(180), "turn", "degrees"),
+                iip(&json!("nearest"), "turn", "sampler"),
+                iip(&json!(0.5), "fade", "value"),
             ]);
             inports = json!({ "input": { "process": "in", "port": "input" } });
         }
@@ -307,7 +307,7 @@ fn definition(info: &Info, values: &Values) -> Json {
     })
 }
 
-fn iip(data: Json, process: &str, port: &str) -> Json {
+fn iip(data: &Json, process: &str, port: &str) -> Json {
     json!({ "data": data, "tgt": { "process": process, "port": port } })
 }
 
