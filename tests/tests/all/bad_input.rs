@@ -237,7 +237,7 @@ async fn raw_get(server: &Server, path: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_files_in_the_graph_folder() {
     let folder = tempfile::tempdir().unwrap();
-    for good in corpus("graphs", &["json", "fbp"], 12) {
+    for good in corpus("graphs", &["json", "fbp"], 18) {
         std::fs::copy(&good, folder.path().join(good.file_name().unwrap())).unwrap();
     }
     std::fs::write(folder.path().join("torn.json"), "{\"processes\": {").unwrap();
@@ -250,7 +250,7 @@ async fn malformed_files_in_the_graph_folder() {
     std::fs::write(folder.path().join("binary.json"), [0xff, 0xfe, 0x00]).unwrap();
     let server = Server::start(&["--graphs", folder.path().to_str().unwrap()]);
     let listing: Value = serde_json::from_slice(&server.get("/graphs").await.bytes().await.unwrap()).unwrap();
-    assert_eq!(listing["graphs"].as_object().unwrap().len(), 12);
+    assert_eq!(listing["graphs"].as_object().unwrap().len(), 18);
     let faults = listing["faults"].to_string();
     for file in ["torn.json", "wrong.fbp", "unknown.fbp", "binary.json"] {
         assert!(faults.contains(file), "{file} is named: {faults}");
