@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -82,6 +83,8 @@ impl Child {
             .envs(["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME"].map(|name| (name, scratch.path())))
             .env("LANG", "C.UTF-8")
             .current_dir(scratch.path())
+            // A group of its own, so that what it starts ends with it.
+            .process_group(0)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(memory.try_clone().map_err(failed)?))
             .stderr(Stdio::piped())
@@ -110,6 +113,8 @@ impl Child {
             file: limits.pixels,
             readable: program.readable.clone(),
             scratch: child.scratch.path().to_owned(),
+            starts_programs: program.starts_programs,
+            seconds: limits.processor_time.as_secs().max(1),
         };
         frame::write(&child.socket, &sandbox).map_err(failed)?;
         let deadline = Instant::now() + START;
@@ -243,8 +248,12 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        // Once it was waited for, its number may be another's.
+        if let Ok(None) = self.process.try_wait() {
+            let _ = killpg(Pid::from_raw(self.process.id() as i32), Signal::SIGKILL);
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
     }
 }
 

@@ -22,4 +22,5 @@ mod serve;
 
 pub use error::{Fault, HostError};
 pub use pool::{Lease, Limits, Pool, Program};
+pub use sandbox::PARTLY;
 pub use serve::{Handler, Shared, serve};

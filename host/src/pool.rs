@@ -23,6 +23,9 @@ pub struct Program {
     pub environment: Vec<(&'static str, String)>,
     /// Files and folders that it may read, beside the system's libraries, fonts and their settings.
     pub readable: Vec<PathBuf>,
+    /// Whether it may start the system's programs, as one that compiles does. They are shut in as it is, and end with
+    /// it.
+    pub starts_programs: bool,
 }
 
 /// What one child may take.
@@ -167,6 +170,13 @@ impl Lease<'_> {
         }
     }
 
+    /// Has the child replaced after this lease, although it could go on.
+    pub fn retire(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.jobs = u32::MAX;
+        }
+    }
+
     /// Process id of the child.
     pub fn id(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
@@ -177,7 +187,9 @@ impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let limits = &self.pool.limits;
         let fit = self.child.take().filter(|child| {
-            let worn = child.jobs + 1 >= limits.jobs || child.forget().is_err() || child.resident() > limits.resident;
+            let worn = child.jobs.saturating_add(1) >= limits.jobs
+                || child.forget().is_err()
+                || child.resident() > limits.resident;
             !worn
         });
         let mut state = self.pool.state();

@@ -29,6 +29,9 @@ const SYSTEM: [&str; 12] = [
     "/sys/devices/system/cpu",
 ];
 
+/// What is said of a kernel that knows Landlock, but not all of it; the system calls that are refused stand in for that.
+pub const PARTLY: &str = "a part of Landlock";
+
 /// What a child may do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sandbox {
@@ -40,6 +43,10 @@ pub(crate) struct Sandbox {
     pub readable: Vec<PathBuf>,
     /// The one folder it may write to.
     pub scratch: PathBuf,
+    /// Whether it may start the system's programs.
+    pub starts_programs: bool,
+    /// Processor time of each program that it starts, seconds.
+    pub seconds: u64,
 }
 
 impl Sandbox {
@@ -52,18 +59,20 @@ impl Sandbox {
             (Resource::RLIMIT_CORE, 0),
             (Resource::RLIMIT_NOFILE, 256),
         ];
-        for (resource, limit) in limits {
+        // How long a child itself takes for each call its parent sees; of what it starts nobody would.
+        let seconds = self.starts_programs.then_some((Resource::RLIMIT_CPU, self.seconds));
+        for (resource, limit) in limits.into_iter().chain(seconds) {
             if let Err(error) = setrlimit(resource, limit, limit) {
                 missing.push(format!("{resource:?} ({error})"));
             }
         }
         match self.landlock() {
             Ok(RulesetStatus::FullyEnforced) => {}
-            Ok(RulesetStatus::PartiallyEnforced) => missing.push("a part of Landlock".into()),
+            Ok(RulesetStatus::PartiallyEnforced) => missing.push(PARTLY.into()),
             Ok(RulesetStatus::NotEnforced) => missing.push("folders and network (Landlock)".into()),
             Err(error) => missing.push(format!("folders and network (Landlock: {error})")),
         }
-        if let Err(error) = filter() {
+        if let Err(error) = filter(self.starts_programs) {
             missing.push(format!("system calls (seccomp: {error})"));
         }
         missing
@@ -88,14 +97,12 @@ impl Sandbox {
 
 /// Refuses system calls that a filter of pictures has no use for: the network, other processes, the
 /// kernel's own administration.
-fn filter() -> Result<(), String> {
+fn filter(starts_programs: bool) -> Result<(), String> {
     const REFUSED: &[i64] = &[
         libc::SYS_socket,
         libc::SYS_connect,
         libc::SYS_bind,
         libc::SYS_listen,
-        libc::SYS_execve,
-        libc::SYS_execveat,
         libc::SYS_ptrace,
         libc::SYS_process_vm_readv,
         libc::SYS_process_vm_writev,
@@ -130,18 +137,19 @@ fn filter() -> Result<(), String> {
         let condition = SeccompCondition::new(argument, length, operator, value).map_err(|e| e.to_string())?;
         Ok(vec![SeccompRule::new(vec![condition]).map_err(|e| e.to_string())?])
     };
+    if !starts_programs {
+        rules.extend([libc::SYS_execve, libc::SYS_execveat].map(|call| (call, Vec::new())));
+        // Threads are welcome, processes are not.
+        let thread = libc::CLONE_THREAD as u64;
+        rules.insert(libc::SYS_clone, when(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)?);
+        #[cfg(target_arch = "x86_64")]
+        rules.extend([libc::SYS_fork, libc::SYS_vfork].map(|call| (call, Vec::new())));
+    }
     let own = u64::from(std::process::id());
     // A process may signal itself, as `abort` does, and ask for limits, but not set them.
     rules.insert(libc::SYS_kill, when(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, own)?);
     rules.insert(libc::SYS_tgkill, when(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, own)?);
     rules.insert(libc::SYS_prlimit64, when(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?);
-    // Threads are welcome, processes are not.
-    let thread = libc::CLONE_THREAD as u64;
-    rules.insert(libc::SYS_clone, when(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)?);
-    #[cfg(target_arch = "x86_64")]
-    for call in [libc::SYS_fork, libc::SYS_vfork] {
-        rules.insert(call, Vec::new());
-    }
     install(rules, libc::EPERM).map_err(text)?;
     // Its flags are out of a filter's sight; told that there is no such call, libraries use `clone`.
     install(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS).map_err(text)

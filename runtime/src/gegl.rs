@@ -79,8 +79,14 @@ impl ChildLimits {
             name,
             environment: environment.map(|(name, value)| (name, value.to_owned())).to_vec(),
             readable,
+            starts_programs: false,
         };
-        let limits = Limits {
+        Pool::new(program, self.limits(JOBS))
+    }
+
+    /// As a pool has them, for children that are replaced after so many jobs.
+    pub(crate) fn limits(&self, jobs: u32) -> Limits {
+        Limits {
             children: self.children,
             memory: self.memory,
             memory_setting: "IMGFLO_CHILD_MEMORY",
@@ -88,10 +94,9 @@ impl ChildLimits {
             time: self.time,
             processor_time: self.time,
             time_setting: "IMGFLO_CHILD_SECONDS",
-            jobs: JOBS,
+            jobs,
             resident: self.memory / 2,
-        };
-        Pool::new(program, limits)
+        }
     }
 }
 
