@@ -8,6 +8,7 @@
 //! This crate knows no graph, no queue and no HTTP, and depends on no other crate of ours.
 
 pub mod buffer;
+pub mod c;
 pub mod cancel;
 pub mod codec;
 pub mod color;

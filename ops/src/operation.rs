@@ -35,7 +35,7 @@ pub struct Info {
     pub inputs: &'static [Pad],
     /// Properties, in the order that forms show them.
     pub properties: &'static [Property],
-    /// Raised whenever the same properties give other pixels: it is part of every cache key.
+    /// Raised whenever the same properties give other pixels; see [`Operation::revision`].
     pub revision: u32,
 }
 
@@ -43,6 +43,12 @@ pub struct Info {
 pub trait Operation: Debug + Send + Sync {
     /// Its description; always the same.
     fn info(&self) -> &'static Info;
+
+    /// What tells its versions apart: other pixels from the same properties are another revision. It is part of every
+    /// cache key.
+    fn revision(&self) -> String {
+        self.info().revision.to_string()
+    }
 
     /// The passes that compute it with these property values, run one after another, each on the
     /// result of the one before, or on what a [`Pass::Wired`] names. Inputs other than the first go

@@ -1,7 +1,9 @@
 //! Integer boxes on the pixel plane.
 
+use serde::{Deserialize, Serialize};
+
 /// A box of whole pixels: `x..x + width` by `y..y + height`, y down. The origin may be negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rect {
     /// Left edge, pixels.
     pub x: i32,
