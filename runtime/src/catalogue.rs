@@ -7,12 +7,13 @@ use imgflo_fbp::info::{Component, Port};
 use imgflo_ops::{Info, Kind, Operation, Property, Registry, Value};
 use serde_json::Value as Json;
 
-use crate::{EngineChoice, Gegl};
+use crate::{COperations, EngineChoice, Gegl, c_operations};
 
 /// Operations, and what graph information says of their components.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     registry: Registry,
+    c: Option<Arc<COperations>>,
     gegl: Option<Arc<Gegl>>,
     engine: EngineChoice,
 }
@@ -25,7 +26,7 @@ impl Catalogue {
 
     /// The operations of `registry`.
     pub fn new(registry: Registry) -> Self {
-        Catalogue { registry, gegl: None, engine: EngineChoice::Native }
+        Catalogue { registry, c: None, gegl: None, engine: EngineChoice::Native }
     }
 
     /// With the operations of GEGL beside those of the registry, unless the native engine is to run
@@ -34,6 +35,13 @@ impl Catalogue {
     pub fn with_gegl(self, gegl: Arc<Gegl>, engine: EngineChoice) -> Self {
         let gegl = (engine != EngineChoice::Native).then_some(gegl);
         Catalogue { gegl, engine, ..self }
+    }
+
+    /// With operations in C, which run beside those of the registry. Their revisions of the moment hold whenever
+    /// one is looked up.
+    #[must_use]
+    pub fn with_c(self, operations: Arc<COperations>) -> Self {
+        Catalogue { c: Some(operations), ..self }
     }
 
     /// GEGL, where it may be used.
@@ -47,14 +55,21 @@ impl Catalogue {
     }
 
     /// The operation of that component name or alias. GEGL is only asked for what is not native.
-    pub fn operation(&self, name: &str) -> Option<&Arc<dyn Operation>> {
-        self.registry.get(name).or_else(|| self.gegl.as_ref()?.operation(name))
+    pub fn operation(&self, name: &str) -> Option<Arc<dyn Operation>> {
+        let gegl = self.gegl.as_ref().filter(|_| !c_operations::is_in_c(name));
+        self.beside(name).or_else(|| gegl?.operation(name).cloned())
+    }
+
+    /// The operation of that name where GEGL is not needed for it.
+    pub(crate) fn beside(&self, name: &str) -> Option<Arc<dyn Operation>> {
+        self.registry.get(name).cloned().or_else(|| self.c.as_ref()?.operation(name))
     }
 
     /// Descriptions of all operations, by name, without aliases.
     pub fn infos(&self) -> impl Iterator<Item = &'static Info> {
         let gegl = self.gegl.iter().flat_map(|gegl| gegl.operations()).map(|operation| operation.info());
-        let all = self.registry.infos().chain(gegl.filter(|info| self.registry.get(info.name).is_none()));
+        let c = self.c.iter().flat_map(|c| c.infos());
+        let all = self.registry.infos().chain(c).chain(gegl.filter(|info| self.registry.get(info.name).is_none()));
         all.map(|info| (info.name, info)).collect::<BTreeMap<_, _>>().into_values()
     }
 

@@ -8,6 +8,7 @@ use imgflo_fbp::{End, Export, Graph, Origin, Place, info};
 use imgflo_ops::{Operation, Properties};
 use serde_json::{Map, Value as Json};
 
+use crate::c_operations;
 use crate::catalogue::nearest;
 use crate::components::Components;
 use crate::flatten::{Flat, flatten};
@@ -189,6 +190,25 @@ impl ImageGraph {
         &self.flat
     }
 
+    /// As [`ImageGraph::flat`], but with the revision of each operation in C in its component's name: what a
+    /// job carries, so that it is done by the code that [`ImageGraph::content`] tells of.
+    pub fn pinned(&self) -> Graph {
+        let mut graph = self.flat.clone();
+        for node in &self.nodes {
+            if let (Some(name), Some(process)) =
+                (c_operations::pinned(node.operation.as_ref()), graph.processes.get_mut(&node.name))
+            {
+                process.component = name;
+            }
+        }
+        graph
+    }
+
+    /// True when operations in C are in it: their files stay for as long as it does.
+    pub fn holds_files(&self) -> bool {
+        self.nodes.iter().any(|node| c_operations::is_in_c(node.operation.info().name))
+    }
+
     /// All that decides on pixels beside parameters and input, as one text for the cache key: the
     /// graph as it runs without what is for people, and the revision of each operation that it runs. The same
     /// from the `.fbp` and the JSON form.
@@ -253,7 +273,7 @@ impl ImageGraph {
 
 /// GEGL, where a graph of these processes is to run there: it runs the whole of it.
 fn gegl(nodes: &[Node], catalogue: &Catalogue) -> Result<Option<Arc<Gegl>>, Vec<GraphFault>> {
-    let native = |node: &&Node| catalogue.registry().get(node.operation.info().name).is_some();
+    let native = |node: &&Node| catalogue.beside(node.operation.info().name).is_some();
     let foreign = nodes.iter().find(|node| !native(node));
     let Some(gegl) = catalogue.gegl().filter(|_| foreign.is_some() || catalogue.engine() == EngineChoice::Gegl) else {
         return Ok(None);
@@ -266,6 +286,9 @@ fn gegl(nodes: &[Node], catalogue: &Catalogue) -> Result<Option<Arc<Gegl>>, Vec<
     let faults = lacking.map(|node| GraphFault {
         place: format!("processes.{}", node.name),
         message: match gegl.version() {
+            Ok(_) if c_operations::pinned(node.operation.as_ref()).is_some() => {
+                format!("GEGL cannot run operations in C ('{}'), and {why}", node.operation.info().name)
+            }
             Ok(_) => format!("GEGL has no '{}', and {why}", node.operation.info().name),
             Err(error) => error.to_owned(),
         },
@@ -278,7 +301,7 @@ fn content(graph: &Graph, nodes: &[Node], takes_input: bool, catalogue: &Catalog
     let host = catalogue.registry().get(if takes_input { RESCALE } else { CUT });
     let operations = nodes.iter().map(|node| &node.operation).chain(host);
     let revisions = operations
-        .map(|operation| format!("{}@{}", operation.info().name, operation.info().revision))
+        .map(|operation| format!("{}@{}", operation.info().name, operation.revision()))
         .collect::<BTreeSet<_>>();
     let mut text = graph.canonical();
     let gegl = gegl.and_then(|gegl| gegl.version().ok()).map(|version| format!("gegl@{version}"));
@@ -387,7 +410,7 @@ impl<'g> Checker<'g> {
                 self.index.insert(name, self.nodes.len());
                 self.nodes.push(Node {
                     name: name.clone(),
-                    operation: Arc::clone(operation),
+                    operation,
                     properties: Properties::defaults(info.properties),
                     inputs: vec![None; info.inputs.len()],
                 });

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod c_operations;
 mod catalogue;
 mod chain;
 mod components;
@@ -25,6 +26,7 @@ mod plan;
 mod testing;
 mod tiles;
 
+pub use c_operations::{COperations, LiveOperations};
 pub use catalogue::Catalogue;
 pub use engine::{Control, Engine, RenderError, RenderErrorKind};
 pub use gegl::{ChildLimits, EngineChoice, Gegl};

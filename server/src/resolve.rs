@@ -67,7 +67,7 @@ impl Resolved {
 /// Puts in the definition of a job's graph, and of those in its input.
 fn define(data: &mut JobData, library: &Library) {
     if let Some(graph) = library.get(&data.graph) {
-        data.definition = graph.flat().to_json();
+        data.definition = graph.pinned().to_json();
     }
     if let Some(Source::Graph { job }) = &mut data.source {
         define(job, library);

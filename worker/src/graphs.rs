@@ -51,7 +51,9 @@ impl Graphs {
         let graph = ImageGraph::new(&data.graph, graph, &self.catalogue, &self.limits)
             .map_err(|faults| unfit(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
         let graph = Arc::new(graph);
-        self.built().put(key, Arc::clone(&graph));
+        if !graph.holds_files() {
+            self.built().put(key, Arc::clone(&graph));
+        }
         Ok(graph)
     }
 

@@ -1,0 +1,113 @@
+//! Operations written in C: built, loaded in child processes, and changed while graphs run.
+//!
+//! A built operation is a library that only children of this process load ([`imgflo_host`]), so that
+//! what it does wrong ends one job. To graphs it is an operation like the native ones, named
+//! `c/NAME`, and runs beside them. Each of its revisions has a name of its own, too:
+//! `c/NAME/REVISION`, which jobs carry, so that a job is done by the code that its key was made from.
+
+mod build;
+mod compile;
+mod hosted;
+mod live;
+mod message;
+mod serve;
+
+pub use build::{Building, build, create};
+pub use compile::{CompilerMessage, Severity};
+pub use live::{LiveOperations, Revised};
+pub use serve::{serve_compiler, serve_operations};
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use imgflo_ops::c::LIBRARY;
+use imgflo_ops::{Info, Operation};
+
+use crate::ChildLimits;
+use hosted::{Host, Hosted};
+
+/// Former revisions of an operation that jobs on their way may still ask for.
+const FORMER: usize = 4;
+
+/// The C operations of this process, each with its revisions.
+#[derive(Debug)]
+pub struct COperations {
+    host: Arc<Host>,
+    /// By name without library; the revision in force is the first.
+    operations: RwLock<BTreeMap<String, VecDeque<Arc<dyn Operation>>>>,
+}
+
+impl COperations {
+    /// None yet.
+    ///
+    /// # Errors
+    /// When there is no temporary folder.
+    pub fn new(limits: &ChildLimits) -> io::Result<COperations> {
+        Ok(COperations { host: Arc::new(Host::new(limits)?), operations: RwLock::default() })
+    }
+
+    /// Takes in what `imgflo ops build` built of the folder `sources`; what that was, and what is wrong
+    /// with the rest. What is built there later changes nothing here.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn load(&self, sources: &Path) -> io::Result<(usize, Vec<String>)> {
+        let mut faults = Vec::new();
+        let mut loaded = 0;
+        for build::Library { path, name, revision } in build::libraries(sources)? {
+            let described = std::fs::read(&path)
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| self.host.describe(&name, &revision, &bytes));
+            match described {
+                Ok(operation) => {
+                    self.put(&name, operation);
+                    loaded += 1;
+                }
+                Err(message) => faults.push(format!("{}: {message}", path.display())),
+            }
+        }
+        Ok((loaded, faults))
+    }
+
+    /// Puts a revision in force.
+    fn put(&self, name: &str, operation: Hosted) {
+        let mut operations = self.operations.write().unwrap_or_else(PoisonError::into_inner);
+        let revisions = operations.entry(name.to_owned()).or_default();
+        revisions.push_front(Arc::new(operation));
+        revisions.truncate(1 + FORMER);
+    }
+
+    /// The operation of a component: `c/NAME`, or `c/NAME/REVISION`.
+    pub(crate) fn operation(&self, component: &str) -> Option<Arc<dyn Operation>> {
+        let name = component.strip_prefix(LIBRARY)?.strip_prefix('/')?;
+        let (name, revision) = name.split_once('/').map_or((name, None), |(name, revision)| (name, Some(revision)));
+        let operations = self.operations();
+        let mut revisions = operations.get(name)?.iter();
+        match revision {
+            None => revisions.next().cloned(),
+            Some(revision) => revisions.find(|operation| operation.revision() == revision).cloned(),
+        }
+    }
+
+    /// Descriptions of all, by name.
+    pub(crate) fn infos(&self) -> Vec<&'static Info> {
+        self.operations().values().filter_map(|revisions| Some(revisions.front()?.info())).collect()
+    }
+
+    fn operations(&self) -> RwLockReadGuard<'_, BTreeMap<String, VecDeque<Arc<dyn Operation>>>> {
+        self.operations.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// True for names of components in C.
+pub(crate) fn is_in_c(component: &str) -> bool {
+    component.split_once('/').is_some_and(|(library, _)| library == LIBRARY)
+}
+
+/// The name of an operation's one revision, as jobs carry it; `None` for what is not in C.
+pub(crate) fn pinned(operation: &dyn Operation) -> Option<String> {
+    let name = operation.info().name;
+    is_in_c(name).then(|| format!("{name}/{}", operation.revision()))
+}

@@ -1,0 +1,144 @@
+//! The children's side.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use imgflo_host::{Fault, Handler, Shared};
+use imgflo_ops::Rect;
+use imgflo_ops::c::{HEADER, HEADER_NAME, Loaded, Part, RunError};
+
+use super::compile;
+use super::message::{Answer, Compiled, Reply, Request, Source};
+
+/// Largest library that is handed back, bytes.
+pub(super) const LARGEST_LIBRARY: u64 = 16 << 20;
+
+/// Lives as a child with C operations, until the parent leaves.
+///
+/// # Errors
+/// When the connection to the parent breaks.
+pub fn serve_operations() -> io::Result<()> {
+    imgflo_host::serve(|| Ok(Operations::default()))
+}
+
+/// Lives as a child that compiles with `compiler`, until the parent leaves.
+///
+/// # Errors
+/// When the connection to the parent breaks.
+pub fn serve_compiler(compiler: &str) -> io::Result<()> {
+    imgflo_host::serve(|| {
+        let folder = std::env::temp_dir();
+        let written = fs::write(folder.join(HEADER_NAME), HEADER);
+        written.map_err(|error| Fault::failed(format!("{}: {error}", folder.display())))?;
+        Ok(Compiler { compiler: compiler.to_owned(), folder })
+    })
+}
+
+/// Operations that were asked for once stay.
+#[derive(Default)]
+struct Operations {
+    loaded: HashMap<PathBuf, Loaded>,
+}
+
+impl Operations {
+    fn get(&mut self, library: &Path) -> Result<&Loaded, Fault> {
+        if !self.loaded.contains_key(library) {
+            let loaded = Loaded::open(library).map_err(Fault::failed)?;
+            self.loaded.insert(library.to_owned(), loaded);
+        }
+        self.loaded.get(library).ok_or_else(|| Fault::failed("the operation is not loaded"))
+    }
+
+    fn answer(&mut self, request: Request, shared: &Shared) -> Result<Answer, Fault> {
+        let told = |result: Result<Answer, RunError>| match result {
+            Err(RunError::Overwritten) => Ok(Answer::Corrupt(RunError::Overwritten.to_string())),
+            Err(RunError::Said(message)) => Err(Fault::failed(message)),
+            Ok(answer) => Ok(answer),
+        };
+        match request {
+            Request::Describe { library } => Ok(Answer::Description(self.get(&library)?.description().clone())),
+            Request::Measure { library, values } => {
+                let operation = self.get(&library)?;
+                let measured = operation.margins(&values).and_then(|margins| {
+                    let bounds = operation.bounds(&values)?;
+                    Ok(Answer::Measured { margins, bounds })
+                });
+                told(measured)
+            }
+            Request::Render { library, values, whole, inputs, region } => {
+                let operation = self.get(&library)?;
+                let pixels = read(&inputs, shared)?;
+                let parts = inputs.iter().zip(&pixels).map(|(rect, pixels)| Part { rect: *rect, pixels });
+                let parts = parts.collect::<Vec<_>>();
+                let rendered = match operation.render(&values, whole, &parts, region) {
+                    Ok(pixels) => {
+                        shared.write(bytemuck::cast_slice(&pixels), 0)?;
+                        Ok(Answer::Rendered)
+                    }
+                    Err(error) => Err(error),
+                };
+                told(rendered)
+            }
+        }
+    }
+}
+
+/// The pixels of all inputs.
+fn read(inputs: &[Rect], shared: &Shared) -> Result<Vec<Vec<[f32; 4]>>, Fault> {
+    let mut at = 0;
+    let mut all = Vec::new();
+    for rect in inputs {
+        let mut pixels = vec![[0.0; 4]; rect.area() as usize];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut pixels);
+        shared.read(bytes, at)?;
+        at += bytes.len() as u64;
+        all.push(pixels);
+    }
+    Ok(all)
+}
+
+impl Handler for Operations {
+    type Request = Request;
+    type Reply = Reply;
+
+    fn handle(&mut self, request: Request, shared: &Shared) -> Result<Reply, Fault> {
+        let answer = self.answer(request, shared)?;
+        Ok(Reply { loaded: self.loaded.len(), answer })
+    }
+}
+
+struct Compiler {
+    compiler: String,
+    /// Scratch, with the header.
+    folder: PathBuf,
+}
+
+impl Handler for Compiler {
+    type Request = Source;
+    type Reply = Compiled;
+
+    fn handle(&mut self, Source { name, text }: Source, shared: &Shared) -> Result<Compiled, Fault> {
+        let (source, output) = (self.folder.join(format!("{name}.c")), self.folder.join(format!("{name}.so")));
+        let failed = |error: io::Error| Fault::failed(error.to_string());
+        let compiled = fs::write(&source, text)
+            .and_then(|()| compile::compile(&self.compiler, &source, &[&self.folder], &output))
+            .and_then(|(built, messages)| {
+                let library = if built { Some(fs::read(&output)?) } else { None };
+                Ok((library, messages))
+            });
+        for file in [&source, &output] {
+            let _ = fs::remove_file(file);
+        }
+        let (library, messages) = compiled.map_err(failed)?;
+        if let Some(bytes) = &library {
+            if bytes.len() as u64 > LARGEST_LIBRARY {
+                let size = bytes.len();
+                return Err(Fault::invalid(format!("{size} bytes of code are more than {LARGEST_LIBRARY}")));
+            }
+            shared.write(bytes, 0)?;
+        }
+        Ok(Compiled { messages, library: library.map(|bytes| bytes.len() as u64) })
+    }
+}
