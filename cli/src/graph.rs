@@ -54,7 +54,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
     match name {
         "info" => {
-            let catalogue = Arc::new(catalogue::from_flags(matches));
+            let catalogue = Arc::new(catalogue::from_flags(matches)?);
             let file = matches.get_one::<PathBuf>("file").expect("the file is required");
             let mut graph = read(file)?;
             let library = beside(file, &graph, &catalogue)?;
@@ -63,7 +63,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             Ok(())
         }
         "check" => {
-            let catalogue = Arc::new(catalogue::from_flags(matches));
+            let catalogue = Arc::new(catalogue::from_flags(matches)?);
             let files = matches.get_many::<PathBuf>("file").expect("the file is required");
             let faults: Failure = files.flat_map(|file| check(file, &catalogue).err().unwrap_or_default()).collect();
             if faults.is_empty() { Ok(()) } else { Err(faults) }

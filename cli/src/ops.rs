@@ -1,14 +1,17 @@
-//! `imgflo ops`: the operations that graphs can use.
+//! `imgflo ops`: the operations that graphs can use, and those in C that are written here.
+
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use imgflo_ops::{Info, Kind, Property};
-use imgflo_runtime::Catalogue;
+use imgflo_runtime::c_operations;
+use imgflo_runtime::{Catalogue, ChildLimits};
 
 use crate::{Failure, catalogue};
 
 pub fn command() -> Command {
     Command::new("ops")
-        .about("Shows the operations that graphs can use")
+        .about("Shows the operations that graphs can use, and builds those written in C")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(Command::new("list").about("Lists all operations").args(catalogue::engine_args()))
@@ -24,11 +27,76 @@ pub fn command() -> Command {
                 )
                 .args(catalogue::engine_args()),
         )
+        .subcommand(
+            Command::new("build")
+                .about("Compiles the operations in C of a folder; exits with 1 when one does not build")
+                .arg(sources_arg())
+                .arg(
+                    Arg::new("cc")
+                        .long("cc")
+                        .env("CC")
+                        .default_value("cc")
+                        .value_name("COMMAND")
+                        .help("The C compiler, with flags if need be"),
+                ),
+        )
+        .subcommand(
+            Command::new("new")
+                .about("Writes the source of a new operation in C, which builds and works")
+                .arg(Arg::new("name").required(true).value_name("NAME").help("Small letters, digits and dashes"))
+                .arg(sources_arg()),
+        )
+}
+
+fn sources_arg() -> Arg {
+    catalogue::ops_arg()
+        .default_value("ops/c")
+        .help("Folder with the sources; what is built goes into its folder build")
+}
+
+fn sources(matches: &ArgMatches) -> &PathBuf {
+    matches.get_one("ops").expect("it has a default")
+}
+
+fn build(matches: &ArgMatches) -> Result<(), Failure> {
+    let sources = sources(matches);
+    let compiler = matches.get_one::<String>("cc").expect("it has a default");
+    let built = c_operations::build(sources, compiler, &ChildLimits::new(1))
+        .map_err(|error| vec![format!("{}: {error}", sources.display())])?;
+    let mut failed = Vec::new();
+    for building in &built {
+        let file = building.file.display();
+        for message in &building.messages {
+            eprintln!("{message}");
+        }
+        match (building.built, building.unchanged) {
+            (true, true) => println!("{file}: unchanged"),
+            (true, false) => println!("{file}: built"),
+            (false, _) => failed.push(format!("{file}: not built; what was built of it before stays")),
+        }
+    }
+    if built.is_empty() {
+        println!("{}: no .c file", sources.display());
+    }
+    if failed.is_empty() { Ok(()) } else { Err(failed) }
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
-    let catalogue = catalogue::from_flags(matches);
+    match name {
+        "build" => return build(matches),
+        "new" => {
+            let name = matches.get_one::<String>("name").expect("the name is required");
+            let file = c_operations::create(sources(matches), name).map_err(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => vec![format!("there is an operation '{name}' already")],
+                _ => vec![error.to_string()],
+            })?;
+            println!("{}: written; build it with `imgflo ops build`", file.display());
+            return Ok(());
+        }
+        _ => {}
+    }
+    let catalogue = catalogue::from_flags(matches)?;
     match name {
         "show" => {
             let name = matches.get_one::<String>("name").expect("the name is required");
@@ -40,7 +108,11 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         _ => {
             let width = catalogue.infos().map(|info| info.name.len()).max().unwrap_or(0);
             for info in catalogue.infos() {
-                let engine = if catalogue.registry().get(info.name).is_some() { "native" } else { "gegl" };
+                let engine = match info.name.split_once('/') {
+                    _ if catalogue.registry().get(info.name).is_some() => "native",
+                    Some((imgflo_ops::c::LIBRARY, _)) => "c",
+                    _ => "gegl",
+                };
                 println!("{:width$}  {engine:6}  {}", info.name, info.description);
             }
             if let Some(Err(reason)) = catalogue.gegl().map(|gegl| gegl.version()) {

@@ -6,12 +6,12 @@ use imgflo_cache::{
     Claims, IndexOptions, IndexedStore, LocalClaims, LocalStore, RedisClaims, RedisLink, S3Store, Store,
 };
 use imgflo_msgflo::{InProcess, Transport, connect};
-use imgflo_runtime::{Catalogue, NativeEngine};
+use imgflo_runtime::{COperations, Catalogue, NativeEngine};
 use imgflo_server::Report;
 use imgflo_worker::{FetchSettings, Worker, WorkerParts};
 use serde_json::json;
 
-use crate::catalogue::catalogue;
+use crate::catalogue::{catalogue, operations};
 use crate::settings::Settings;
 use crate::{Failure, version};
 
@@ -24,6 +24,8 @@ pub struct Parts {
     pub claims: Arc<dyn Claims>,
     pub transport: Arc<dyn Transport>,
     pub catalogue: Arc<Catalogue>,
+    /// Operations in C, where there may be any.
+    pub operations: Option<Arc<COperations>>,
     redis: Option<Arc<RedisLink>>,
 }
 
@@ -52,13 +54,14 @@ impl Parts {
             Some(url) => connect(url, name).await.map_err(|error| vec![error.to_string()])?,
             None => InProcess::new(),
         };
-        Ok(Parts {
-            store,
-            claims,
-            transport,
-            catalogue: Arc::new(catalogue(settings.engine, settings.gegl_gpl, &settings.children)),
-            redis,
-        })
+        let mut catalogue = catalogue(settings.engine, settings.gegl_gpl, &settings.children);
+        let mut c = None;
+        if settings.ops.is_some() || settings.live_secret.is_some() {
+            let loaded = operations(settings.ops.as_deref(), &settings.children, |fault| tracing::warn!("{fault}"))?;
+            catalogue = catalogue.with_c(Arc::clone(&loaded));
+            c = Some(loaded);
+        }
+        Ok(Parts { store, claims, transport, catalogue: Arc::new(catalogue), operations: c, redis })
     }
 
     /// What `/readyz` tells of them beside the broker and the store.

@@ -9,6 +9,9 @@ use tracing::{info, warn};
 use crate::Failure;
 use crate::settings::Settings;
 
+/// How long the end of a process may take that has nothing to do any more.
+const LAST: Duration = Duration::from_secs(1);
+
 /// Runs `work` with the log and the runtime of a long-lived process.
 pub fn run(settings: &Settings, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     start_log(settings);
@@ -17,8 +20,9 @@ pub fn run(settings: &Settings, work: impl Future<Output = Result<(), Failure>>)
         .build()
         .map_err(|error| vec![format!("cannot start the runtime: {error}")])?;
     let result = runtime.block_on(work);
-    // Blocking threads that outlived the drain must not hold the exit up.
-    runtime.shutdown_background();
+    // What is left is dropped, with the children and scratch folders that belong to it; but blocking threads that
+    // outlived the drain must not hold the exit up.
+    runtime.shutdown_timeout(LAST);
     result
 }
 

@@ -93,7 +93,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let output = matches.get_one::<PathBuf>("output").expect("the output is required");
     let format = output_format(output)?;
     let parameters = parameters(matches)?;
-    let catalogue = Arc::new(catalogue::from_flags(matches));
+    let catalogue = Arc::new(catalogue::from_flags(matches)?);
     let graph = load(matches, &catalogue)?;
     let bytes = read_input(matches, &graph)?;
     let cancel = Cancel::new();

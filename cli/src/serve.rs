@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 use imgflo_apps::Directory;
-use imgflo_runtime::{Catalogue, Library};
-use imgflo_server::{Front, FrontParts, VersionInfo};
+use imgflo_runtime::{Catalogue, Library, LiveOperations};
+use imgflo_server::{Front, FrontParts, LiveCode, VersionInfo};
 use imgflo_worker::Role;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     }
     let parts = Parts::open(settings, "imgflo serve").await?;
     let library = load_library(settings, &parts.catalogue)?;
+    let live = live_code(settings, &parts)?;
     let listener = TcpListener::bind(settings.bind)
         .await
         .map_err(|error| vec![format!("cannot listen on {}: {error}", settings.bind)])?;
@@ -70,6 +71,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         version: VersionInfo { server: version::short().into(), runtime: format!("native {}", version::short()) },
         quality: settings.quality,
         urgent_avif: settings.urgent_avif,
+        live,
         reports: parts.reports(),
         shutdown: shutdown.clone(),
         drain: imgflo_server::DRAIN,
@@ -126,6 +128,19 @@ fn greet(bind: SocketAddr) {
     let _ = writeln!(out, "imgflo serves http://{bind}/")
         .and_then(|()| writeln!(out, "try           http://{bind}/graph/gradientmap?input=files/marbles.jpg&width=800"))
         .and_then(|()| out.flush());
+}
+
+/// What takes operations in C while the server runs, if it may.
+fn live_code(settings: &Settings, parts: &Parts) -> Result<Option<LiveCode>, Failure> {
+    let (Some(secret), Some(operations)) = (&settings.live_secret, &parts.operations) else { return Ok(None) };
+    let operations = LiveOperations::new(Arc::clone(operations), &settings.cc, &settings.children)
+        .map_err(|error| vec![error.to_string()])?;
+    let (reload, catalogue) = (settings.clone(), Arc::clone(&parts.catalogue));
+    Ok(Some(LiveCode {
+        operations: Arc::new(operations),
+        secret: secret.clone(),
+        library: Box::new(move || load_library(&reload, &catalogue).map_err(|lines| lines.join("; "))),
+    }))
 }
 
 fn load_library(settings: &Settings, catalogue: &Arc<Catalogue>) -> Result<Arc<Library>, Failure> {

@@ -26,6 +26,9 @@ const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLO
 /// What the variables begin with that the tests have for themselves.
 const TESTS: &str = "IMGFLO_TEST_";
 
+/// Shortest secret for live code, bytes.
+const SHORTEST_SECRET: usize = 16;
+
 /// For how long a presigned address is good.
 const PRESIGNED: Duration = Duration::from_secs(3600);
 
@@ -94,6 +97,12 @@ pub struct Settings {
     pub engine: EngineChoice,
     /// Whether GEGL's GPL-3 operations are offered.
     pub gegl_gpl: bool,
+    /// Folder with operations in C.
+    pub ops: Option<PathBuf>,
+    /// Secret with which operations in C may be written live.
+    pub live_secret: Option<String>,
+    /// What compiles those.
+    pub cc: String,
     /// What processes with foreign code may take.
     pub children: ChildLimits,
     /// Quality of JPEG and WebP results, 1 to 100.
@@ -200,11 +209,29 @@ pub fn all() -> Vec<Setting> {
             "false",
             "Offer those of GEGL's operations, too, that are under the GPL-3 (true or false)",
         )),
-        of_workers(setting("child-memory", "1GiB", "Bytes that a process with GEGL may take")),
+        of_workers(setting(
+            "ops",
+            "",
+            "Folder with operations in C, as `imgflo ops build` built them; without it there are none; the same for front ends and workers",
+        )),
+        secret(setting(
+            "live-secret",
+            "",
+            "Secret with which operations in C may be written while the server runs (PUT /ops/NAME), of 16 characters at least; without it they cannot; not with a broker",
+        )),
+        Setting {
+            variables: vec!["CC".into()],
+            ..setting("cc", "cc", "The C compiler for operations that are written while the server runs")
+        },
+        of_workers(setting(
+            "child-memory",
+            "1GiB",
+            "Bytes that a process with GEGL, or with operations in C, may take",
+        )),
         of_workers(setting(
             "child-seconds",
             "30",
-            "Seconds that a job may take in a process with GEGL, also of its processor time",
+            "Seconds that a job may take in a process with GEGL, and a band of a picture in one with operations in C; also of its processor time",
         )),
         setting(
             "urgent-avif",
@@ -491,6 +518,20 @@ impl Reader {
         })
     }
 
+    fn live_secret(&mut self, broker: bool) -> Option<String> {
+        let secret = self.optional("live-secret")?;
+        let place = &self.values["live-secret"].0;
+        if secret.len() < SHORTEST_SECRET {
+            self.faults.push(format!("{place}: is shorter than {SHORTEST_SECRET} characters"));
+        }
+        if broker {
+            self.faults.push(format!(
+                "{place}: operations cannot be written live where there is a broker: workers elsewhere would not have them; build them into the folder of --ops on all machines"
+            ));
+        }
+        Some(secret)
+    }
+
     fn children(&mut self, workers: usize) -> ChildLimits {
         ChildLimits {
             memory: self.number("child-memory", 64 << 20, 1 << 40),
@@ -569,6 +610,9 @@ impl Reader {
             memory_bytes: self.number("memory-bytes", 64 << 20, 1 << 44),
             engine: self.engine(),
             gegl_gpl: self.boolean("gegl-gpl"),
+            ops: self.optional("ops").map(PathBuf::from),
+            live_secret: self.live_secret(broker.is_some()),
+            cc: self.text("cc").to_owned(),
             children: self.children(workers),
             quality: self.number("quality", 1, 100) as u8,
             urgent_avif: self.boolean("urgent-avif"),

@@ -160,6 +160,8 @@ limits! {
     max_graph_nodes: u64, in "" = 200, (1..=10_000);
     /// Largest graph file, and largest graph with the graphs in it as JSON, bytes.
     max_graph_bytes: u64, in "bytes" = MIB, (KIB..=64 * MIB);
+    /// Longest source of an operation in C that is written while the server runs, bytes.
+    max_operation_bytes: u64, in "bytes" = 256 * KIB, (KIB..=16 * MIB);
     /// Most redirects followed for an input.
     max_redirects: u64, in "" = 5, (0..=20);
     /// Most levels of `/graph` URLs as inputs of `/graph` URLs.

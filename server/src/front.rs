@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::header::HOST;
@@ -13,7 +13,7 @@ use imgflo_job::input::OwnOrigins;
 use imgflo_job::request::Request;
 use imgflo_job::{Category, JobError, Limits};
 use imgflo_msgflo::Transport;
-use imgflo_runtime::Library;
+use imgflo_runtime::{Library, LiveOperations};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,16 @@ pub type Report = Box<dyn Fn() -> Value + Send + Sync>;
 /// they are told to ask again, while there is time for that: [`crate::ServeOptions::drain_timeout`]
 /// is longer.
 pub const DRAIN: Duration = Duration::from_secs(16);
+
+/// What takes operations in C while the server runs.
+pub struct LiveCode {
+    /// Compiles them and puts them in force.
+    pub operations: Arc<LiveOperations>,
+    /// Whoever writes them tells it.
+    pub secret: String,
+    /// Reads the graphs anew, checked against the operations of the moment; an error is for the log.
+    pub library: Box<dyn Fn() -> Result<Arc<Library>, String> + Send + Sync>,
+}
 
 /// What a front end is made of.
 pub struct FrontParts {
@@ -68,6 +78,8 @@ pub struct FrontParts {
     /// Whether who asks for AVIF waits for it; else it is made in the background, and the client gets
     /// WebP until it is there.
     pub urgent_avif: bool,
+    /// Where operations in C may be written while the server runs.
+    pub live: Option<LiveCode>,
     /// What else `/readyz` tells, by name.
     pub reports: Vec<(&'static str, Report)>,
     /// When the server stops.
@@ -112,6 +124,8 @@ pub struct Front {
     version: VersionInfo,
     quality: u8,
     urgent_avif: bool,
+    live: Option<LiveCode>,
+    reloading: Mutex<()>,
     reports: Vec<(&'static str, Report)>,
     shutdown: CancellationToken,
     drain: Duration,
@@ -141,6 +155,8 @@ impl Front {
             version: parts.version,
             quality: parts.quality,
             urgent_avif: parts.urgent_avif,
+            live: parts.live,
+            reloading: Mutex::default(),
             reports: parts.reports,
             shutdown: parts.shutdown,
             drain: parts.drain,
@@ -154,6 +170,17 @@ impl Front {
         let listing = Arc::new(Listing::new(&library, self.access.is_closed()));
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Served { library, listing };
         self.memory.clear();
+    }
+
+    /// Reads the graphs anew, since operations changed.
+    ///
+    /// # Errors
+    /// Why they cannot be read; for the log.
+    pub(crate) fn reload(&self, live: &LiveCode) -> Result<(), String> {
+        // One at a time: what was read first must not replace what was read later.
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace_library((live.library)()?);
+        Ok(())
     }
 
     /// The graphs of the moment.
@@ -219,6 +246,10 @@ impl Front {
     /// Whether who asks for AVIF waits for it.
     pub(crate) fn urgent_avif(&self) -> bool {
         self.urgent_avif
+    }
+
+    pub(crate) fn live(&self) -> Option<&LiveCode> {
+        self.live.as_ref()
     }
 
     pub(crate) fn reports(&self) -> &[(&'static str, Report)] {

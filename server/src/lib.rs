@@ -10,6 +10,7 @@
 //! | `GET /cache/<key>` | a result |
 //! | `GET /graphs`, `/version`, `/files` | JSON |
 //! | `GET /files/<path>` | a picture that comes with the deployment |
+//! | `PUT /ops/<name>` | an operation in C, where they may be written while the server runs |
 //! | `GET /healthz`, `/readyz` | how the process is |
 //! | `GET /`, `/debug/...` | the page |
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ mod graph;
 mod health;
 mod ledger;
 mod listing;
+mod live;
 mod page;
 mod queue;
 mod quota;
@@ -38,23 +40,26 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, put};
 use http::Uri;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use auth::Application;
-pub use front::{DRAIN, Front, FrontParts, Report, StartError, VersionInfo};
+pub use front::{DRAIN, Front, FrontParts, LiveCode, Report, StartError, VersionInfo};
 pub use queue::QueueError;
 pub use serve::{ServeOptions, serve, serve_with};
 
-/// Most bytes of a request's body. No route reads one.
+/// Most bytes of a request's body. Only that of live code reads one, with a limit of its own.
 const MAX_BODY: usize = 1024;
 
 /// All routes.
 pub fn router(front: Arc<Front>) -> Router {
     let reading = |route: MethodRouter<Arc<Front>>| route.fallback(|| async { respond::no_method("GET, HEAD") });
     let graph = get(graph::get).post(graph::post).fallback(|| async { respond::no_method("GET, HEAD, POST") });
+    let longest = usize::try_from(front.limits().max_operation_bytes).unwrap_or(usize::MAX);
+    let live = put(live::put).fallback(|| async { respond::no_method("PUT") }).layer(DefaultBodyLimit::max(longest));
     Router::new()
+        .route("/ops/{name}", live)
         .route("/", reading(get(page::index)))
         .route("/debug", reading(get(page::index)))
         .route("/debug/", reading(get(page::index)))

@@ -155,6 +155,12 @@ pub(crate) fn no_route(path: &str) -> Response {
     ))
 }
 
+/// What no compiler makes an operation of, with its messages.
+pub(crate) fn not_built(name: &str, messages: Value) -> Response {
+    let text = format!("'{name}' is no operation: see the messages");
+    problem(&JobError::new(Category::InvalidParameter, text).with("messages", messages))
+}
+
 /// The address exists, but not for this method. `allow`: the methods that it has.
 pub(crate) fn no_method(allow: &'static str) -> Response {
     let error = JobError::new(Category::Malformed, format!("this address answers {allow} only"));

@@ -170,6 +170,7 @@ impl Rig {
             version: VersionInfo { server: "1.2.3".into(), runtime: "native".into() },
             quality: wish.quality.unwrap_or(85),
             urgent_avif: wish.urgent_avif,
+            live: None,
             reports: vec![("index", Box::new(|| json!({"failures": 3})))],
             shutdown: shutdown.clone(),
             drain: wish.drain.unwrap_or(imgflo_server::DRAIN),
