@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use reqwest::{Client, Response, redirect};
@@ -32,7 +32,15 @@ impl Server {
     /// # Panics
     /// When it does not come up.
     pub fn start_in(data: TempDir, arguments: &[&str]) -> Self {
-        let mut child = crate::program::command()
+        Server::start_by(crate::program::command(), data, arguments)
+    }
+
+    /// Starts one by a command that runs the program, with an environment of its own for instance.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_by(mut command: Command, data: TempDir, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--bind", "127.0.0.1:0", "--log", "warn", "--data-dir"])
             .arg(data.path())
             .args(arguments)
@@ -138,7 +146,7 @@ impl Server {
     /// # Panics
     /// When it cannot be asked.
     pub fn terminate(&self) {
-        let status = std::process::Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 

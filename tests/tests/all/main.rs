@@ -3,6 +3,7 @@
 mod applications;
 mod architecture;
 mod bad_input;
+mod c_operations;
 mod command_line;
 mod deploy;
 mod documentation;
