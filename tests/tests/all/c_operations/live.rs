@@ -110,7 +110,14 @@ async fn without_the_secret_nothing_is_taken() {
     let (status, problem) = closed.put("flat", Some(SECRET), flat(1)).await;
     assert_eq!(status, 404, "{problem}");
     let rig = Rig::start(true);
-    for secret in [None, Some(""), Some("wrong"), Some(&SECRET[1..]), Some(&SECRET.replace("only", "ONLY")), Some(&format!("{SECRET}0"))] {
+    for secret in [
+        None,
+        Some(""),
+        Some("wrong"),
+        Some(&SECRET[1..]),
+        Some(&SECRET.replace("only", "ONLY")),
+        Some(&format!("{SECRET}0")),
+    ] {
         let (status, problem) = rig.put("flat", secret, flat(1)).await;
         assert_eq!((status.as_u16(), &problem["category"]), (403, &"forbidden".into()), "{secret:?} {problem}");
         assert!(!problem.to_string().contains(SECRET));
