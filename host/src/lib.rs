@@ -6,7 +6,7 @@
 //! A [`Pool`] keeps children of one [`Program`] warm; a job takes one for itself
 //! ([`Pool::lease`]) and asks it one thing after another ([`Lease::call`]). A request and its reply
 //! are JSON in frames on a socket; pixels lie in memory that both share and are copied in and out,
-//! so that nothing a child does to them later matters. The child's side is [`serve`].
+//! so that nothing a child does to them later matters. The child's side is [`serve()`].
 //!
 //! A child can not: use the network, write outside of a scratch folder of its own or read outside
 //! of the system's libraries and the folders that its program names (Landlock), start processes or
