@@ -184,12 +184,13 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
         }
         (Source::Rgba8(src), Target::Float(dst)) => {
             assert_eq!(to.depth, Depth::F32);
-            let table = decoding_table(to.encoding);
-            let plain = decoding_table(Encoding::Coded);
             for (dst, src) in dst.chunks_mut(CHUNK).zip(src.chunks(CHUNK)) {
-                for (dst, &[r, g, b, a]) in dst.iter_mut().zip(src) {
-                    let [r, g, b] = [r, g, b].map(|c| table[usize::from(c)]);
-                    *dst = [r, g, b, plain[usize::from(a)]];
+                from_bytes(src.as_flattened(), dst.as_flattened_mut());
+                if to.encoding == Encoding::Linear {
+                    let table = decoding_table(Encoding::Linear);
+                    for ([r, g, b, _], src) in dst.iter_mut().zip(src) {
+                        [*r, *g, *b] = [src[0], src[1], src[2]].map(|c| table[usize::from(c)]);
+                    }
                 }
                 match to.alpha {
                     Alpha::None => drop_alpha(dst),
@@ -220,12 +221,7 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
         }
         (Source::Float(src), Target::Rgba8(dst)) => {
             for_straight(from, src, |start, pixels| match from.encoding {
-                Encoding::Coded => {
-                    let bytes = dst[start..].as_flattened_mut().iter_mut();
-                    for (dst, &src) in bytes.zip(pixels.as_flattened()) {
-                        *dst = to_byte(src);
-                    }
-                }
+                Encoding::Coded => to_bytes(pixels.as_flattened(), dst[start..].as_flattened_mut()),
                 Encoding::Linear => {
                     let table = &*LIGHT_TO_BYTE;
                     let mut places = [[0; 4]; CHUNK];
@@ -244,10 +240,24 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
 /// code.
 fn places_of<'p>(pixels: &[[f32; 4]], places: &'p mut [[u32; 4]; CHUNK]) -> &'p [[u32; 4]] {
     let places = &mut places[..pixels.len()];
-    for (place, light) in places.as_flattened_mut().iter_mut().zip(pixels.as_flattened()) {
-        *place = light_place(*light);
-    }
+    find_places(pixels.as_flattened(), places.as_flattened_mut());
     places
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn find_places(lights: &[f32], places: &mut [u32]) {
+    places.iter_mut().zip(lights).for_each(|(place, light)| *place = light_place(*light));
+}
+
+/// Bytes as numbers from 0 to 1.
+#[multiversion(targets("x86_64+avx2"))]
+fn from_bytes(bytes: &[u8], floats: &mut [f32]) {
+    floats.iter_mut().zip(bytes).for_each(|(float, byte)| *float = f32::from(*byte) / 255.0);
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn to_bytes(floats: &[f32], bytes: &mut [u8]) {
+    bytes.iter_mut().zip(floats).for_each(|(byte, float)| *byte = to_byte(*float));
 }
 
 /// Calls `write` with chunks of a row of floats, divided by alpha where they were multiplied by
@@ -350,6 +360,7 @@ fn to_coded(components: &mut [f32]) {
     components.iter_mut().for_each(|component| *component = linear_to_coded(*component));
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn premultiply(row: &mut [[f32; 4]]) {
     for pixel in row {
         let a = pixel[3];
@@ -357,6 +368,7 @@ fn premultiply(row: &mut [[f32; 4]]) {
     }
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn unpremultiply(row: &mut [[f32; 4]]) {
     for pixel in row {
         let a = pixel[3];
