@@ -25,9 +25,12 @@ fn limits() -> ChildLimits {
 
 static NATIVE: LazyLock<Catalogue> = LazyLock::new(Catalogue::native);
 /// All of GEGL, the operations under the GPL included: as an oracle.
-static GEGL: LazyLock<Catalogue> =
-    LazyLock::new(|| Catalogue::native().with_gegl(Arc::new(Gegl::new(&limits(), true)), EngineChoice::Gegl));
+static GEGL: LazyLock<Catalogue> = LazyLock::new(oracle);
 static ENGINE: LazyLock<NativeEngine> = LazyLock::new(|| NativeEngine::new(2));
+
+fn oracle() -> Catalogue {
+    Catalogue::native().with_gegl(Arc::new(Gegl::new(&limits(), true)), EngineChoice::Gegl)
+}
 
 fn graph(name: &str, json: &Json, catalogue: &Catalogue) -> ImageGraph {
     let graph = Graph::from_json(json).unwrap_or_else(|error| panic!("{name}: {error}"));
