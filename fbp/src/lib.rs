@@ -1,5 +1,6 @@
 //! The FBP language: the graph model, its JSON form and the `.fbp` form, validation, canonical
-//! text, and graph information. Knows no pixel and depends on no other crate of ours.
+//! text, graph information, edits, and the messages of the network protocol. Knows no pixel and depends
+//! on no other crate of ours.
 //!
 //! ```
 //! use imgflo_fbp::{parse, to_fbp, Graph, ParseOptions};
@@ -30,10 +31,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod edit;
 pub mod graph;
 pub mod info;
 pub mod json;
 pub mod parse;
+pub mod protocol;
 pub mod validate;
 pub mod write;
 
@@ -45,6 +48,7 @@ mod lexer;
 mod literal;
 mod number;
 
+pub use edit::{Edit, EditError, EditLimits, Literal, PortRef};
 pub use error::{Error, Unwritable};
 pub use graph::{Connection, End, Export, Graph, Group, Origin, Process};
 pub use parse::{ParseOptions, parse};
