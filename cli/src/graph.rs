@@ -125,18 +125,21 @@ fn convert(matches: &ArgMatches) -> Result<(), Failure> {
 pub fn load(matches: &ArgMatches, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
     let given = matches.get_one::<String>("graph").expect("the graph is required");
     let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
-    let in_folder = ["json", "fbp"].map(|extension| folder.join(format!("{given}.{extension}")));
     let file = if Path::new(given).is_file() {
         PathBuf::from(given)
     } else {
-        in_folder
-            .into_iter()
-            .find(|file| file.is_file())
+        find(folder, given)
             .ok_or_else(|| vec![format!("no graph file '{given}', and none of that name in {}", folder.display())])?
     };
     let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph").to_owned();
     let graph = read(&file)?;
     assemble(&file, &name, graph, catalogue)
+}
+
+/// The file of a graph in a folder.
+pub fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let files = ["json", "fbp"].map(|extension| folder.join(format!("{name}.{extension}")));
+    files.into_iter().find(|file| file.is_file())
 }
 
 /// Reads a graph; a text that begins with `{` is JSON, any other is the .fbp language.

@@ -14,6 +14,7 @@ mod ops;
 mod parts;
 mod process;
 mod render;
+mod runtime;
 mod serve;
 mod settings;
 mod url;
@@ -41,6 +42,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve::command())
         .subcommand(worker::command())
+        .subcommand(runtime::command())
         .subcommand(network::setup_command())
         .subcommand(network::procfile_command())
         .subcommand(deadletters::command())
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
     let result = match name {
         "serve" => serve::run(matches),
         "worker" => worker::run(matches),
+        "runtime" => runtime::run(matches),
         "setup" => network::set_up(matches),
         "procfile" => network::procfile(matches),
         "deadletters" => deadletters::run(matches),

@@ -56,7 +56,8 @@ impl Parts {
         };
         let mut catalogue = catalogue(settings.engine, settings.gegl_gpl, &settings.children);
         let mut c = None;
-        if settings.ops.is_some() || settings.live_secret.is_some() {
+        let code = settings.edit.as_ref().is_some_and(|edit| edit.code);
+        if settings.ops.is_some() || settings.live_secret.is_some() || code {
             let loaded = operations(settings.ops.as_deref(), &settings.children, |fault| tracing::warn!("{fault}"))?;
             catalogue = catalogue.with_c(Arc::clone(&loaded));
             c = Some(loaded);

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
-use crate::{Failure, apps, limits, process, version};
+use crate::{Failure, apps, limits, process, runtime, version};
 
 /// How long the jobs at work may take to end after the last client has its answer; with the drain of the server this
 /// is less than the 25 s after which platforms kill.
@@ -80,6 +80,9 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     .map_err(|error| vec![error.to_string()])?;
 
     let mut workers = tokio::spawn(work(&parts, settings, served.clone()));
+    if settings.edit.is_some() {
+        runtime::host(settings, &parts.catalogue, parts.operations.as_ref(), shutdown.clone()).await?;
+    }
     greet(bind);
     tokio::spawn(process::stop_on_signal(shutdown.clone()));
     let server = imgflo_server::serve(listener, imgflo_server::router(front), shutdown);

@@ -3,6 +3,8 @@
 //! Flags, variables, validation and the table in `docs/SETTINGS.md` all derive from [`all`]. Values
 //! are read as text and checked together, so that every fault is reported at once.
 
+mod edit;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,6 +22,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::apps;
+pub use edit::EditSettings;
 
 /// Variables of ours that are no settings of the server.
 const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
@@ -39,6 +42,8 @@ pub enum Command {
     Serve,
     /// `imgflo worker`.
     Worker,
+    /// `imgflo runtime`.
+    Runtime,
 }
 
 /// One setting.
@@ -55,11 +60,25 @@ pub struct Setting {
     pub secret: bool,
     /// True when workers use it, too.
     pub workers: bool,
+    /// True when the live runtime uses it, too.
+    pub runtime: bool,
 }
 
 impl Setting {
     fn is_for(&self, command: Command) -> bool {
-        command == Command::Serve || self.workers
+        match command {
+            Command::Serve => true,
+            Command::Worker => self.workers,
+            Command::Runtime => self.runtime,
+        }
+    }
+
+    /// Its flag, without dashes. What `serve` calls `edit-bind` beside its own is all that `runtime` binds.
+    fn flag(&self, command: Command) -> &str {
+        match command {
+            Command::Runtime => self.name.strip_prefix(edit::PREFIX).unwrap_or(&self.name),
+            Command::Serve | Command::Worker => &self.name,
+        }
     }
 }
 
@@ -123,6 +142,8 @@ pub struct Settings {
     pub redis_ttl: u64,
     /// Where results are kept, unless in the data folder.
     pub s3: Option<S3Options>,
+    /// Live editing; none where it is off.
+    pub edit: Option<EditSettings>,
 }
 
 fn setting(name: &str, default: &str, help: &str) -> Setting {
@@ -133,6 +154,7 @@ fn setting(name: &str, default: &str, help: &str) -> Setting {
         help: help.to_owned(),
         secret: false,
         workers: false,
+        runtime: false,
     }
 }
 
@@ -150,6 +172,10 @@ fn of_workers(setting: Setting) -> Setting {
     Setting { workers: true, ..setting }
 }
 
+fn of_runtime(setting: Setting) -> Setting {
+    Setting { runtime: true, ..setting }
+}
+
 /// All settings, in the order of the table.
 pub fn all() -> Vec<Setting> {
     let mut bind = setting(
@@ -161,9 +187,9 @@ pub fn all() -> Vec<Setting> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut settings = vec![
         bind,
-        of_workers(setting("data-dir", "imgflo-data", "Folder for results; it is made if missing")),
-        setting("graphs", "graphs", "Folder with graphs (.json and .fbp)"),
-        of_workers(setting("files", "files", "Folder with pictures, served under /files/")),
+        of_runtime(of_workers(setting("data-dir", "imgflo-data", "Folder for results; it is made if missing"))),
+        of_runtime(setting("graphs", "graphs", "Folder with graphs (.json and .fbp)")),
+        of_runtime(of_workers(setting("files", "files", "Folder with pictures, served under /files/"))),
         setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
         setting("api-key", "", "Key of the one ordinary application"),
         secret(setting("api-secret", "", "Its secret; without one its requests need no token")),
@@ -183,37 +209,37 @@ pub fn all() -> Vec<Setting> {
                 "Database of applications: postgres://user:password@host/database, or sqlite:///path; without one the file imgflo.db in the data folder, once `imgflo apps add` has made it",
             )
         }),
-        of_workers(setting(
+        of_runtime(of_workers(setting(
             "allow-addresses",
             "",
             "Private address ranges that inputs may come from (10.1.0.0/16,fd00::/8)",
-        )),
+        ))),
         of_workers(setting(
             "cache-bytes",
             "10GiB",
             "Bytes that results in the data folder may take; the least recently used go first",
         )),
-        of_workers(setting(
+        of_runtime(of_workers(setting(
             "workers",
             &cores.to_string(),
             "Jobs worked on at once, and one more without a broker, at most 256; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
-        )),
+        ))),
         of_workers(setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait")),
-        of_workers(setting(
+        of_runtime(of_workers(setting(
             "engine",
             "auto",
             "What runs graphs: native, gegl, or auto: natively where all operations of a graph are, else on GEGL where it is installed; the same for front ends and workers",
-        )),
-        of_workers(setting(
+        ))),
+        of_runtime(of_workers(setting(
             "gegl-gpl",
             "false",
             "Offer those of GEGL's operations, too, that are under the GPL-3 (true or false)",
-        )),
-        of_workers(setting(
+        ))),
+        of_runtime(of_workers(setting(
             "ops",
             "",
             "Folder with operations in C, as `imgflo ops build` built them; without it there are none; the same for front ends and workers",
-        )),
+        ))),
         secret(setting(
             "live-secret",
             "",
@@ -221,26 +247,31 @@ pub fn all() -> Vec<Setting> {
         )),
         Setting {
             variables: vec!["CC".into()],
+            runtime: true,
             ..setting("cc", "cc", "The C compiler for operations that are written while the server runs")
         },
-        of_workers(setting(
+        of_runtime(of_workers(setting(
             "child-memory",
             "1GiB",
             "Bytes that a process with GEGL, or with operations in C, may take",
-        )),
-        of_workers(setting(
+        ))),
+        of_runtime(of_workers(setting(
             "child-seconds",
             "30",
             "Seconds that a job may take in a process with GEGL, and a band of a picture in one with operations in C; also of its processor time",
-        )),
+        ))),
         setting(
             "urgent-avif",
             "false",
             "Make AVIF while the client waits; else it is made in the background, and clients get WebP until it is there (true or false)",
         ),
         of_workers(setting("quality", "85", "Quality of JPEG and WebP results whose request says none, 1 to 100")),
-        of_workers(setting("log", "info", "Which messages are logged: error, warn, info, debug, or a tracing filter")),
-        of_workers(setting("log-format", "text", "text or json")),
+        of_runtime(of_workers(setting(
+            "log",
+            "info",
+            "Which messages are logged: error, warn, info, debug, or a tracing filter",
+        ))),
+        of_runtime(of_workers(setting("log-format", "text", "text or json"))),
         of_workers(secret(also(
             Setting {
                 variables: vec!["IMGFLO_BROKER_URL".into()],
@@ -290,20 +321,22 @@ pub fn all() -> Vec<Setting> {
     ];
     settings.extend(Limits::SETTINGS.iter().map(|limit| {
         let default = (limit.get)(&Limits::default());
-        of_workers(setting(limit.name, &default.to_string(), &format!("{} ({})", limit.help, limit.unit)))
+        of_runtime(of_workers(setting(limit.name, &default.to_string(), &format!("{} ({})", limit.help, limit.unit))))
     }));
+    settings.extend(edit::all());
     settings
 }
 
 /// Adds a flag for each setting of a command. Flags take text; [`read`] checks it.
 pub fn flags(mut command: clap::Command, which: Command) -> clap::Command {
     for setting in all().into_iter().filter(|setting| setting.is_for(which)) {
-        let mut help = setting.help;
+        let mut help = setting.help.clone();
         let _ = write!(help, " [env: {}]", setting.variables.join(", "));
         if !setting.default.is_empty() {
             let _ = write!(help, " [default: {}]", setting.default);
         }
-        command = command.arg(Arg::new(setting.name.clone()).long(setting.name).value_name("VALUE").help(help));
+        let flag = setting.flag(which).to_owned();
+        command = command.arg(Arg::new(setting.name).long(flag).value_name("VALUE").help(help));
     }
     command
 }
@@ -318,7 +351,12 @@ pub fn table() -> String {
         };
         let variables: Vec<String> = setting.variables.iter().map(|v| format!("`{v}`")).collect();
         let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-        let of = if setting.workers { "serve, worker" } else { "serve" };
+        let of = match (setting.workers, setting.runtime) {
+            (false, false) => "serve",
+            (true, false) => "serve, worker",
+            (false, true) => "serve, runtime",
+            (true, true) => "serve, worker, runtime",
+        };
         let (name, variables, help) = (&setting.name, variables.join(", "), &setting.help);
         let _ = writeln!(text, "| `--{name}` | {variables} | {default} | {of} | {help} |");
     }
@@ -623,6 +661,7 @@ impl Reader {
             redis: self.address("redis", &["redis", "rediss"]),
             redis_ttl: self.number("redis-ttl", 1, 10 * 365 * 86400),
             s3: self.s3(),
+            edit: self.edit(which),
         }
     }
 }

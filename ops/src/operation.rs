@@ -50,6 +50,12 @@ pub trait Operation: Debug + Send + Sync {
         self.info().revision.to_string()
     }
 
+    /// Its properties that are lengths or places in pixels of the input: a picture of half the size wants half of
+    /// them, to look the same.
+    fn lengths(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The passes that compute it with these property values, run one after another, each on the
     /// result of the one before, or on what a [`Pass::Wired`] names. Inputs other than the first go
     /// to the first pass. No pass at all hands the input on unchanged. A source (no input pads) is an

@@ -168,6 +168,16 @@ impl ImageGraph {
         }
     }
 
+    /// A graph that does nothing to its input.
+    pub(crate) fn handing_on(catalogue: &Catalogue) -> Self {
+        let text = r#"{"inports": {"input": {"process": "input", "port": "input"}},
+            "outports": {"output": {"process": "input", "port": "output"}},
+            "processes": {"input": {"component": "gegl/nop"}}, "connections": []}"#;
+        let graph = Graph::from_json_str(text).expect("is a graph");
+        ImageGraph::new("input", graph, catalogue, &LibraryLimits { max_nodes: 1, max_bytes: 10_000 })
+            .expect("gegl/nop is there")
+    }
+
     /// The name it is served by.
     pub fn name(&self) -> &str {
         &self.name

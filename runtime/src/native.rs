@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use imgflo_fbp::info::Component;
 use imgflo_ops::{Area, Boxes, Format, Image, OpError, Rect, Tile, View};
@@ -59,20 +59,51 @@ impl NativeEngine {
         input: Option<Image>,
         control: &Control,
     ) -> Result<(Image, Statistics), RenderError> {
-        let mut slots: Vec<Option<Image>> = (0..plan.buffers.len()).map(|_| None).collect();
         let input = admitted(plan, input)?;
+        let (image, statistics) = self.run(plan, input, &[], control)?;
+        // Nobody else has it: what stays with its givers is in plans of another kind.
+        let image = Arc::into_inner(image).ok_or_else(|| internal("the result is not ours"))?;
+        Ok((image.moved_to(0, 0), statistics))
+    }
+
+    /// Renders a plan that begins with pictures that are there already, in its order. The result stays where it
+    /// is; it is one of them where nothing is to be done to it.
+    pub(crate) fn render_given(
+        &self,
+        plan: &Plan,
+        given: &[Arc<Image>],
+        control: &Control,
+    ) -> Result<Arc<Image>, RenderError> {
+        self.run(plan, None, given, control).map(|(image, _)| image)
+    }
+
+    fn run(
+        &self,
+        plan: &Plan,
+        input: Option<Image>,
+        given: &[Arc<Image>],
+        control: &Control,
+    ) -> Result<(Arc<Image>, Statistics), RenderError> {
+        let mut slots: Vec<Option<Arc<Image>>> = (0..plan.buffers.len()).map(|_| None).collect();
         if let Some(buffer) = plan.input_buffer {
-            slots[buffer] = input;
+            slots[buffer] = input.map(Arc::new);
+        }
+        for (buffer, image) in plan.given.iter().zip(given) {
+            if let Some(buffer) = *buffer {
+                slots[buffer] = Some(Arc::clone(image));
+            }
         }
         let mut memory = Memory::default();
-        memory.hold(slots.iter().flatten().map(bytes).sum());
+        memory.hold(slots.iter().flatten().map(|image| bytes(image)).sum());
         let meter = Meter::new(plan, control);
         for step in &plan.steps {
             let failed = |error: OpError| RenderError { node: Some(name(plan, step.task.node)), kind: error.into() };
             control.cancel.check().map_err(failed)?;
             let buffer = plan.buffers[step.output];
             let mut output = match &step.task.work {
-                Work::Map(source) if step.in_place => slots[*source].take().ok_or_else(|| missing(plan, step))?,
+                Work::Map(source) if step.in_place => {
+                    slots[*source].take().and_then(Arc::into_inner).ok_or_else(|| missing(plan, step))?
+                }
                 _ => {
                     let image = Image::new(buffer.rect, buffer.format).map_err(failed)?;
                     memory.hold(bytes(&image));
@@ -91,18 +122,15 @@ impl NativeEngine {
             if output.format() != buffer.format {
                 output = renamed(output, buffer.format);
             }
-            slots[step.output] = Some(output);
+            slots[step.output] = Some(Arc::new(output));
             for freed in &step.frees {
-                memory.free(slots[*freed].take().as_ref().map_or(0, bytes));
+                memory.free(slots[*freed].take().map_or(0, |image| bytes(&image)));
             }
             memory.statistics.steps += 1;
         }
-        let result = slots[plan.result].take().ok_or_else(|| RenderError {
-            node: None,
-            kind: RenderErrorKind::Internal("the result is not there".into()),
-        })?;
+        let result = slots[plan.result].take().ok_or_else(|| internal("the result is not there"))?;
         meter.finish();
-        Ok((result.moved_to(0, 0), memory.statistics))
+        Ok((result, memory.statistics))
     }
 }
 
@@ -140,6 +168,10 @@ fn name(plan: &Plan, node: usize) -> String {
 fn missing(plan: &Plan, step: &Step) -> RenderError {
     let kind = RenderErrorKind::Internal("a buffer is not there".into());
     RenderError { node: Some(name(plan, step.task.node)), kind }
+}
+
+fn internal(message: &str) -> RenderError {
+    RenderError { node: None, kind: RenderErrorKind::Internal(message.into()) }
 }
 
 fn bytes(image: &Image) -> u64 {
@@ -196,7 +228,7 @@ impl<'r> Meter<'r> {
 struct StepWork<'r> {
     plan: &'r Plan,
     step: &'r Step,
-    slots: &'r [Option<Image>],
+    slots: &'r [Option<Arc<Image>>],
     control: &'r Control,
     meter: &'r Meter<'r>,
 }

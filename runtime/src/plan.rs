@@ -10,7 +10,7 @@ mod steps;
 mod tests;
 mod values;
 
-pub(crate) use values::{CUT, RESCALE};
+pub(crate) use values::{CUT, Given, Onward, RESCALE, live, scaled};
 
 use std::fmt;
 
@@ -45,6 +45,26 @@ impl From<&Header> for InputShape {
         let (width, height, format) = (header.width, header.height, header.pixel_format());
         InputShape { width, height, format, reducible: header.reducible }
     }
+}
+
+/// What is looked at of a picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sight {
+    /// The part of it.
+    pub window: Rect,
+    /// Width it is shown in, pixels.
+    pub width: u32,
+    /// Height it is shown in, pixels.
+    pub height: u32,
+}
+
+/// What a graph comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Extent {
+    /// What its output covers.
+    pub output: Rect,
+    /// Pixels of the largest picture on the way that has an end.
+    pub largest: u64,
 }
 
 /// Limits a plan must keep.
@@ -247,9 +267,13 @@ pub struct Plan {
     pub(crate) eighths: u32,
     /// Where the input goes, when anything of it is needed.
     pub(crate) input_buffer: Option<usize>,
+    /// Where pictures go that are there already, of which anything is needed.
+    pub(crate) given: Vec<Option<usize>>,
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) steps: Vec<Step>,
     pub(crate) result: usize,
+    /// The box of the picture at the start of the result's chain of `input` pads.
+    pub(crate) origin: Option<Rect>,
     pub(crate) cost: f64,
     pub(crate) peak_memory: u64,
 }
@@ -270,7 +294,42 @@ impl Plan {
         catalogue: &Catalogue,
         limits: &PlanLimits,
     ) -> Result<Plan, PlanError> {
-        let expansion = values::expand(graph, arguments, input, catalogue)?;
+        Plan::looked_at(graph, arguments, input, None, catalogue, limits)
+    }
+
+    /// As [`Plan::new`], of what is looked at of the result.
+    pub(crate) fn looked_at(
+        graph: &ImageGraph,
+        arguments: &Arguments,
+        input: Option<InputShape>,
+        sight: Option<Sight>,
+        catalogue: &Catalogue,
+        limits: &PlanLimits,
+    ) -> Result<Plan, PlanError> {
+        let expansion = values::expand(graph, arguments, input, sight, catalogue)?;
+        let mut plan = Plan::of(expansion, limits)?;
+        plan.graph = graph.name().to_owned();
+        Ok(plan)
+    }
+
+    /// Plans the way on from pictures that are there already.
+    pub(crate) fn onward(onward: &Onward<'_>, catalogue: &Catalogue, limits: &PlanLimits) -> Result<Plan, PlanError> {
+        let mut plan = Plan::of(values::expand_onward(onward, catalogue)?, limits)?;
+        plan.graph = onward.graph.name().to_owned();
+        Ok(plan)
+    }
+
+    /// Plans what is looked at of a picture that is there already.
+    pub(crate) fn sight(
+        picture: &Given,
+        sight: Sight,
+        catalogue: &Catalogue,
+        limits: &PlanLimits,
+    ) -> Result<Plan, PlanError> {
+        Plan::of(values::expand_sight(picture, sight, catalogue)?, limits)
+    }
+
+    fn of(expansion: values::Expansion, limits: &PlanLimits) -> Result<Plan, PlanError> {
         let bounds = expansion.values[expansion.output].bounds;
         let node = || expansion.output_node.clone();
         if bounds.is_infinite() {
@@ -284,9 +343,23 @@ impl Plan {
                 limit: limits.max_output_pixels,
             });
         }
+        let origin = expansion.values[expansion.output].origin;
         let mut plan = steps::schedule(expansion, limits)?;
-        plan.graph = graph.name().to_owned();
+        plan.origin = origin;
         Ok(plan)
+    }
+
+    /// What a graph comes to on an input of that shape, without a plan.
+    pub(crate) fn extent(
+        graph: &ImageGraph,
+        arguments: &Arguments,
+        input: Option<InputShape>,
+        catalogue: &Catalogue,
+    ) -> Result<Extent, PlanError> {
+        let expansion = values::expand(graph, arguments, input, None, catalogue)?;
+        let finite = expansion.values.iter().map(|value| value.bounds).filter(|bounds| !bounds.is_infinite());
+        let largest = finite.map(|bounds| bounds.area()).max().unwrap_or(0);
+        Ok(Extent { output: expansion.values[expansion.output].bounds, largest })
     }
 
     /// The box of the result; its corner is at (0, 0).

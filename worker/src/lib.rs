@@ -25,4 +25,5 @@ pub mod worker;
 
 pub use error::Error;
 pub use fetch::FetchSettings;
+pub use source::Inputs;
 pub use worker::{Role, Worker, WorkerParts};

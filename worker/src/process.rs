@@ -183,9 +183,9 @@ impl Processor {
     async fn input(&self, source: &Source, level: Level<'_>, any_type: bool) -> Result<Fetched, Error> {
         let wanted = wanted(&self.limits, level.urgency, any_type);
         let input = match source {
-            Source::Url { url } => self.sources.url(url, wanted).await?,
-            Source::Data { url } => self.sources.data(url)?,
-            Source::File { path } => self.sources.file(path, wanted).await?,
+            Source::Url { url } => self.sources.inputs.url(url, wanted).await?,
+            Source::Data { url } => self.sources.inputs.data(url)?,
+            Source::File { path } => self.sources.inputs.file(path, wanted).await?,
             Source::Stored { key } => self.sources.stored(key).await?,
             Source::Graph { job } => self.nested(job, Level { depth: level.depth + 1, ..level }).await?,
         };

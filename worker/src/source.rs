@@ -7,18 +7,26 @@ use std::sync::Arc;
 use bytes::Bytes;
 use data_url::{DataUrl, DataUrlError};
 use imgflo_cache::{CacheError, Store};
+use imgflo_job::input::{self, Input, OwnOrigins};
+use imgflo_job::message::Source;
 use imgflo_job::{Category, JobError, Limits, Urgency};
 
-use crate::Error;
 use crate::fetch::{Fetched, Fetcher, Wanted};
+use crate::{Error, FetchSettings};
 
 /// Where inputs come from.
 pub(crate) struct Sources {
-    pub fetcher: Fetcher,
+    pub inputs: Inputs,
     pub store: Arc<dyn Store>,
+}
+
+/// Where inputs come from that were never ours: other servers, `data:` URLs, and the folder of files.
+#[derive(Debug)]
+pub struct Inputs {
+    fetcher: Fetcher,
     /// Folder served under `/files/`.
-    pub files: PathBuf,
-    pub max_data_url_bytes: u64,
+    files: PathBuf,
+    limits: Limits,
 }
 
 /// What a job may fetch.
@@ -33,7 +41,36 @@ pub(crate) fn wanted(limits: &Limits, urgency: Urgency, any_type: bool) -> Wante
     }
 }
 
-impl Sources {
+impl Inputs {
+    /// Inputs within limits; those under `/files/` from the folder `files`.
+    pub fn new(fetch: FetchSettings, limits: Limits, files: PathBuf) -> Inputs {
+        Inputs { fetcher: Fetcher::new(fetch, limits.clone()), files, limits }
+    }
+
+    /// The bytes of an input, as a request may name it: `https://...`, `data:...`, `files/photo.jpg`.
+    ///
+    /// # Errors
+    /// A [`JobError`]; also for pictures that are results themselves.
+    pub async fn get(&self, address: &str) -> Result<Bytes, JobError> {
+        let wanted = wanted(&self.limits, Urgency::Urgent, false);
+        let fetched = match input::read(address, &OwnOrigins::default(), &self.limits)? {
+            Input::Source(Source::Url { url }) => self.url(&url, wanted).await,
+            Input::Source(Source::Data { url }) => self.data(&url),
+            Input::Source(Source::File { path }) => self.file(&path, wanted).await,
+            Input::Source(Source::Stored { .. } | Source::Graph { .. }) | Input::Graph { .. } => {
+                let message = "input: results cannot go in here; name the picture itself";
+                return Err(JobError::new(Category::Forbidden, message));
+            }
+        };
+        fetched.map(|fetched| fetched.bytes).map_err(|error| match error {
+            Error::Job(error) => error,
+            error => {
+                tracing::error!(%error, "an input could not be read");
+                JobError::new(Category::Internal, "the input could not be read")
+            }
+        })
+    }
+
     /// Fetches an http or https URL.
     pub(crate) async fn url(&self, url: &str, wanted: Wanted) -> Result<Fetched, Error> {
         Ok(self.fetcher.fetch(url, wanted).await?)
@@ -42,9 +79,9 @@ impl Sources {
     /// Reads a `data:` URL (RFC 2397).
     pub(crate) fn data(&self, url: &str) -> Result<Fetched, Error> {
         let size = url.len() as u64;
-        if size > self.max_data_url_bytes {
+        if size > self.limits.max_data_url_bytes {
             let what = "bytes of the data: URL";
-            return Err(JobError::over(what, size, self.max_data_url_bytes, "IMGFLO_MAX_DATA_URL_BYTES").into());
+            return Err(JobError::over(what, size, self.limits.max_data_url_bytes, "IMGFLO_MAX_DATA_URL_BYTES").into());
         }
         let malformed = |what: &str| JobError::new(Category::Malformed, format!("input: the data: URL {what}"));
         let parsed = DataUrl::process(url).map_err(|error| match error {
@@ -72,7 +109,9 @@ impl Sources {
         };
         filled(bytes.into(), None, "the file")
     }
+}
 
+impl Sources {
     /// A stored result.
     pub(crate) async fn stored(&self, key: &str) -> Result<Fetched, Error> {
         match self.store.get(key).await {

@@ -22,12 +22,12 @@ use self::gate::Gate;
 use self::lanes::{Lane, Lanes};
 use self::running::Running;
 use crate::Error;
-use crate::fetch::{FetchSettings, Fetcher};
+use crate::fetch::FetchSettings;
 use crate::graphs::Graphs;
 use crate::memory::Budget;
 use crate::process::{JobControl, Processor};
 use crate::render::Renderer;
-use crate::source::Sources;
+use crate::source::{Inputs, Sources};
 
 /// A job that ended this many workers, or lost them their broker, is given up.
 const MAX_CRASHES: u32 = 2;
@@ -108,12 +108,7 @@ impl Worker {
         let WorkerParts { store, claims, catalogue, engine, limits, fetch, files, slots, memory_budget, quality } =
             parts;
         let processor = Processor {
-            sources: Sources {
-                fetcher: Fetcher::new(fetch, limits.clone()),
-                store: Arc::clone(&store),
-                files,
-                max_data_url_bytes: limits.max_data_url_bytes,
-            },
+            sources: Sources { inputs: Inputs::new(fetch, limits.clone(), files), store: Arc::clone(&store) },
             graphs: Graphs::new(Arc::clone(&catalogue), &limits),
             renderer: Arc::new(Renderer {
                 engine,

@@ -33,6 +33,10 @@ impl Operation for BoxBlur {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["radius"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let radius = properties.int("radius") as u32;
         let pass = |down| Pass::Area(Box::new(Mean { radius, down }));

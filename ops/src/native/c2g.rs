@@ -61,6 +61,10 @@ impl Operation for C2g {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["radius"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         Ok(vec![Pass::Area(Box::new(Gray {
             radius: properties.int("radius") as f32,

@@ -45,6 +45,10 @@ impl Operation for Cartoon {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["mask-radius"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let black = properties.number("pct-black");
         let mut passes = Compound::default();

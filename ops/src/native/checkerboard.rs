@@ -40,6 +40,10 @@ impl Operation for Checkerboard {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["x", "y", "x-offset", "y-offset"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         Ok(vec![Pass::Area(Box::new(Pattern {
             size: ["x", "y"].map(|name| properties.int(name)),

@@ -44,6 +44,10 @@ impl Operation for Crop {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["x", "y", "width", "height"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let [x, y, width, height] = ["x", "y", "width", "height"].map(|name| properties.number(name));
         if [x, y, width, height] == [0.0; 4] {

@@ -62,6 +62,10 @@ impl Operation for Dropshadow {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["x", "y", "radius", "grow-radius"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let mut passes = Compound::default();
         let grow = properties.number("grow-radius") as i32;

@@ -61,6 +61,10 @@ impl Operation for GaussianBlur {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["std-dev-x", "std-dev-y"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let blur = Gaussian::of(properties, [properties.number("std-dev-x"), properties.number("std-dev-y")]);
         Ok(blur.areas().map(Pass::Area).collect())

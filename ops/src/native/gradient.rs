@@ -73,15 +73,21 @@ pub(super) static ALL: [Gradient; 2] = [
     },
 ];
 
+/// Where the colours are, as properties.
+const ENDS: [&str; 4] = ["start-x", "start-y", "end-x", "end-y"];
+
 impl Operation for Gradient {
     fn info(&self) -> &'static Info {
         self.info
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &ENDS
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         // Far beyond all pictures, and such that squares are numbers.
-        let [start_x, start_y, end_x, end_y] =
-            ["start-x", "start-y", "end-x", "end-y"].map(|name| properties.number(name).clamp(-1e12, 1e12));
+        let [start_x, start_y, end_x, end_y] = ENDS.map(|name| properties.number(name).clamp(-1e12, 1e12));
         let (along, length) = ([end_x - start_x, end_y - start_y], (end_x - start_x).hypot(end_y - start_y));
         let start = [start_x, start_y];
         let (kind, colors) = match (self.radial, length > 1e-100) {
@@ -190,7 +196,7 @@ mod tests {
     const COLORS: [(&str, &str); 2] = [("start-color", "#ff000080"), ("end-color", "#0033ffff")];
 
     fn gradient(radial: bool, line: [&'static str; 4]) -> crate::Image {
-        let given: Vec<_> = ["start-x", "start-y", "end-x", "end-y"].into_iter().zip(line).chain(COLORS).collect();
+        let given: Vec<_> = ENDS.into_iter().zip(line).chain(COLORS).collect();
         check(&ALL[usize::from(radial)], &given, &[])
     }
 

@@ -40,6 +40,10 @@ impl Operation for HighPass {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["std-dev"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let contrast = properties.number("contrast");
         // The blur's own range ends at 1500.

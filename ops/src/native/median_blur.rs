@@ -64,6 +64,10 @@ impl Operation for MedianBlur {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["radius"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let radius = properties.int("radius");
         if radius == 0 {

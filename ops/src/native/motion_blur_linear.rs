@@ -46,6 +46,10 @@ impl Operation for MotionBlurLinear {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["length"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let length = properties.number("length");
         if length == 0.0 {

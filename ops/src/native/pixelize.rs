@@ -54,6 +54,10 @@ impl Operation for Pixelize {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["size-x", "size-y", "offset-x", "offset-y"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let size = ["size-x", "size-y"].map(|name| properties.int(name));
         if size == [1, 1] {

@@ -4,7 +4,7 @@
 //! leaves the picture as it is. See `transform`.
 
 use super::sampler::Sampler;
-use super::transform::{Matrix, around, coordinate, origin, properties};
+use super::transform::{Matrix, ORIGIN_NAMES, around, coordinate, origin, properties};
 use crate::{Info, OpError, Operation, Pad, Pass, Properties};
 
 const INFO: Info = Info {
@@ -28,6 +28,10 @@ pub struct Reflect;
 impl Operation for Reflect {
     fn info(&self) -> &'static Info {
         &INFO
+    }
+
+    fn lengths(&self) -> &'static [&'static str] {
+        &ORIGIN_NAMES
     }
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {

@@ -36,6 +36,10 @@ impl Operation for Resize {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["width", "height"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         Ok(vec![scale(properties).pass()])
     }

@@ -3,7 +3,7 @@
 //! x' = x cos + y sin, y' = -x sin + y cos, from the origin. See `transform`.
 
 use super::sampler::{self, Sampler};
-use super::transform::{NEAR_Z, ORIGIN, around, origin, rotation};
+use super::transform::{NEAR_Z, ORIGIN, ORIGIN_NAMES, around, origin, rotation};
 use crate::{Info, Kind, OpError, Operation, Pad, Pass, Properties, Property};
 
 const INFO: Info = Info {
@@ -34,6 +34,10 @@ pub struct Rotate;
 impl Operation for Rotate {
     fn info(&self) -> &'static Info {
         &INFO
+    }
+
+    fn lengths(&self) -> &'static [&'static str] {
+        &ORIGIN_NAMES
     }
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {

@@ -5,6 +5,7 @@
 //! of `gegl/scale-size-keepaspect`.
 
 use super::scale::{Extent, LARGEST, Scale, properties};
+use super::transform::ORIGIN_NAMES;
 use crate::{Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Reduced, Reducible};
 
 const fn side(name: &'static str, description: &'static str) -> Property {
@@ -33,6 +34,10 @@ fn given(properties: &Properties) -> [f64; 2] {
 impl Operation for ScaleRatio {
     fn info(&self) -> &'static Info {
         &INFO
+    }
+
+    fn lengths(&self) -> &'static [&'static str] {
+        &ORIGIN_NAMES
     }
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {

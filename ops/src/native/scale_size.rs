@@ -37,6 +37,10 @@ impl Operation for ScaleSize {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["x", "y"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let size = given(properties);
         if size.contains(&0.0) {

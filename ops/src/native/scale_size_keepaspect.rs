@@ -37,6 +37,10 @@ impl Operation for ScaleSizeKeepaspect {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["x", "y"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         Ok(vec![scale(properties).pass()])
     }

@@ -44,6 +44,10 @@ impl Operation for Softglow {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["glow-radius"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let deviation = deviation_of(properties.number("glow-radius"));
         let mut passes = Compound::default();

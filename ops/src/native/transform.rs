@@ -34,9 +34,12 @@ pub(super) const ORIGIN: [Property; 2] = [
     coordinate("origin-y", "Y coordinate that stays in place, pixels"),
 ];
 
+/// The names of [`ORIGIN`].
+pub(super) const ORIGIN_NAMES: [&str; 2] = ["origin-x", "origin-y"];
+
 /// The values of [`ORIGIN`].
 pub(super) fn origin(properties: &Properties) -> [f64; 2] {
-    ["origin-x", "origin-y"].map(|name| properties.number(name))
+    ORIGIN_NAMES.map(|name| properties.number(name))
 }
 
 /// Rows of the matrix of a rotation or a reflection.

@@ -27,6 +27,10 @@ impl Operation for Translate {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["x", "y"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let sampler = Sampler::from_choice(properties.choice("sampler"));
         let shift = ["x", "y"].map(|name| properties.number(name));

@@ -46,6 +46,10 @@ impl Operation for UnsharpMask {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["std-dev"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let scale = properties.number("scale") as f32;
         let threshold = properties.number("threshold") as f32;

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use super::Gegl;
 use crate::image_graph::Feed;
+use crate::plan::scaled;
 use crate::{Arguments, ImageGraph};
 
 /// Memory that a child takes for itself, bytes.
@@ -28,13 +29,14 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// `processes` are those of `graph` that its output depends on, each after those it reads.
-    pub fn new(gegl: &Arc<Gegl>, graph: &ImageGraph, arguments: &Arguments, processes: &[usize]) -> Self {
+    /// `processes` are those of `graph` that its output depends on, each after those it reads; lengths are those
+    /// of a picture `scale` times as large.
+    pub fn new(gegl: &Arc<Gegl>, graph: &ImageGraph, arguments: &Arguments, processes: &[usize], scale: f64) -> Self {
         let place = |index: usize| processes.iter().position(|process| *process == index).unwrap_or(usize::MAX);
         let process = |index: &usize| {
             let node = &graph.nodes()[*index];
             let info = node.operation.info();
-            let values = arguments.apply(&node.name, node.properties.clone());
+            let values = scaled(node, arguments, scale);
             // Defaults and properties of native operations may be others than GEGL's.
             let known = gegl.operation(info.name).map_or(&[][..], |operation| operation.info().properties);
             let set = known.iter().filter_map(|property| {

@@ -44,7 +44,7 @@ struct Group {
 
 /// Makes the plan of an expanded graph.
 pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan, PlanError> {
-    let Expansion { nodes, values, input, eighths, output, .. } = expansion;
+    let Expansion { nodes, values, input, given, eighths, output, .. } = expansion;
     let in_parts = input.is_some_and(|(shape, _)| shape.reducible.is_some());
     let needs = needs(&values, output, in_parts, |value| nodes[value.node].process.clone())?;
     let groups = groups(&values, &needs);
@@ -60,10 +60,15 @@ pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan
     if let Some((id, rect)) = input_used {
         make_buffer(id, rect);
     }
+    let given_used = given.iter().map(|id| needs.computed(*id).map(|rect| (*id, rect))).collect::<Vec<_>>();
+    for (id, rect) in given_used.iter().flatten() {
+        make_buffer(*id, *rect);
+    }
     for group in groups.iter().filter(|group| !group.inlined) {
         make_buffer(group.tail, needs.computed(group.head).unwrap_or_default());
     }
     let input_buffer = input_used.and_then(|(id, _)| buffer_of[id]);
+    let given = given_used.iter().map(|used| used.and_then(|(id, _)| buffer_of[id])).collect::<Vec<_>>();
     let result = buffer_of[output];
 
     let facts = values.iter().map(Facts::of).collect();
@@ -84,8 +89,10 @@ pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan
         node: nodes[scheduler.facts[output].node].process.clone(),
         message: "the output is not in memory".into(),
     })?;
-    assign_lifetimes(&mut steps, &buffers, result);
-    let held = held(&steps, &buffers, input_buffer);
+    // What was given stays: it is not ours alone.
+    let kept = given.iter().flatten().copied().chain([result]).collect::<Vec<_>>();
+    assign_lifetimes(&mut steps, &buffers, &kept);
+    let held = held(&steps, &buffers, input_buffer.into_iter().chain(given.iter().flatten().copied()));
     let peak_memory = held.iter().copied().max().unwrap_or(0);
     if let Some(over) = held.iter().position(|held| *held > limits.max_memory) {
         let node = over.checked_sub(1).map_or("input", |step| &nodes[steps[step].task.node].process);
@@ -99,7 +106,20 @@ pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan
     let cost = steps.iter().fold(0.0, |sum, step| sum + step.cost);
     let graph = String::new();
     let input = input.map(|(shape, _)| shape);
-    Ok(Plan { graph, nodes, input, eighths, input_buffer, buffers, steps, result, cost, peak_memory })
+    Ok(Plan {
+        graph,
+        nodes,
+        input,
+        eighths,
+        input_buffer,
+        given,
+        buffers,
+        steps,
+        result,
+        origin: None,
+        cost,
+        peak_memory,
+    })
 }
 
 /// What is known of a value apart from how it is made.
@@ -180,7 +200,7 @@ impl Scheduler<'_> {
             Definition::Convert { input } => Some(Stage::Convert { from: self.facts[input].format, to: format }),
             Definition::Point { point, .. } => Some(Stage::Point { point, node, bounds }),
             // A window is no work: only the pixels inside are asked for.
-            Definition::Window { .. } | Definition::Area { .. } | Definition::Input => None,
+            Definition::Window { .. } | Definition::Area { .. } | Definition::Input | Definition::Given => None,
         }
     }
 }
@@ -224,7 +244,7 @@ fn needs(values: &[Value], output: Id, in_parts: bool, process: impl Fn(&Value) 
         };
         let computed = match &value.definition {
             Definition::Input if in_parts => region,
-            Definition::Input => value.bounds,
+            Definition::Input | Definition::Given => value.bounds,
             Definition::Convert { input } | Definition::Window { input } | Definition::Point { input, .. } => {
                 need(0, *input, region);
                 region
@@ -255,7 +275,7 @@ fn groups(values: &[Value], needs: &Needs) -> Vec<Group> {
             continue;
         }
         let (source, chain) = match &value.definition {
-            Definition::Input => continue,
+            Definition::Input | Definition::Given => continue,
             Definition::Area { .. } => (None, vec![]),
             Definition::Convert { input } | Definition::Window { input } | Definition::Point { input, .. } => {
                 // After a pass that is not cut, a tile is the whole picture: better a step of its
@@ -358,10 +378,10 @@ fn reads(task: &Task) -> Vec<usize> {
     }
 }
 
-/// Frees each buffer after its last reader, or lets the last reader work in it.
-fn assign_lifetimes(steps: &mut [Step], buffers: &[Buffer], result: usize) {
+/// Frees each buffer but those to be `kept` after its last reader, or lets the last reader work in it.
+fn assign_lifetimes(steps: &mut [Step], buffers: &[Buffer], kept: &[usize]) {
     let mut seen = vec![false; buffers.len()];
-    seen[result] = true;
+    kept.iter().for_each(|buffer| seen[*buffer] = true);
     for step in steps.iter_mut().rev() {
         for buffer in reads(&step.task) {
             if !seen[buffer] {
@@ -386,9 +406,9 @@ fn row_table(rect: Rect) -> u64 {
     if rect.width < 64 && rows > 1 << 16 { rows * size_of::<&[u8]>() as u64 } else { 0 }
 }
 
-/// Bytes held before the first step, and while each step runs.
-fn held(steps: &[Step], buffers: &[Buffer], input: Option<usize>) -> Vec<u64> {
-    let mut held = input.map_or(0, |input| buffers[input].bytes());
+/// Bytes held before the first step, where `there` are the buffers that are there, and while each step runs.
+fn held(steps: &[Step], buffers: &[Buffer], there: impl Iterator<Item = usize>) -> Vec<u64> {
+    let mut held = there.fold(0, |sum: u64, buffer| sum.saturating_add(buffers[buffer].bytes()));
     let mut all = vec![held];
     for step in steps {
         if !step.in_place {

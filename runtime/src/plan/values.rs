@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use imgflo_ops::{Area, Depth, Format, OpError, Operand, Operation, Pass, Point, Properties, Rect, Reducible};
+use imgflo_ops::{
+    self as ops, Area, Depth, Format, Kind, OpError, Operand, Operation, Pass, Point, Properties, Rect, Reducible,
+};
 use serde_json::Value as Json;
 
-use super::{InputShape, Name, PlanError, boxes};
+use super::{InputShape, Name, PlanError, Sight, boxes};
 use crate::gegl::Picture;
-use crate::image_graph::Feed;
+use crate::image_graph::{Feed, Node};
 use crate::{Arguments, Catalogue, ImageGraph, RuntimeKind};
 
 /// Index of a value; values only read values of smaller index.
@@ -30,6 +32,8 @@ pub(super) struct Value {
 #[derive(Debug)]
 pub(super) enum Definition {
     Input,
+    /// Made before.
+    Given,
     Convert {
         input: Id,
     },
@@ -55,6 +59,8 @@ pub(super) struct Expansion {
     pub nodes: Vec<Name>,
     pub values: Vec<Value>,
     pub input: Option<(InputShape, Id)>,
+    /// Pictures that are there already, in the order they were given in.
+    pub given: Vec<Id>,
     /// Eighths of the input's size that it is read at.
     pub eighths: u32,
     pub output: Id,
@@ -62,6 +68,7 @@ pub(super) struct Expansion {
     pub output_node: String,
 }
 
+#[derive(Default)]
 struct Builder {
     nodes: Vec<Name>,
     values: Vec<Value>,
@@ -69,7 +76,10 @@ struct Builder {
     reducible: Option<Reducible>,
     /// True when several read the input itself.
     shared_input: bool,
-    eighths: u32,
+    /// What the input is made smaller to; none for its own size.
+    eighths: Option<u32>,
+    /// What is looked at of the output.
+    sight: Option<Sight>,
 }
 
 /// The component that `width` and `height` scale an input with.
@@ -82,19 +92,13 @@ pub(super) fn expand(
     graph: &ImageGraph,
     arguments: &Arguments,
     input: Option<InputShape>,
+    sight: Option<Sight>,
     catalogue: &Catalogue,
 ) -> Result<Expansion, PlanError> {
     if graph.runtime() == RuntimeKind::Noop {
         return Err(PlanError::Noop);
     }
-    let mut builder = Builder {
-        nodes: Vec::new(),
-        values: Vec::new(),
-        converted: HashMap::new(),
-        reducible: input.and_then(|input| input.reducible),
-        shared_input: false,
-        eighths: 8,
-    };
+    let mut builder = Builder { reducible: input.and_then(|input| input.reducible), sight, ..Builder::default() };
     let mut given = None;
     let mut entering = None;
     if graph.takes_input() {
@@ -103,9 +107,9 @@ pub(super) fn expand(
         given = Some((shape, id));
         entering = Some(builder.rescale(id, arguments, catalogue)?);
     }
-    let order = live(graph);
+    let order = live(graph, graph.output(), |_| false);
     if let Some(gegl) = graph.gegl() {
-        let pass = Pass::Area(Box::new(Picture::new(gegl, graph, arguments, &order)));
+        let pass = Pass::Area(Box::new(Picture::new(gegl, graph, arguments, &order, 1.0)));
         let output_node = graph.nodes()[graph.output()].name.clone();
         let node = builder.name(&output_node, "GEGL");
         let output = builder.passes(node, vec![pass], &[entering])?;
@@ -136,20 +140,124 @@ pub(super) fn expand(
     builder.finish(graph, arguments, catalogue, given, output, output_node)
 }
 
+/// A picture that is there already: what it covers, and what is in memory of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    pub rect: Rect,
+    /// The box of the picture that its chain of `input` pads starts from.
+    pub origin: Option<Rect>,
+    pub format: Format,
+}
+
+/// The way on from pictures that are there already to the output of a process.
+#[derive(Clone, Copy)]
+pub(crate) struct Onward<'a> {
+    pub graph: &'a ImageGraph,
+    pub arguments: &'a Arguments,
+    /// What is there.
+    pub given: &'a [(Feed, Given)],
+    /// The process.
+    pub output: usize,
+    /// How much larger than what the graph was written for the pictures are: lengths are scaled alike.
+    pub scale: f64,
+    /// What is looked at of the output; where there is none, it stays as its reader wants it.
+    pub sight: Option<Sight>,
+}
+
+/// Makes the values on that way.
+pub(super) fn expand_onward(onward: &Onward<'_>, catalogue: &Catalogue) -> Result<Expansion, PlanError> {
+    let Onward { graph, arguments, given, output, scale, sight } = *onward;
+    let mut builder = Builder { sight, ..Builder::default() };
+    let mut entering = None;
+    let mut made: Vec<Option<Id>> = vec![None; graph.nodes().len()];
+    let mut ids = Vec::with_capacity(given.len());
+    for (feed, picture) in given {
+        let name = match feed {
+            Feed::Graph => "input",
+            Feed::Process(index) => &graph.nodes()[*index].name,
+        };
+        let node = builder.name(name, "input");
+        let id = builder.given(node, picture);
+        ids.push(id);
+        match feed {
+            Feed::Graph => entering = Some(id),
+            Feed::Process(index) => made[*index] = Some(id),
+        }
+    }
+    let order = live(graph, output, |index| made[index].is_some());
+    let output_node = graph.nodes()[output].name.clone();
+    if let Some(gegl) = graph.gegl() {
+        let pass = Pass::Area(Box::new(Picture::new(gegl, graph, arguments, &order, scale)));
+        let node = builder.name(&output_node, "GEGL");
+        let output = builder.passes(node, vec![pass], &[entering])?;
+        let output = builder.looked_at(output, catalogue)?;
+        return Ok(builder.onward(ids, output, output_node));
+    }
+    for index in order {
+        let node = &graph.nodes()[index];
+        let inputs = node.inputs.iter().map(|feed| match feed {
+            Some(Feed::Graph) => entering,
+            Some(Feed::Process(index)) => made[*index],
+            None => None,
+        });
+        let inputs = inputs.collect::<Vec<_>>();
+        let properties = scaled(node, arguments, scale);
+        let name = builder.name(&node.name, node.operation.info().name);
+        made[index] = Some(builder.operation(name, node.operation.as_ref(), &properties, inputs)?);
+    }
+    let output = made[output].unwrap_or_default();
+    let output = builder.looked_at(output, catalogue)?;
+    Ok(builder.onward(ids, output, output_node))
+}
+
+/// The values of what is looked at of a picture that is there already.
+pub(super) fn expand_sight(picture: &Given, sight: Sight, catalogue: &Catalogue) -> Result<Expansion, PlanError> {
+    let mut builder = Builder { sight: Some(sight), ..Builder::default() };
+    let node = builder.name("input", "input");
+    let given = builder.given(node, picture);
+    let output = builder.looked_at(given, catalogue)?;
+    let output = builder.shown(output);
+    Ok(builder.onward(vec![given], output, "view".into()))
+}
+
+/// The properties of a process, for a picture `scale` times as large as the one they were written for.
+pub(crate) fn scaled(node: &Node, arguments: &Arguments, scale: f64) -> Properties {
+    let mut properties = arguments.apply(&node.name, node.properties.clone());
+    let lengths = if scale == 1.0 { &[] } else { node.operation.lengths() };
+    for property in node.operation.info().properties.iter().filter(|property| lengths.contains(&property.name)) {
+        let value = properties.iter().find(|(name, _)| *name == property.name).map(|(_, value)| value.clone());
+        let value = match (value, property.kind) {
+            (Some(ops::Value::Int(value)), Kind::Int { minimum, maximum, .. }) => {
+                // What is something stays something.
+                let least = value.signum();
+                let value = (value as f64 * scale).round() as i64;
+                ops::Value::Int(if value == 0 { least } else { value }.clamp(minimum, maximum))
+            }
+            (Some(ops::Value::Number(value)), Kind::Number { minimum, maximum, .. }) => {
+                ops::Value::Number((value * scale).clamp(minimum, maximum))
+            }
+            _ => continue,
+        };
+        properties.set(property.name, value);
+    }
+    properties
+}
+
 /// How many pads of these processes the input of the graph goes to.
 fn readers(graph: &ImageGraph, processes: &[usize]) -> usize {
     let feeds = processes.iter().flat_map(|index| &graph.nodes()[*index].inputs);
     feeds.filter(|feed| matches!(feed, Some(Feed::Graph))).count()
 }
 
-/// The processes that the output depends on, each after those it reads. A walk in depth from the
-/// output, so that a branch is done before the next begins and few buffers live at once.
-fn live(graph: &ImageGraph) -> Vec<usize> {
+/// The processes that `output` depends on, it included, each after those it reads; what is `there`
+/// already is not gone into. A walk in depth from the output, so that a branch is done before the
+/// next begins and few buffers live at once.
+pub(crate) fn live(graph: &ImageGraph, output: usize, there: impl Fn(usize) -> bool) -> Vec<usize> {
     let nodes = graph.nodes();
     let mut order = Vec::new();
     let mut entered = vec![false; nodes.len()];
-    entered[graph.output()] = true;
-    let mut path = vec![(graph.output(), 0)];
+    entered[output] = true;
+    let mut path = vec![(output, 0)];
     while let Some((index, pad)) = path.last_mut() {
         let Some(feed) = nodes[*index].inputs.get(*pad) else {
             order.push(*index);
@@ -159,6 +267,7 @@ fn live(graph: &ImageGraph) -> Vec<usize> {
         *pad += 1;
         if let Some(Feed::Process(next)) = feed
             && !entered[*next]
+            && !there(*next)
         {
             entered[*next] = true;
             path.push((*next, 0));
@@ -245,14 +354,52 @@ impl Builder {
         if !graph.takes_input() {
             output = self.cut(output, &output_node, arguments, catalogue)?;
         }
-        let format = self.values[output].format;
-        if format.depth == Depth::F32 {
-            let node = self.values[output].node;
-            let to = if format.has_alpha() { Format::RGBA8 } else { Format::RGB8 };
-            output = self.convert(node, output, to);
-        }
+        let output = self.looked_at(output, catalogue)?;
+        let output = self.shown(output);
         let Builder { nodes, values, eighths, .. } = self;
-        Ok(Expansion { nodes, values, input, eighths, output, output_node })
+        let eighths = eighths.unwrap_or(8);
+        Ok(Expansion { nodes, values, input, given: Vec::new(), eighths, output, output_node })
+    }
+
+    /// What is looked at of a picture, at the size it is looked at in.
+    fn looked_at(&mut self, picture: Id, catalogue: &Catalogue) -> Result<Id, PlanError> {
+        let Some(Sight { window, width, height }) = self.sight else { return Ok(picture) };
+        let node = self.name("view", CUT);
+        let crop = injected("view", CUT, catalogue)?;
+        let mut properties = Properties::defaults(crop.info().properties);
+        let sides = [("x", window.x.into()), ("y", window.y.into())];
+        for (name, value) in sides.into_iter().chain([("width", window.width.into()), ("height", window.height.into())])
+        {
+            set(&mut properties, crop, "view", name, value)?;
+        }
+        let picture = self.operation(node, crop, &properties, vec![Some(picture)])?;
+        let node = self.name("view", RESCALE);
+        let resize = injected("view", RESCALE, catalogue)?;
+        let mut properties = Properties::defaults(resize.info().properties);
+        set(&mut properties, resize, "view", "width", width.into())?;
+        set(&mut properties, resize, "view", "height", height.into())?;
+        self.operation(node, resize, &properties, vec![Some(picture)])
+    }
+
+    /// A picture in 8 bits.
+    fn shown(&mut self, picture: Id) -> Id {
+        let Value { node, format, .. } = self.values[picture];
+        match (format.depth, format.has_alpha()) {
+            (Depth::U8, _) => picture,
+            (Depth::F32, true) => self.convert(node, picture, Format::RGBA8),
+            (Depth::F32, false) => self.convert(node, picture, Format::RGB8),
+        }
+    }
+
+    fn onward(self, given: Vec<Id>, output: Id, output_node: String) -> Expansion {
+        let Builder { nodes, values, .. } = self;
+        Expansion { nodes, values, input: None, given, eighths: 8, output, output_node }
+    }
+
+    /// A picture that is there already.
+    fn given(&mut self, node: usize, picture: &Given) -> Id {
+        let Given { rect, origin, format } = *picture;
+        self.push(Value { node, bounds: rect, origin, format, definition: Definition::Given })
     }
 
     /// The value `input` in the format `to`, made once however many ask.
@@ -285,7 +432,7 @@ impl Builder {
         }
         let (reduced, passes) = operation.prepare_reduced(properties, self.reducible?)?;
         self.values[input].bounds = reduced.rect();
-        self.eighths = reduced.eighths();
+        self.eighths = Some(reduced.eighths());
         Some(passes)
     }
 

@@ -1,0 +1,201 @@
+//! What is told of pictures after edits: their addresses, or why there are none.
+//!
+//! Edits come in dozens a second while a knob is turned. They are told at most every 30 ms, the newest state; when it
+//! is quiet, the addresses of exact pictures follow those of drafts. What is told is checked first without touching a
+//! pixel, so that a graph which makes no picture is an error that names the process.
+
+use std::collections::BTreeMap;
+use std::sync::Weak;
+use std::time::Duration;
+
+use imgflo_fbp::{End, Origin, PortRef};
+use imgflo_runtime::Arguments;
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::flow::{Event, passing};
+use crate::live_graph::{PROCESSOR, Part};
+use crate::preview::address;
+use crate::workspace::{Wake, Workspace};
+
+/// Least time between two tellings.
+const PACE: Duration = Duration::from_millis(30);
+/// Time without edits after which exact pictures are told of.
+const QUIET: Duration = Duration::from_millis(250);
+/// Sides of pictures that are told of: on edges, and of what is shown, pixels.
+const SMALL: u32 = 300;
+const LARGE: u32 = 1000;
+
+/// A place where a picture is told of.
+#[derive(Clone, Debug)]
+enum Place {
+    /// A `Processor`, by name.
+    Shown(String),
+    /// An exported outport, by its public name.
+    Outport(String),
+    /// An edge.
+    Edge(PortRef, PortRef, Value),
+}
+
+/// A picture to tell of.
+#[derive(Clone, Debug)]
+struct Told {
+    place: Place,
+    end: End,
+    part: Part,
+}
+
+/// Tells of the pictures of a graph until it is gone.
+pub(crate) async fn run(workspace: Weak<Workspace>, id: String, wake: Wake) {
+    loop {
+        wake.notified().await;
+        loop {
+            let Some(workspace) = workspace.upgrade() else { return };
+            if !tell(&workspace, &id, true).await {
+                return;
+            }
+            drop(workspace);
+            sleep(PACE).await;
+            if timeout(QUIET, wake.notified()).await.is_err() {
+                break;
+            }
+        }
+        let Some(workspace) = workspace.upgrade() else { return };
+        if !tell(&workspace, &id, false).await {
+            return;
+        }
+    }
+}
+
+/// Tells of all pictures of a graph, drafts or exact ones; false when the graph is gone.
+async fn tell(workspace: &std::sync::Arc<Workspace>, id: &str, draft: bool) -> bool {
+    let library = workspace.library();
+    let pictures = {
+        let mut state = workspace.state();
+        let Ok(live) = state.graph(id) else { return false };
+        if live.started.is_none() {
+            return true;
+        }
+        let mut pictures = Vec::new();
+        let mut add = |place, end: &End| {
+            let component = live.graph.processes.get(&end.process).map_or("", |process| &process.component);
+            if library.component(component).is_some() {
+                pictures.push(Told { place, end: end.clone(), part: live.behind(end, &library) });
+            }
+        };
+        for (public, export) in &live.graph.outports {
+            let end = End { process: export.process.clone(), port: export.port.clone(), index: None };
+            add(Place::Outport(public.clone()), &end);
+        }
+        for (name, _) in live.graph.processes.iter().filter(|(_, process)| process.component == PROCESSOR) {
+            if let Some(end) = live.shown_by(name) {
+                add(Place::Shown(name.clone()), &end);
+            }
+        }
+        for connection in &live.graph.connections {
+            if let (Origin::Process(end), Event::Data { payload, src: Some(src), tgt }) =
+                (&connection.src, passing(connection, &Value::Null))
+            {
+                add(Place::Edge(src, tgt, payload), end);
+            }
+        }
+        pictures.retain(|told| match &told.place {
+            Place::Edge(src, tgt, _) => state.is_looked_at(id, src, tgt),
+            _ => true,
+        });
+        pictures
+    };
+    let mut faults = BTreeMap::new();
+    let mut good = Vec::new();
+    let mut checked: BTreeMap<(String, String), bool> = BTreeMap::new();
+    for told in pictures {
+        let of = (told.end.process.clone(), told.end.port.clone());
+        let known = match checked.get(&of) {
+            Some(known) => *known,
+            None => {
+                let found = check(workspace, &told.part).await;
+                if let Err((node, message)) = &found {
+                    faults.insert(node.clone().unwrap_or_else(|| told.end.process.clone()), message.clone());
+                }
+                checked.insert(of, found.is_ok());
+                found.is_ok()
+            }
+        };
+        if known {
+            good.push(told);
+        }
+    }
+    say(workspace, id, good, &faults, draft)
+}
+
+/// Whether a part makes a picture: the process that does not, and why.
+async fn check(workspace: &std::sync::Arc<Workspace>, part: &Part) -> Result<(), (Option<String>, String)> {
+    let library = workspace.library();
+    let graph = workspace.assemble(part, &library)?;
+    let address = part.input.clone().or_else(|| workspace.parts.input.clone());
+    let input = match address {
+        Some(address) if graph.takes_input() => {
+            Some(workspace.inputs.get(&address).await.map_err(|message| (None, format!("the input: {message}")))?)
+        }
+        _ => None,
+    };
+    let evaluator = std::sync::Arc::clone(&workspace.parts.evaluator);
+    // GEGL may be asked for sizes.
+    let checked =
+        tokio::task::spawn_blocking(move || evaluator.check(&graph, &Arguments::default(), input.as_ref())).await;
+    match checked {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err((error.node().map(str::to_owned), error.to_string())),
+        Err(error) => Err((None, error.to_string())),
+    }
+}
+
+/// Says what was found, unless the graph is gone or stopped by now; false when it is gone.
+fn say(workspace: &Workspace, id: &str, good: Vec<Told>, faults: &BTreeMap<String, String>, draft: bool) -> bool {
+    let mut state = workspace.state();
+    let ticket = workspace.parts.access.ticket();
+    let Ok(live) = state.graph(id) else { return false };
+    if live.started.is_none() {
+        return true;
+    }
+    let before = std::mem::replace(&mut live.faults, faults.clone());
+    let version = live.version;
+    for (node, message) in faults.iter().filter(|(node, message)| before.get(*node) != Some(*message)) {
+        state.tell(None, "network", "processerror", &json!({ "id": node, "error": message, "graph": id }));
+    }
+    let exported = good.iter().any(|told| matches!(told.place, Place::Outport(_)));
+    for Told { place, end, .. } in good {
+        let url =
+            |base: &str, node: &str, port: &str, side: u32| address(base, id, node, port, side, version, draft, ticket);
+        let packet = |port: &str, url: String| json!({ "port": port, "event": "data", "graph": id, "payload": url });
+        match place {
+            Place::Shown(node) => {
+                state.tell_of_pictures(
+                    "network",
+                    "output",
+                    |base| json!({ "message": "", "type": "previewurl", "url": url(base, &node, "", LARGE) }),
+                );
+                if !exported {
+                    state.tell_of_pictures("runtime", "packet", |base| packet("output", url(base, &node, "", LARGE)));
+                }
+            }
+            Place::Outport(public) => {
+                let node = (&end.process, &end.port);
+                state.tell_of_pictures("runtime", "packet", |base| packet(&public, url(base, node.0, node.1, LARGE)));
+                state.tell_of_pictures(
+                    "network",
+                    "output",
+                    |base| json!({ "message": "", "type": "previewurl", "url": url(base, node.0, node.1, LARGE) }),
+                );
+            }
+            Place::Edge(src, tgt, payload) => {
+                state.tell_of_edge(id, (Some(&src), &tgt), |base| {
+                    let mut payload = payload.clone();
+                    payload["data"] = json!({ "type": "previewurl", "url": url(base, &src.node, &src.port, SMALL) });
+                    payload
+                });
+            }
+        }
+    }
+    true
+}

@@ -1,0 +1,43 @@
+//! Live editing: a runtime of the FBP network protocol for graphs that make pictures.
+//!
+//! Editors connect by WebSocket, draw graphs, and look at what comes of them: each edit is told to all of them, with
+//! addresses under which the pictures of processes and edges are to be had, at the size that is looked at.
+//!
+//! | | |
+//! |---|---|
+//! | [`access`] | who may do what: secrets and levels |
+//! | `connection` | one client: frames in and out, limits, half-open lines |
+//! | `requests` | what each message of the protocol does |
+//! | `workspace` | the graphs that are edited, who is told of what, and in which order |
+//! | `live_graph` | one of those graphs, and the part of it behind one process |
+//! | `flow` | packets on their way through a started network |
+//! | `announce` | what is told of pictures after edits |
+//! | `preview` | `GET /process`: a picture, as soon and as exact as asked for |
+//! | `inputs` | the pictures that go into graphs |
+//! | `components` | what graphs can be made of, and the sources of that |
+//! | [`serve`] | connections, and what they may take |
+//!
+//! Knows no queue and no store. What fetches inputs and what saves graphs is given to it ([`Parts`]).
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+mod announce;
+mod components;
+mod connection;
+mod flow;
+mod inputs;
+mod limits;
+mod live_graph;
+mod page;
+mod preview;
+mod requests;
+pub mod serve;
+mod workspace;
+
+pub use access::{Access, Level};
+pub use inputs::{Fetch, Fetched};
+pub use limits::LiveLimits;
+pub use page::live_url;
+pub use serve::{router, serve};
+pub use workspace::{Parts, Save, Workspace};

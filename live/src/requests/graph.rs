@@ -1,0 +1,168 @@
+//! Edits of graphs.
+
+use std::sync::Arc;
+
+use imgflo_fbp::{Edit, Graph};
+use serde_json::{Map, Value, json};
+
+use super::{Payload, graph_id, optional_text, text};
+use crate::components;
+use crate::flow::{Circle, Event};
+use crate::live_graph::LiveGraph;
+use crate::requests::network;
+use crate::workspace::{Asker, State, Workspace};
+
+/// The commands that are edits.
+pub(super) const COMMANDS: [&str; 19] = [
+    "addnode",
+    "removenode",
+    "renamenode",
+    "changenode",
+    "addedge",
+    "removeedge",
+    "changeedge",
+    "addinitial",
+    "removeinitial",
+    "addinport",
+    "removeinport",
+    "renameinport",
+    "addoutport",
+    "removeoutport",
+    "renameoutport",
+    "addgroup",
+    "removegroup",
+    "renamegroup",
+    "changegroup",
+];
+
+pub(super) fn handle(
+    workspace: &Arc<Workspace>,
+    asker: &Asker,
+    command: &str,
+    mut payload: Payload,
+) -> Result<(), String> {
+    if command == "clear" {
+        return clear(workspace, asker, &payload);
+    }
+    let id = graph_id(&payload)?.to_owned();
+    payload.remove("graph");
+    let library = workspace.library();
+    let mut state = workspace.state();
+    state.graph(&id)?;
+    let edit = serde_json::from_value::<Edit>(json!({ "command": command, "payload": payload }))
+        .map_err(|error| format!("{command}: {error}"))?;
+    let live = state.graph(&id)?;
+    let told = live.graph.edit(edit, &workspace.parts.limits.edits).map_err(|error| error.to_string())?;
+    let mut events = Ok(Vec::new());
+    for edit in &told {
+        follow(live, edit);
+        if let Edit::AddInitial { src, tgt, .. } = edit
+            && live.started.is_some()
+        {
+            events = sent(live, &src.data, &tgt.clone().into(), workspace.parts.limits.hops);
+        }
+    }
+    let (results, ports) = (told.iter().any(Edit::changes_the_result), told.iter().any(Edit::changes_ports));
+    let version = state.tick();
+    let live = state.graph(&id)?;
+    if results {
+        live.touch(version);
+    } else {
+        live.version = version;
+    }
+    for edit in &told {
+        let mut echo = serde_json::to_value(edit).unwrap_or_default()["payload"].take();
+        echo["graph"] = id.as_str().into();
+        // The one asked for is the answer; others came of it.
+        let answers = edit.command() == command;
+        if answers {
+            state.tell(Some(asker), "graph", edit.command(), &echo);
+        } else {
+            state.tell(None, "graph", edit.command(), &echo);
+        }
+    }
+    network::tell(&mut state, &id, events);
+    if ports && state.main.as_deref() == Some(&id) {
+        let payload = ports_payload(&mut state, &id, &library)?;
+        state.tell(None, "runtime", "ports", &payload);
+    }
+    Ok(())
+}
+
+/// The payload of `runtime:ports`.
+pub(super) fn ports_payload(state: &mut State, id: &str, library: &imgflo_runtime::Library) -> Result<Value, String> {
+    let (inports, outports) = components::ports(&state.graph(id)?.graph, library);
+    Ok(json!({ "graph": id, "inPorts": inports, "outPorts": outports }))
+}
+
+/// A literal that is added to a network that runs is a packet.
+fn sent(live: &mut LiveGraph, data: &Value, tgt: &imgflo_fbp::End, hops: usize) -> Result<Vec<Event>, Circle> {
+    let added = live.graph.connections.iter().rev().find(|connection| connection.tgt == *tgt).cloned();
+    let mut events = added.iter().map(|connection| crate::flow::passing(connection, data)).collect::<Vec<_>>();
+    if live.is_plain(&tgt.process) {
+        events.extend(live.send(tgt, data.clone(), hops)?);
+    }
+    Ok(events)
+}
+
+/// What packets set goes with what it was set on.
+fn follow(live: &mut LiveGraph, edit: &Edit) {
+    match edit {
+        Edit::AddInitial { tgt, .. } | Edit::RemoveInitial { tgt, .. } => {
+            live.values.remove(&(tgt.node.clone(), tgt.port.clone()));
+        }
+        Edit::RemoveNode { id } => live.values.retain(|(process, _), _| process != id),
+        Edit::RenameNode { from, to } => {
+            let values = std::mem::take(&mut live.values);
+            let renamed = values.into_iter().map(|((process, port), value)| {
+                let process = if process == *from { to.clone() } else { process };
+                ((process, port), value)
+            });
+            live.values = renamed.collect();
+        }
+        _ => {}
+    }
+}
+
+/// Makes a graph, or empties it.
+fn clear(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result<(), String> {
+    let id = text(payload, "id")?;
+    if id.is_empty() {
+        return Err("a graph needs an id".into());
+    }
+    let main = match payload.get("main") {
+        None | Some(Value::Null) => None,
+        Some(Value::Bool(main)) => Some(*main),
+        Some(_) => return Err("'main' must be true or false".into()),
+    };
+    let mut echo = Map::from_iter([("id".to_owned(), Value::from(id))]);
+    let mut graph = Graph::default();
+    graph.properties.insert("environment".into(), json!({ "type": "imgflo" }));
+    for key in ["name", "library", "icon", "description"] {
+        if let Some(value) = optional_text(payload, key)? {
+            echo.insert(key.into(), value.into());
+            if !value.is_empty() {
+                graph.properties.insert(key.into(), value.into());
+            }
+        }
+    }
+    echo.extend(main.map(|main| ("main".to_owned(), main.into())));
+    let mut state = workspace.state();
+    let version = state.tick();
+    if let Ok(live) = state.graph(id) {
+        live.graph = graph;
+        live.started = None;
+        live.values.clear();
+        live.faults.clear();
+        live.input = None;
+        live.touch(version);
+    } else {
+        state.make_room(workspace.parts.limits.graphs)?;
+        workspace.insert(&mut state, id.to_owned(), LiveGraph::new(graph, None, version));
+    }
+    if main == Some(true) {
+        state.main = Some(id.to_owned());
+    }
+    state.tell(Some(asker), "graph", "clear", &echo.into());
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Starting and stopping networks, and looking at them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use imgflo_fbp::PortRef;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Payload, graph_id};
+use crate::flow::{Circle, Event};
+use crate::workspace::{Asker, State, Workspace, error};
+
+/// Most edges that a client looks at one by one.
+const MOST_EDGES: usize = 10_000;
+
+pub(super) async fn handle(
+    workspace: &Arc<Workspace>,
+    asker: &Asker,
+    command: &str,
+    payload: &Payload,
+) -> Result<(), String> {
+    match command {
+        "start" => start(workspace, asker, graph_id(payload)?),
+        "stop" => stop(workspace, asker, graph_id(payload)?),
+        "edges" => edges(workspace, asker, payload),
+        "persist" => persist(workspace, asker).await,
+        // There is no answer to it in the protocol, and packets are told as they are.
+        "debug" => Ok(()),
+        _ => {
+            let id = graph_id(payload)?;
+            let mut state = workspace.state();
+            let status = state.graph(id)?.status(id);
+            state.answer(asker, "network", "status", &status);
+            Ok(())
+        }
+    }
+}
+
+fn start(workspace: &Arc<Workspace>, asker: &Asker, id: &str) -> Result<(), String> {
+    let mut state = workspace.state();
+    let version = state.tick();
+    let live = state.graph(id)?;
+    let now = SystemTime::now();
+    live.started = Some(now);
+    live.values.clear();
+    live.faults.clear();
+    let events = live.send_literals(workspace.parts.limits.hops);
+    live.touch(version);
+    let time = humantime::format_rfc3339_millis(now).to_string();
+    let payload = json!({ "graph": id, "time": time, "running": true, "started": true });
+    state.tell(Some(asker), "network", "started", &payload);
+    tell(&mut state, id, events);
+    Ok(())
+}
+
+fn stop(workspace: &Arc<Workspace>, asker: &Asker, id: &str) -> Result<(), String> {
+    let mut state = workspace.state();
+    let live = state.graph(id)?;
+    let (since, now) = (live.started.take(), SystemTime::now());
+    let mut payload = live.status(id);
+    payload["running"] = false.into();
+    payload["time"] = humantime::format_rfc3339_millis(now).to_string().into();
+    if let Some(uptime) = since.and_then(|since| now.duration_since(since).ok()) {
+        payload["uptime"] = (uptime.as_millis() as f64 / 1000.0).into();
+    }
+    state.tell(Some(asker), "network", "stopped", &payload);
+    Ok(())
+}
+
+/// Tells of packets, or of what kept them from coming to an end.
+pub(super) fn tell(state: &mut State, id: &str, events: Result<Vec<Event>, Circle>) {
+    match events {
+        Ok(events) => {
+            for event in events {
+                match event {
+                    Event::Data { payload, src, tgt } => {
+                        state.tell_of_edge(id, (src.as_ref(), &tgt), |_| payload.clone());
+                    }
+                    Event::Packet { port, payload } => {
+                        let packet = json!({ "port": port, "event": "data", "graph": id, "payload": payload });
+                        state.tell(None, "runtime", "packet", &packet);
+                    }
+                }
+            }
+        }
+        Err(circle) => {
+            let mut payload = error(&circle.to_string());
+            payload["graph"] = id.into();
+            state.tell(None, "network", "error", &payload);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Ends {
+    src: PortRef,
+    tgt: PortRef,
+}
+
+fn edges(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result<(), String> {
+    let id = graph_id(payload)?;
+    let edges = payload.get("edges").cloned().unwrap_or_else(|| json!([]));
+    let edges = serde_json::from_value::<Vec<Ends>>(edges).map_err(|error| format!("edges: {error}"))?;
+    if edges.len() > MOST_EDGES {
+        return Err(format!("{} edges are more than the limit of {MOST_EDGES}", edges.len()));
+    }
+    let mut state = workspace.state();
+    let graph = &state.graph(id)?.graph;
+    let fold = |mut end: PortRef| {
+        end.port = graph.port_name(&end.port).into_owned();
+        end
+    };
+    let edges = edges.into_iter().map(|ends| (fold(ends.src), fold(ends.tgt))).collect::<Vec<_>>();
+    let listed = edges.iter().map(|(src, tgt)| json!({ "src": src, "tgt": tgt })).collect::<Vec<_>>();
+    state.look_at(asker.client, id, edges);
+    state.answer(asker, "network", "edges", &json!({ "graph": id, "edges": listed }));
+    state.graph(id)?.wake.notify_one();
+    Ok(())
+}
+
+/// Saves all graphs that were edited and have a name, the main one in any case.
+async fn persist(workspace: &Arc<Workspace>, asker: &Asker) -> Result<(), String> {
+    let Ok(_one) = workspace.writing.acquire().await else { return Ok(()) };
+    let graphs = {
+        let state = workspace.state();
+        let main = state.main.as_ref();
+        let wanted = state
+            .graphs
+            .iter()
+            .filter(|(id, live)| live.version > live.saved && (main == Some(*id) || live.file.is_some()));
+        let graphs = wanted.map(|(id, live)| {
+            let name = live.file.clone().or_else(|| live.graph.properties.get("name")?.as_str().map(str::to_owned));
+            (id.clone(), name.unwrap_or_else(|| last(id).to_owned()), live.to_save(), live.version)
+        });
+        graphs.collect::<Vec<_>>()
+    };
+    let saving = Arc::clone(workspace);
+    let saved = tokio::task::spawn_blocking(move || {
+        let mut saved = Vec::new();
+        for (id, name, graph, version) in graphs {
+            match (saving.parts.save)(&name, &graph) {
+                Ok(()) => saved.push((id, name, version)),
+                Err(message) => return (saved, Err(format!("'{name}' is not saved: {message}"))),
+            }
+        }
+        let reloaded = if saved.is_empty() { Ok(()) } else { saving.reload() };
+        (saved, reloaded)
+    });
+    let (saved, result) = saved.await.map_err(|error| error.to_string())?;
+    let mut state = workspace.state();
+    for (id, name, version) in saved {
+        if let Ok(live) = state.graph(&id) {
+            live.file = Some(name);
+            live.saved = live.saved.max(version);
+        }
+    }
+    result?;
+    state.answer(asker, "network", "persist", &Value::Object(serde_json::Map::new()));
+    Ok(())
+}
+
+/// The last part of an id: `main` of `default/main`.
+fn last(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or(id)
+}

@@ -1,0 +1,99 @@
+//! What the runtime is, and packets from outside.
+
+use std::sync::Arc;
+
+use imgflo_fbp::End;
+use serde_json::{Map, Value, json};
+
+use super::{Payload, graph, network, optional_text, text};
+use crate::Level;
+use crate::access::capabilities;
+use crate::workspace::{Asker, Workspace};
+
+/// The version of the protocol that all clients understand; messages of 0.7 come beside.
+const VERSION: &str = "0.4";
+
+pub(super) fn handle(
+    workspace: &Arc<Workspace>,
+    asker: &Asker,
+    command: &str,
+    payload: &Payload,
+) -> Result<(), String> {
+    match command {
+        "getruntime" => describe(workspace, asker),
+        _ => packet(workspace, asker, payload),
+    }
+}
+
+fn describe(workspace: &Arc<Workspace>, asker: &Asker) -> Result<(), String> {
+    let parts = &workspace.parts;
+    let mut payload = json!({
+        "version": VERSION,
+        "type": "imgflo",
+        "id": parts.id.to_string(),
+        "label": parts.label,
+        "capabilities": capabilities(asker.level),
+        "allCapabilities": capabilities(Level::Code),
+    });
+    let library = workspace.library();
+    let mut state = workspace.state();
+    let main = state.main.clone().filter(|_| asker.level >= Level::Read);
+    payload.as_object_mut().into_iter().for_each(|known| {
+        known.extend(main.iter().map(|id| ("graph".to_owned(), Value::from(id.as_str()))));
+    });
+    state.answer(asker, "runtime", "runtime", &payload);
+    if let Some(id) = main {
+        let ports = graph::ports_payload(&mut state, &id, &library)?;
+        state.answer(asker, "runtime", "ports", &ports);
+    }
+    Ok(())
+}
+
+/// A packet to an exported inport.
+fn packet(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result<(), String> {
+    let (port, event) = (text(payload, "port")?, text(payload, "event")?);
+    if !["connect", "begingroup", "data", "endgroup", "disconnect"].contains(&event) {
+        return Err("'event' must be connect, begingroup, data, endgroup or disconnect".into());
+    }
+    let library = workspace.library();
+    let mut state = workspace.state();
+    let id = match optional_text(payload, "graph")? {
+        Some(id) => id.to_owned(),
+        None => state.main.clone().ok_or("No graph specified")?,
+    };
+    let version = state.tick();
+    let live = state.graph(&id)?;
+    let public = live.graph.port_name(port).into_owned();
+    let export = live.graph.inports.get(&public).ok_or_else(|| format!("the graph has no inport '{public}'"))?;
+    let tgt = End { process: export.process.clone(), port: export.port.clone(), index: None };
+    if live.started.is_none() {
+        return Err("the network is not started".into());
+    }
+    let data = payload.get("payload").cloned().unwrap_or_default();
+    let mut events = Ok(Vec::new());
+    if event == "data" {
+        let component = live.graph.processes.get(&tgt.process).map_or("", |process| &process.component);
+        let component = library.component(component);
+        let picture = component.is_some_and(|found| {
+            let port = found.inports.iter().find(|inport| live.graph.port_name(&inport.id) == tgt.port);
+            port.is_some_and(|port| port.type_ == "buffer")
+        });
+        if picture {
+            let address = data.as_str().ok_or("a picture is named by its address, a text")?;
+            // Sent again, it is fetched again.
+            workspace.inputs.forget(address);
+            live.input = Some(address.to_owned());
+        } else {
+            events = live.send(&tgt, data, workspace.parts.limits.hops);
+        }
+        live.touch(version);
+    }
+    let mut echo = Map::new();
+    for key in ["port", "event", "payload", "type", "schema"] {
+        echo.extend(payload.get(key).map(|value| (key.to_owned(), value.clone())));
+    }
+    echo.insert("graph".into(), id.as_str().into());
+    state.answer(asker, "runtime", "packetsent", &echo.into());
+    network::tell(&mut state, &id, events);
+    Ok(())
+}

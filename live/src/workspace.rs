@@ -1,0 +1,385 @@
+//! The graphs that are edited, and who is told of what.
+//!
+//! One lock holds graphs and clients. An edit is applied and told under it, so all clients hear of all edits in the
+//! order in which they were applied. Nothing slow is done under it: pictures, files and compilers have none.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use imgflo_fbp::{Graph, PortRef, protocol};
+use imgflo_runtime::ops::codec::DecodeLimits;
+use imgflo_runtime::{Evaluator, ImageGraph, Library, LibraryLimits, LiveOperations};
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::announce;
+use crate::inputs::{Fetch, Inputs};
+use crate::live_graph::{LiveGraph, Part};
+use crate::preview::Pictures;
+use crate::{Access, Level, LiveLimits};
+
+/// Saves a graph under a name, or says why it cannot be.
+pub type Save = Box<dyn Fn(&str, &Graph) -> Result<(), String> + Send + Sync>;
+
+/// The id of the graph that the runtime was started with.
+const MAIN: &str = "default/main";
+
+/// What a runtime is made of.
+pub struct Parts {
+    /// Makes pictures.
+    pub evaluator: Arc<Evaluator>,
+    /// What graphs can be made of.
+    pub library: Arc<Library>,
+    /// Reads the library anew, when something of it was written.
+    pub reload: Box<dyn Fn() -> Result<Arc<Library>, String> + Send + Sync>,
+    /// Limits of the graphs that pictures are made of.
+    pub library_limits: LibraryLimits,
+    /// Fetches inputs.
+    pub fetch: Fetch,
+    /// Limits of inputs.
+    pub decode: DecodeLimits,
+    /// Saves graphs.
+    pub save: Save,
+    /// Takes operations in C; none where they may not be written.
+    pub operations: Option<Arc<LiveOperations>>,
+    /// Folder with sources of operations in C.
+    pub ops: Option<PathBuf>,
+    /// Folder of graphs.
+    pub graphs: PathBuf,
+    /// Who may do what.
+    pub access: Access,
+    /// What strangers may take.
+    pub limits: LiveLimits,
+    /// Origins of pages (`https://app.example.org`) that may connect without a secret, beside those on this machine.
+    pub origins: Vec<String>,
+    /// The address that clients see, `http://host:port`; without it, the one they ask.
+    pub public_url: Option<String>,
+    /// Address of the editor that the page links to.
+    pub ide: String,
+    /// Tells this runtime from others.
+    pub id: Uuid,
+    /// Name for people.
+    pub label: String,
+    /// The graph to begin with, and the name it is saved under.
+    pub main: Option<(Graph, Option<String>)>,
+    /// Address of the picture that goes into graphs which were given none.
+    pub input: Option<String>,
+    /// Threads that make pictures.
+    pub threads: usize,
+}
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    pub client: u64,
+    /// The request's id.
+    pub request: Option<String>,
+    pub level: Level,
+}
+
+/// Messages on their way to a client, and how many bytes they are.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub messages: mpsc::UnboundedReceiver<String>,
+    pub bytes: Arc<AtomicUsize>,
+    /// Ends the connection.
+    pub end: CancellationToken,
+}
+
+struct Client {
+    level: Level,
+    sender: mpsc::UnboundedSender<String>,
+    bytes: Arc<AtomicUsize>,
+    end: CancellationToken,
+    /// What its addresses of pictures begin with.
+    base: String,
+    /// The edges it looks at, by graph; all of a graph where it said nothing.
+    edges: BTreeMap<String, Vec<(PortRef, PortRef)>>,
+}
+
+/// What is under the lock.
+pub(crate) struct State {
+    pub graphs: IndexMap<String, LiveGraph>,
+    pub main: Option<String>,
+    clients: BTreeMap<u64, Client>,
+    clock: u64,
+    waiting_bytes: usize,
+}
+
+/// A runtime: the graphs that are edited, and their editors.
+pub struct Workspace {
+    pub(crate) parts: Parts,
+    pub(crate) inputs: Inputs,
+    pub(crate) pictures: Pictures,
+    /// Sources of operations in C that were written here, by name.
+    pub(crate) written: Mutex<BTreeMap<String, String>>,
+    /// Work that is done at a time: what a client writes is compiled and saved one after another.
+    pub(crate) writing: Semaphore,
+    library: RwLock<Arc<Library>>,
+    state: Mutex<State>,
+    ended: CancellationToken,
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
+
+impl Workspace {
+    /// A runtime without clients. Its first graph is started.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn new(mut parts: Parts) -> Arc<Workspace> {
+        let fetch = std::mem::replace(&mut parts.fetch, Box::new(|_| Box::pin(async { Err("taken".into()) })));
+        let inputs = Inputs::new(fetch, parts.decode, parts.limits.input_bytes);
+        let main = parts.main.take();
+        let state = State {
+            graphs: IndexMap::new(),
+            main: None,
+            clients: BTreeMap::new(),
+            clock: 0,
+            waiting_bytes: parts.limits.waiting_bytes,
+        };
+        let workspace = Arc::new(Workspace {
+            inputs,
+            pictures: Pictures::new(parts.threads),
+            written: Mutex::default(),
+            writing: Semaphore::new(1),
+            library: RwLock::new(Arc::clone(&parts.library)),
+            state: Mutex::new(state),
+            ended: CancellationToken::new(),
+            parts,
+        });
+        if let Some((graph, file)) = main {
+            let mut state = workspace.state();
+            let version = state.tick();
+            let mut live = LiveGraph::new(graph, file, version);
+            live.started = Some(std::time::SystemTime::now());
+            state.main = Some(MAIN.into());
+            workspace.insert(&mut state, MAIN.into(), live);
+        }
+        workspace
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What graphs can be made of.
+    pub fn library(&self) -> Arc<Library> {
+        Arc::clone(&self.library.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes what is in the folders now. What is shown anywhere may be another picture then.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let library = (self.parts.reload)()?;
+        *self.library.write().unwrap_or_else(PoisonError::into_inner) = library;
+        let mut state = self.state();
+        let version = state.tick();
+        state.graphs.values_mut().for_each(|graph| graph.touch(version));
+        Ok(())
+    }
+
+    /// Adds a graph, with somebody who tells of its pictures.
+    pub(crate) fn insert(self: &Arc<Self>, state: &mut State, id: String, graph: LiveGraph) {
+        let wake = Arc::clone(&graph.wake);
+        wake.notify_one();
+        state.graphs.insert(id.clone(), graph);
+        let (workspace, ended) = (Arc::downgrade(self), self.ended.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = announce::run(workspace, id, wake) => {}
+                () = ended.cancelled() => {}
+            }
+        });
+    }
+
+    /// Adds a client whose addresses of pictures begin with `base`; none when there are too many.
+    pub(crate) fn join(&self, level: Level, base: String) -> Option<(u64, Outbox)> {
+        let mut state = self.state();
+        if state.clients.len() >= self.parts.limits.clients {
+            return None;
+        }
+        let id = state.tick();
+        let (sender, messages) = mpsc::unbounded_channel();
+        let (bytes, end) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
+        let client =
+            Client { level, sender, bytes: Arc::clone(&bytes), end: end.clone(), base, edges: BTreeMap::new() };
+        state.clients.insert(id, client);
+        Some((id, Outbox { messages, bytes, end }))
+    }
+
+    pub(crate) fn leave(&self, client: u64) {
+        self.state().clients.remove(&client);
+    }
+
+    /// How many clients there are.
+    pub fn clients(&self) -> usize {
+        self.state().clients.len()
+    }
+
+    /// The graph of that id as it is now.
+    pub fn graph(&self, id: &str) -> Option<Graph> {
+        self.state().graphs.get(id).map(|live| live.graph.clone())
+    }
+
+    /// The image graph of a part.
+    ///
+    /// # Errors
+    /// The first fault: the process it is in, and what is wrong.
+    pub(crate) fn assemble(&self, part: &Part, library: &Library) -> Result<ImageGraph, (Option<String>, String)> {
+        let graph = part.graph.clone();
+        library.assemble("live", graph, &self.parts.library_limits).map_err(|faults| {
+            let Some(fault) = faults.first() else { return (None, "cannot be made".to_owned()) };
+            let node = fault_node(&fault.place, &part.graph);
+            (node, fault.to_string())
+        })
+    }
+}
+
+/// The process that the place of a fault (`processes.cut`, `connections[3].tgt`) is about.
+fn fault_node(place: &str, graph: &Graph) -> Option<String> {
+    if let Some(rest) = place.strip_prefix("processes") {
+        let names = |name: &&String| rest == format!(".{name}") || rest == format!("[{name:?}]");
+        return graph.processes.keys().find(names).cloned();
+    }
+    let index = place.strip_prefix("connections[")?.split(']').next()?.parse::<usize>().ok()?;
+    graph.connections.get(index).map(|connection| connection.tgt.process.clone())
+}
+
+impl State {
+    /// A number larger than all before.
+    pub fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    /// The graph of that id.
+    ///
+    /// # Errors
+    /// What the protocol says where there is none.
+    pub fn graph(&mut self, id: &str) -> Result<&mut LiveGraph, String> {
+        self.graphs.get_mut(id).ok_or_else(|| "Requested graph not found".into())
+    }
+
+    /// Notes what a client has shown that it may do.
+    pub fn raise(&mut self, client: u64, level: Level) {
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.level = client.level.max(level);
+        }
+    }
+
+    /// Answers a request to who sent it.
+    pub fn answer(&mut self, asker: &Asker, protocol: &str, command: &str, payload: &Value) {
+        let text = protocol::message(protocol, command, payload, asker.request.as_deref());
+        self.send(asker.client, text);
+    }
+
+    /// Tells all clients that may look; to who asked for it, it is the answer.
+    pub fn tell(&mut self, asker: Option<&Asker>, protocol: &str, command: &str, payload: &Value) {
+        let text = protocol::message(protocol, command, payload, None);
+        let clients = self.clients.iter().filter(|(_, client)| client.level >= Level::Read);
+        for client in clients.map(|(id, _)| *id).collect::<Vec<_>>() {
+            match asker.filter(|asker| asker.client == client) {
+                Some(asker) => self.answer(asker, protocol, command, payload),
+                None => self.send(client, text.clone()),
+            }
+        }
+    }
+
+    /// Tells each client that may look what `payload` makes of the address that its pictures begin with.
+    pub fn tell_of_pictures(&mut self, protocol: &str, command: &str, payload: impl Fn(&str) -> Value) {
+        let clients = self.clients.iter().filter(|(_, client)| client.level >= Level::Read);
+        let texts =
+            clients.map(|(id, client)| (*id, protocol::message(protocol, command, &payload(&client.base), None)));
+        for (client, text) in texts.collect::<Vec<_>>() {
+            self.send(client, text);
+        }
+    }
+
+    /// Tells of something on an edge to those who look at it.
+    pub fn tell_of_edge(&mut self, graph: &str, ends: (Option<&PortRef>, &PortRef), payload: impl Fn(&str) -> Value) {
+        let looks = |client: &Client| match (client.edges.get(graph), ends.0) {
+            (Some(edges), Some(src)) => edges.iter().any(|(from, to)| from == src && to == ends.1),
+            _ => true,
+        };
+        let clients = self.clients.iter().filter(|(_, client)| client.level >= Level::Read && looks(client));
+        let texts = clients.map(|(id, client)| {
+            let mut payload = payload(&client.base);
+            payload["graph"] = graph.into();
+            (*id, protocol::message("network", "data", &payload, None))
+        });
+        for (client, text) in texts.collect::<Vec<_>>() {
+            self.send(client, text);
+        }
+    }
+
+    /// Sets the edges that a client looks at; none at all is all of them.
+    pub fn look_at(&mut self, client: u64, graph: &str, edges: Vec<(PortRef, PortRef)>) {
+        if let Some(client) = self.clients.get_mut(&client) {
+            if edges.is_empty() {
+                client.edges.remove(graph);
+            } else {
+                client.edges.insert(graph.to_owned(), edges);
+            }
+        }
+    }
+
+    /// True when anybody looks at that edge.
+    pub fn is_looked_at(&self, graph: &str, src: &PortRef, tgt: &PortRef) -> bool {
+        self.clients.values().filter(|client| client.level >= Level::Read).any(|client| {
+            client.edges.get(graph).is_none_or(|edges| edges.iter().any(|(from, to)| from == src && to == tgt))
+        })
+    }
+
+    /// Makes room for a graph: the stopped one that nobody edited for longest goes.
+    ///
+    /// # Errors
+    /// When all are in use.
+    pub fn make_room(&mut self, most: usize) -> Result<(), String> {
+        if self.graphs.len() < most {
+            return Ok(());
+        }
+        let idle = self.graphs.iter().filter(|(id, live)| live.started.is_none() && self.main.as_ref() != Some(*id));
+        let oldest = idle.min_by_key(|(_, live)| live.version).map(|(id, _)| id.clone());
+        let id = oldest.ok_or_else(|| format!("there are {most} graphs already, and all of them run"))?;
+        self.graphs.shift_remove(&id);
+        self.clients.values_mut().for_each(|client| {
+            client.edges.remove(&id);
+        });
+        Ok(())
+    }
+
+    fn send(&mut self, client: u64, text: String) {
+        let Some(client) = self.clients.get(&client) else { return };
+        let waiting = client.bytes.fetch_add(text.len(), Ordering::Relaxed) + text.len();
+        // One message may be larger than all that may wait.
+        if waiting > self.waiting_bytes.max(text.len()) || client.sender.send(text).is_err() {
+            client.end.cancel();
+        }
+    }
+}
+
+/// What a client is told that did what it may not.
+pub(crate) fn refusal(level: Level) -> String {
+    let needed = match level {
+        Level::None | Level::Read => "read",
+        Level::Edit => "edit",
+        Level::Code => "code",
+    };
+    format!("not allowed: this needs a secret of the level '{needed}'")
+}
+
+/// The payload of an error.
+pub(crate) fn error(message: &str) -> Value {
+    json!({ "message": message })
+}
+
+/// The waker of a graph, apart from the lock.
+pub(crate) type Wake = Arc<Notify>;
