@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
 use imgflo_fbp::Graph;
+use imgflo_live::registry::{self, Entry};
 use imgflo_live::{Access, Level, LiveLimits, Parts, Workspace};
 use imgflo_ops::codec::DecodeLimits;
 use imgflo_runtime::{
@@ -67,7 +68,20 @@ pub async fn host(
     let listener =
         TcpListener::bind(edit.bind).await.map_err(|error| vec![format!("cannot listen on {}: {error}", edit.bind)])?;
     let bound = listener.local_addr().map_err(|error| vec![error.to_string()])?;
-    let workspace = Workspace::new(parts(settings, edit, catalogue, operations)?);
+    let parts = parts(settings, edit, catalogue, operations)?;
+    if let Some((registry, user)) = edit.registry.clone() {
+        let base = edit.url.clone().unwrap_or_else(|| format!("http://{bound}"));
+        let entry = Entry {
+            registry,
+            user,
+            id: parts.id,
+            label: edit.label.clone(),
+            address: base.replacen("http", "ws", 1),
+            secret: edit.secret.clone().unwrap_or_default(),
+        };
+        tokio::spawn(registry::announce(entry, shutdown.clone()));
+    }
+    let workspace = Workspace::new(parts);
     greet(edit, bound);
     Ok(tokio::spawn(imgflo_live::serve(listener, workspace, shutdown)))
 }
@@ -115,7 +129,7 @@ fn parts(
         library_limits,
         fetch: Box::new(move |address| {
             let inputs = Arc::clone(&inputs);
-            Box::pin(async move { inputs.get(&address).await.map_err(|error| error.to_string()) })
+            Box::pin(async move { inputs.get(&address).await.map_err(|error| error.message) })
         }),
         decode,
         save: Box::new(move |name, graph| save(&folder, name, graph)),

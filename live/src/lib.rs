@@ -15,6 +15,7 @@
 //! | `preview` | `GET /process`: a picture, as soon and as exact as asked for |
 //! | `inputs` | the pictures that go into graphs |
 //! | `components` | what graphs can be made of, and the sources of that |
+//! | [`registry`] | where editors find this runtime, if it is to be found |
 //! | [`serve`] | connections, and what they may take |
 //!
 //! Knows no queue and no store. What fetches inputs and what saves graphs is given to it ([`Parts`]).
@@ -31,6 +32,7 @@ mod limits;
 mod live_graph;
 mod page;
 mod preview;
+pub mod registry;
 mod requests;
 pub mod serve;
 mod workspace;

@@ -16,7 +16,7 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use imgflo_fbp::End;
 use imgflo_runtime::ops::codec::{self, EncodeOptions, FileFormat};
-use imgflo_runtime::ops::{Cancel, Rect};
+use imgflo_runtime::ops::{Cancel, Image, Pixels, Rect};
 use imgflo_runtime::{Arguments, Control, EvaluateError, Look};
 use lru::LruCache;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -320,7 +320,7 @@ fn make<'a>(
                         let see =
                             if draft { imgflo_runtime::Evaluator::draft } else { imgflo_runtime::Evaluator::exact };
                         let seen = see(&evaluator, &graph, &arguments, input.as_ref(), look, &control)?;
-                        let format = accepted.format(seen.image.format().has_alpha());
+                        let format = accepted.format(!is_opaque(&seen.image));
                         let bytes = codec::encode(&seen.image, EncodeOptions::new(format, QUALITY), &control.cancel)?;
                         Ok::<_, EvaluateError>(Bytes::from(bytes))
                     });
@@ -337,6 +337,15 @@ fn make<'a>(
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
             Ok(tagged(response, &tag))
         })
+    }
+}
+
+/// True when no pixel lets anything through.
+fn is_opaque(image: &Image) -> bool {
+    match image.pixels() {
+        Pixels::Rgb8(_) => true,
+        Pixels::Rgba8(pixels) => pixels.iter().all(|pixel| pixel[3] == u8::MAX),
+        Pixels::Float(_) => !image.format().has_alpha(),
     }
 }
 

@@ -39,9 +39,26 @@ impl Server {
     ///
     /// # Panics
     /// When it does not come up.
-    pub fn start_by(mut command: Command, data: TempDir, arguments: &[&str]) -> Self {
+    pub fn start_by(command: Command, data: TempDir, arguments: &[&str]) -> Self {
+        Server::start_as("serve", command, data, arguments)
+    }
+
+    /// Starts an `imgflo runtime`.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn runtime(arguments: &[&str]) -> Self {
+        Server::start_as(
+            "runtime",
+            crate::program::command(),
+            tempfile::tempdir().expect("a temporary folder"),
+            arguments,
+        )
+    }
+
+    fn start_as(role: &str, mut command: Command, data: TempDir, arguments: &[&str]) -> Self {
         let mut child = command
-            .args(["serve", "--bind", "127.0.0.1:0", "--log", "warn", "--data-dir"])
+            .args([role, "--bind", "127.0.0.1:0", "--log", "warn", "--data-dir"])
             .arg(data.path())
             .args(arguments)
             .stdout(Stdio::piped())

@@ -105,9 +105,6 @@ fn replace(workspace: &Arc<Workspace>, asker: &Asker, id: &str, graph: imgflo_fb
 
 /// Compiles an operation; its component.
 async fn write_operation(workspace: &Arc<Workspace>, asker: &Asker, name: &str, code: &str) -> Result<String, String> {
-    if asker.level < Level::Code {
-        return Err(refusal(Level::Code));
-    }
     let limit = workspace.parts.limits.source_bytes;
     if code.len() > limit {
         return Err(format!("{} bytes are more than the limit of {limit} for a source", code.len()));
@@ -115,6 +112,9 @@ async fn write_operation(workspace: &Arc<Workspace>, asker: &Asker, name: &str, 
     let operations = workspace.parts.operations.clone();
     let operations =
         operations.ok_or("operations cannot be written here: the runtime was started without --live-code")?;
+    if asker.level < Level::Code {
+        return Err(refusal(Level::Code));
+    }
     let (writing, name, code) = (Arc::clone(workspace), name.to_owned(), code.to_owned());
     let written = tokio::task::spawn_blocking(move || {
         let revised = operations

@@ -8,6 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const EDGES: &[(&str, &[&str])] = &[
     ("imgflo-server", &["imgflo-job", "imgflo-msgflo", "imgflo-cache", "imgflo-apps", "imgflo-runtime", "imgflo-fbp"]),
     ("imgflo-worker", &["imgflo-job", "imgflo-msgflo", "imgflo-cache", "imgflo-runtime"]),
+    ("imgflo-live", &["imgflo-runtime", "imgflo-fbp"]),
     ("imgflo-runtime", &["imgflo-ops", "imgflo-fbp", "imgflo-gegl", "imgflo-host"]),
     ("imgflo-gegl", &["imgflo-host"]),
     ("imgflo-host", &[]),

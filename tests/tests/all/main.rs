@@ -12,6 +12,7 @@ mod engines;
 mod faults;
 mod fleet;
 mod golden;
+mod live;
 mod memory;
 mod page;
 mod predecessors;
