@@ -160,6 +160,10 @@ limits! {
     max_graph_nodes: u64, in "" = 200, (1..=10_000);
     /// Largest graph file, and largest graph with the graphs in it as JSON, bytes.
     max_graph_bytes: u64, in "bytes" = MIB, (KIB..=64 * MIB);
+    /// Most versions of a graph that are kept; of those without a title the oldest go first.
+    max_graph_versions: u64, in "" = 1000, (1..=10_000);
+    /// Most bytes of all versions of a graph together; of those without a title the oldest go first.
+    max_graph_versions_bytes: u64, in "bytes" = 64 * MIB, (KIB..=64 * GIB);
     /// Longest source of an operation in C that is written while the server runs, bytes.
     max_operation_bytes: u64, in "bytes" = 256 * KIB, (KIB..=16 * MIB);
     /// Most redirects followed for an input.

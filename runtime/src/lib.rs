@@ -6,6 +6,8 @@
 //! [`Arguments`] and the shape of its input make a [`Plan`], which knows the size, cost and peak
 //! memory before a pixel is touched, and an [`Engine`] renders it.
 //!
+//! [`Versions`] keeps what the graphs of a folder were.
+//!
 //! This crate knows no queue and no HTTP.
 
 #![forbid(unsafe_code)]
@@ -26,6 +28,7 @@ mod plan;
 #[cfg(test)]
 mod testing;
 mod tiles;
+mod versions;
 
 pub use c_operations::{COperations, LiveOperations};
 pub use catalogue::Catalogue;
@@ -33,10 +36,11 @@ pub use engine::{Control, Engine, RenderError, RenderErrorKind};
 pub use evaluate::{EvaluateError, Evaluator, EvaluatorLimits, InputFile, Look, Seen};
 pub use gegl::{ChildLimits, EngineChoice, Gegl};
 pub use image_graph::{GraphFault, ImageGraph, RuntimeKind};
-pub use library::{Library, LibraryFault, LibraryLimits};
+pub use library::{Form, Library, LibraryFault, LibraryLimits, Stamp};
 pub use native::{NativeEngine, Statistics};
 pub use parameters::{ArgumentFault, Arguments, Parameter};
 pub use plan::{InputShape, Measure, Plan, PlanError, PlanLimits};
+pub use versions::{Saving, Version, VersionError, VersionLimits, Versions};
 
 // For crates that stand on this one only: the types in its signatures.
 pub use imgflo_fbp as fbp;

@@ -9,10 +9,15 @@ use std::sync::Arc;
 
 use imgflo_fbp::info::Component;
 use imgflo_fbp::{Graph, ParseOptions, Place};
+use serde::{Deserialize, Serialize};
 
 use crate::components::{Components, graph_name, graph_names};
 use crate::image_graph::circle;
 use crate::{Catalogue, GraphFault, ImageGraph};
+
+mod stamp;
+
+pub use stamp::Stamp;
 
 /// Limits that a graph must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +50,19 @@ pub struct Library {
     graphs: BTreeMap<String, Arc<ImageGraph>>,
     /// Names of all files that may be graphs.
     names: BTreeSet<String>,
-    /// Names of graphs that are there and not served.
+    /// Names of graphs whose files cannot be served.
     faulty: BTreeSet<String>,
     faults: Vec<LibraryFault>,
+    /// Where all of it was read from; none where only a part was.
+    folder: Option<Folder>,
+}
+
+/// What a library was read from.
+#[derive(Clone, Debug)]
+struct Folder {
+    path: PathBuf,
+    limits: LibraryLimits,
+    stamp: Stamp,
 }
 
 impl Library {
@@ -61,10 +76,66 @@ impl Library {
     /// # Errors
     /// When `dir` cannot be listed.
     pub fn load(dir: &Path, catalogue: Arc<Catalogue>, limits: &LibraryLimits) -> io::Result<Library> {
+        // Looked at before it is read: what changes meanwhile is a change.
+        let stamp = Stamp::of(dir)?;
         let mut loader = Loader::new(dir, catalogue, limits)?;
         for name in loader.files.keys().cloned().collect::<Vec<_>>() {
             loader.settle(&name);
         }
+        loader.library.folder = Some(Folder { path: dir.to_owned(), limits: *limits, stamp });
+        Ok(loader.finish())
+    }
+
+    /// Reads its folder again. A graph that was served, and whose file is there but can be served no
+    /// more, is served as it was: with the operations that it was made of, as long as they are the
+    /// same. What is wrong with its file is one of [`Library::faults`] all the same.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn reload(&self) -> io::Result<Library> {
+        let Some(Folder { path, limits, .. }) = &self.folder else { return Ok(self.clone()) };
+        let mut library = Library::load(path, Arc::clone(&self.catalogue), limits)?;
+        for name in &library.faulty {
+            let Some(graph) = self.graph(name) else { continue };
+            let again = ImageGraph::new(name, graph.flat().clone(), &self.catalogue, limits);
+            if again.is_ok_and(|again| again.content() == graph.content()) {
+                library.graphs.insert(name.clone(), Arc::clone(graph));
+            }
+        }
+        Ok(library)
+    }
+
+    /// What its folder looked like before it was read; `None` for the part of a folder.
+    pub fn stamp(&self) -> Option<&Stamp> {
+        self.folder.as_ref().map(|folder| &folder.stamp)
+    }
+
+    /// What its folder looks like now: another [`Library::stamp`] means that [`Library::reload`] reads
+    /// something else. Reads no file.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn look(&self) -> io::Result<Option<Stamp>> {
+        self.folder.as_ref().map(|folder| Stamp::of(&folder.path)).transpose()
+    }
+
+    /// Reads those graphs of `dir` only that `graph` is made of, and the graph itself, as if it were in the
+    /// file of `name`. So a graph that would come back to itself is a fault.
+    ///
+    /// # Errors
+    /// When `dir` cannot be listed.
+    pub(crate) fn with(
+        name: &str,
+        graph: Graph,
+        dir: &Path,
+        catalogue: Arc<Catalogue>,
+        limits: &LibraryLimits,
+    ) -> io::Result<Library> {
+        let mut loader = Loader::new(dir, catalogue, limits)?;
+        let path = dir.join(format!("{name}.json"));
+        loader.files.insert(name.to_owned(), vec![(path.clone(), Form::Json)]);
+        loader.read.insert(name.to_owned(), Some(Written { path, graph }));
+        loader.settle(name);
         Ok(loader.finish())
     }
 
@@ -264,30 +335,49 @@ impl<'l> Loader<'l> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Form {
+/// How a file holds a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// JSON: `.json`.
     Json,
+    /// The FBP language: `.fbp`.
     Fbp,
 }
 
 impl Form {
-    fn of(path: &Path) -> Option<Form> {
-        match path.extension()?.to_str()? {
-            "json" => Some(Form::Json),
-            "fbp" => Some(Form::Fbp),
-            _ => None,
+    /// Both.
+    pub const ALL: [Form; 2] = [Form::Json, Form::Fbp];
+
+    /// By the extension of a file.
+    pub fn of(path: &Path) -> Option<Form> {
+        let extension = path.extension()?.to_str()?;
+        Form::ALL.into_iter().find(|form| form.extension() == extension)
+    }
+
+    /// The extension without dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Form::Json => "json",
+            Form::Fbp => "fbp",
+        }
+    }
+
+    /// The graph of a text.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and where.
+    pub fn parse(self, text: &str) -> Result<Graph, imgflo_fbp::Error> {
+        match self {
+            Form::Json => Graph::from_json_str(text),
+            Form::Fbp => imgflo_fbp::parse(text, &ParseOptions::default()),
         }
     }
 }
 
 /// The graph of one file; `None` when it is for another runtime.
 fn parse(path: &Path, form: Form, limits: &LibraryLimits) -> Result<Option<Graph>, String> {
-    let text = read(path, limits)?;
-    let graph = match form {
-        Form::Json => Graph::from_json_str(&text),
-        Form::Fbp => imgflo_fbp::parse(&text, &ParseOptions::default()),
-    };
-    let graph = graph.map_err(|error| error.to_string())?;
+    let graph = form.parse(&read(path, limits)?).map_err(|error| error.to_string())?;
     if graph.runtime().is_some_and(|runtime| !matches!(runtime, "imgflo" | "noop")) {
         return Ok(None);
     }
@@ -297,11 +387,13 @@ fn parse(path: &Path, form: Form, limits: &LibraryLimits) -> Result<Option<Graph
     Ok(Some(graph))
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a graph can have this name: letters and digits of ASCII, `_` and `-`.
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-fn read(path: &Path, limits: &LibraryLimits) -> Result<String, String> {
+/// The text of a graph file within limits.
+pub(crate) fn read(path: &Path, limits: &LibraryLimits) -> Result<String, String> {
     // Opening a pipe would wait for a writer.
     if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
         return Err("is no file".into());

@@ -89,3 +89,70 @@ fn a_missing_folder_is_an_error() {
     let dir = tempfile::tempdir().expect("a folder");
     assert!(Library::load(&dir.path().join("no"), Arc::new(catalogue()), &LIMITS).is_err());
 }
+
+#[test]
+fn a_file_that_breaks_is_served_as_it_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("written");
+    write("part.fbp", GOOD);
+    write("whole.fbp", "INPORT=a.INPUT:INPUT\nOUTPORT=a.OUTPUT:OUTPUT\na(graph/part)\n");
+    write("noop.fbp", "# @runtime noop\n");
+    let first = Library::load(dir.path(), Arc::new(catalogue()), &LIMITS).expect("readable");
+    assert_eq!(
+        (names(&first), first.look().expect("readable").as_ref()),
+        (vec!["noop", "part", "whole"], first.stamp())
+    );
+
+    for broken in ["part.fbp", "noop.fbp"] {
+        write(broken, "a(test/add) OUTPUT -> )");
+    }
+    assert_ne!(first.look().expect("readable").as_ref(), first.stamp());
+    let second = first.reload().expect("readable");
+    assert_eq!(names(&second), ["noop", "part", "whole"]);
+    assert!(Arc::ptr_eq(&first.get("part").expect("served"), &second.get("part").expect("served")));
+    assert_fault(&second, "part.fbp", "Expected");
+    assert_fault(&second, "whole.fbp", "part");
+    // For as long as it is broken, and no longer than it is there.
+    write("whole.fbp", GOOD);
+    let third = second.reload().expect("readable");
+    assert!(Arc::ptr_eq(&first.get("part").expect("served"), &third.get("part").expect("served")));
+    assert_eq!(third.get("whole").expect("served").content(), first.get("part").expect("served").content());
+    write("noop.fbp", "# @runtime noop\n# @name other\n");
+    fs::remove_file(dir.path().join("part.fbp")).expect("removed");
+    let fourth = third.reload().expect("readable");
+    assert_eq!((names(&fourth), fourth.faults()), (vec!["noop", "whole"], &[][..]));
+    // One that was never served is not.
+    write("new.json", "{");
+    assert!(fourth.reload().expect("readable").get("new").is_none());
+    drop(dir);
+    assert!(fourth.reload().is_err() && fourth.look().is_err());
+}
+
+#[test]
+fn a_stamp_tells_of_every_change() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("written");
+    write("a.fbp", GOOD);
+    let load = || Library::load(dir.path(), Arc::new(catalogue()), &LIMITS).expect("readable");
+    let changed = |library: &Library| library.look().expect("readable").as_ref() != library.stamp();
+    let library = load();
+    write("notes.txt", "no graph");
+    fs::create_dir(dir.path().join(".versions")).expect("made");
+    assert!(!changed(&library));
+    // Of the same size, put in its place as editors do.
+    write("a.new", &GOOD.replace("test/add", "test/bdd"));
+    fs::rename(dir.path().join("a.new"), dir.path().join("a.fbp")).expect("renamed");
+    assert!(changed(&library));
+    let library = load();
+    fs::rename(dir.path().join("a.fbp"), dir.path().join("b.fbp")).expect("renamed");
+    assert!(changed(&library));
+    let library = load();
+    std::os::unix::fs::symlink(dir.path().join("nowhere.json"), dir.path().join("link.json")).expect("linked");
+    assert!(changed(&library));
+    let library = load();
+    write("nowhere.json", "{}");
+    assert!(changed(&library));
+    let part = Library::load_for(&crate::testing::graph(GOOD), dir.path(), Arc::new(catalogue()), &LIMITS);
+    let part = part.expect("readable");
+    assert_eq!((part.stamp(), part.look().expect("nothing to read")), (None, None));
+}

@@ -1,0 +1,51 @@
+//! What a folder of graphs looks like from outside, to see whether it changed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::Form;
+
+/// The graph files of a folder, with what tells of each that it was written. Equal ones mean equal
+/// graphs, unless somebody sets clocks and dates back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp(BTreeMap<OsString, Option<File>>);
+
+/// A file that was replaced is another inode, one that was written has another date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct File {
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for File {
+    fn from(metadata: &Metadata) -> Self {
+        File {
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Stamp {
+    /// Looks at a folder; reads no file.
+    pub(super) fn of(dir: &Path) -> io::Result<Stamp> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if Form::of(&path).is_some() {
+                // Of what a link leads to. A link to nothing is a file, too, until it leads somewhere.
+                let file = fs::metadata(&path).ok().map(|metadata| File::from(&metadata));
+                files.insert(path.file_name().unwrap_or_default().to_owned(), file);
+            }
+        }
+        Ok(Stamp(files))
+    }
+}
