@@ -6,7 +6,8 @@
 //! [`Arguments`] and the shape of its input make a [`Plan`], which knows the size, cost and peak
 //! memory before a pixel is touched, and an [`Engine`] renders it.
 //!
-//! [`Versions`] keeps what the graphs of a folder were.
+//! [`Versions`] keeps what the graphs of a folder were. [`changes`] tells two graphs apart, [`distance`]
+//! two pictures, and [`check`] a graph from the one whose place it takes, by the pictures of both.
 //!
 //! This crate knows no queue and no HTTP.
 
@@ -15,7 +16,10 @@
 pub mod c_operations;
 mod catalogue;
 mod chain;
+mod changes;
+mod compare;
 mod components;
+mod distance;
 mod engine;
 mod evaluate;
 mod flatten;
@@ -25,6 +29,7 @@ mod library;
 mod native;
 mod parameters;
 mod plan;
+mod samples;
 #[cfg(test)]
 mod testing;
 mod tiles;
@@ -32,6 +37,9 @@ mod versions;
 
 pub use c_operations::{COperations, LiveOperations};
 pub use catalogue::Catalogue;
+pub use changes::{Change, changes};
+pub use compare::side_by_side;
+pub use distance::{Distance, distance};
 pub use engine::{Control, Engine, RenderError, RenderErrorKind};
 pub use evaluate::{EvaluateError, Evaluator, EvaluatorLimits, InputFile, Look, Seen};
 pub use gegl::{ChildLimits, EngineChoice, Gegl};
@@ -40,6 +48,7 @@ pub use library::{Form, Library, LibraryFault, LibraryLimits, Stamp};
 pub use native::{NativeEngine, Statistics};
 pub use parameters::{ArgumentFault, Arguments, Parameter};
 pub use plan::{InputShape, Measure, Plan, PlanError, PlanLimits};
+pub use samples::{Compared, Difference, Picture, Renderer, SampleError, check, difference};
 pub use versions::{Saving, Version, VersionError, VersionLimits, Versions};
 
 // For crates that stand on this one only: the types in its signatures.
