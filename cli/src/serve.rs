@@ -12,7 +12,7 @@ use imgflo_server::{Front, FrontParts, LiveCode, VersionInfo};
 use imgflo_worker::Role;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
@@ -138,20 +138,11 @@ fn live_code(settings: &Settings, parts: &Parts) -> Result<Option<LiveCode>, Fai
     let (Some(secret), Some(operations)) = (&settings.live_secret, &parts.operations) else { return Ok(None) };
     let operations = LiveOperations::new(Arc::clone(operations), &settings.cc, &settings.children)
         .map_err(|error| vec![error.to_string()])?;
-    let (reload, catalogue) = (settings.clone(), Arc::clone(&parts.catalogue));
-    Ok(Some(LiveCode {
-        operations: Arc::new(operations),
-        secret: secret.clone(),
-        library: Box::new(move || load_library(&reload, &catalogue).map_err(|lines| lines.join("; "))),
-    }))
+    Ok(Some(LiveCode { operations: Arc::new(operations), secret: secret.clone() }))
 }
 
 fn load_library(settings: &Settings, catalogue: &Arc<Catalogue>) -> Result<Arc<Library>, Failure> {
     let library = Library::load(&settings.graphs, catalogue.clone(), &limits::library(&settings.limits))
         .map_err(|error| vec![format!("{}: {error}", settings.graphs.display())])?;
-    for fault in library.faults() {
-        warn!(file = %fault.path.display(), "a graph is left out: {}", fault.message);
-    }
-    info!(graphs = library.iter().count(), folder = %settings.graphs.display(), "graphs are loaded");
     Ok(Arc::new(library))
 }

@@ -25,7 +25,8 @@ use crate::apps;
 pub use edit::EditSettings;
 
 /// Variables of ours that are no settings of the server.
-const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
+const OTHER_VARIABLES: &[&str] =
+    &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG", "IMGFLO_SAMPLES", "IMGFLO_MAX_DISTANCE"];
 /// What the variables begin with that the tests have for themselves.
 const TESTS: &str = "IMGFLO_TEST_";
 
@@ -188,7 +189,11 @@ pub fn all() -> Vec<Setting> {
     let mut settings = vec![
         bind,
         of_runtime(of_workers(setting("data-dir", "imgflo-data", "Folder for results; it is made if missing"))),
-        of_runtime(setting("graphs", "graphs", "Folder with graphs (.json and .fbp)")),
+        of_runtime(setting(
+            "graphs",
+            "graphs",
+            "Folder with graphs (.json and .fbp); what changes in it is served within a few seconds",
+        )),
         of_runtime(of_workers(setting("files", "files", "Folder with pictures, served under /files/"))),
         setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
         setting("api-key", "", "Key of the one ordinary application"),

@@ -1,5 +1,6 @@
 //! What all requests share.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -25,6 +26,7 @@ use crate::flight::Flights;
 use crate::listing::Listing;
 use crate::queue::{Queue, QueueError};
 use crate::resolve::Resolver;
+use crate::watch;
 
 /// The front end as handlers get it.
 pub(crate) type SharedFront = Arc<Front>;
@@ -43,13 +45,11 @@ pub struct LiveCode {
     pub operations: Arc<LiveOperations>,
     /// Whoever writes them tells it.
     pub secret: String,
-    /// Reads the graphs anew, checked against the operations of the moment; an error is for the log.
-    pub library: Box<dyn Fn() -> Result<Arc<Library>, String> + Send + Sync>,
 }
 
 /// What a front end is made of.
 pub struct FrontParts {
-    /// The graphs.
+    /// The graphs. Their folder is looked at while the server runs, and what changes is served.
     pub library: Arc<Library>,
     /// Where results are.
     pub store: Arc<dyn Store>,
@@ -141,10 +141,11 @@ impl Front {
     /// [`StartError`].
     pub async fn start(parts: FrontParts) -> Result<Arc<Self>, StartError> {
         let access = Access::new(parts.applications, parts.directory, parts.open_when_empty);
+        watch::tell(&parts.library, &Library::default());
         let listing = Arc::new(Listing::new(&parts.library, access.is_closed()));
         let queue = Queue::start(parts.transport, parts.claims, Arc::clone(&parts.store), &parts.limits).await?;
         let own = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
-        Ok(Arc::new(Front {
+        let front = Arc::new(Front {
             served: RwLock::new(Served { library: parts.library, listing }),
             store: parts.store,
             limits: parts.limits,
@@ -162,24 +163,30 @@ impl Front {
             drain: parts.drain,
             queue,
             memory: Memory::default(),
-        }))
+        });
+        tokio::spawn(watch::watch(Arc::downgrade(&front), front.shutdown.clone()));
+        Ok(front)
     }
 
     /// Serves other graphs from now on. Jobs under way keep the graphs they were made from.
-    pub fn replace_library(&self, library: Arc<Library>) {
+    fn replace_library(&self, library: Arc<Library>) {
         let listing = Arc::new(Listing::new(&library, self.access.is_closed()));
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Served { library, listing };
         self.memory.clear();
     }
 
-    /// Reads the graphs anew, since operations changed.
+    /// Reads the graphs anew, since their files or the operations in them changed. Takes a while: not for
+    /// the threads that serve. Requests go on with the graphs that there are until then.
     ///
     /// # Errors
     /// Why they cannot be read; for the log.
-    pub(crate) fn reload(&self, live: &LiveCode) -> Result<(), String> {
+    pub fn reload(&self) -> io::Result<()> {
         // One at a time: what was read first must not replace what was read later.
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        self.replace_library((live.library)()?);
+        let before = self.library();
+        let library = before.reload()?;
+        watch::tell(&library, &before);
+        self.replace_library(Arc::new(library));
         Ok(())
     }
 

@@ -34,6 +34,7 @@ mod respond;
 mod serve;
 mod sniff;
 mod stored;
+mod watch;
 mod wire;
 
 use std::sync::Arc;

@@ -35,7 +35,7 @@ pub(crate) async fn put(State(front): State<SharedFront>, Path(name): Path<Strin
     let work = move || {
         let Some(live) = shared.live() else { return Ok(None) };
         match live.operations.revise(&written, &source) {
-            Ok(revised) => shared.reload(live).map(|()| Some(Ok(revised))),
+            Ok(revised) => shared.reload().map(|()| Some(Ok(revised))).map_err(|error| error.to_string()),
             Err(messages) => Ok(Some(Err(messages))),
         }
     };
