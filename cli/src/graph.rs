@@ -1,4 +1,8 @@
-//! `imgflo graph`: graph files looked at, checked and converted.
+//! `imgflo graph`: graph files looked at, checked and converted; their versions, compared and published.
+
+mod diff;
+mod publish;
+mod versions;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +12,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use imgflo_fbp::{Graph, ParseOptions};
 use imgflo_job::Limits;
 use imgflo_msgflo::Network;
-use imgflo_runtime::{Catalogue, ImageGraph, Library};
+use imgflo_runtime::{Catalogue, Form, ImageGraph, Library};
 
 use crate::{Failure, catalogue, limits};
 
@@ -21,7 +25,7 @@ pub fn command() -> Command {
             .help("A graph, .json or .fbp; - reads standard input")
     };
     Command::new("graph")
-        .about("Looks at, checks and converts graph files")
+        .about("Looks at, checks, converts, compares and publishes graphs, and keeps their versions")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -48,6 +52,10 @@ pub fn command() -> Command {
                         .help("A .json or .fbp file; .json or .fbp alone prints to standard output"),
                 ),
         )
+        .subcommand(versions::list_command())
+        .subcommand(versions::rollback_command())
+        .subcommand(diff::command())
+        .subcommand(publish::command())
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -68,6 +76,10 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             let faults: Failure = files.flat_map(|file| check(file, &catalogue).err().unwrap_or_default()).collect();
             if faults.is_empty() { Ok(()) } else { Err(faults) }
         }
+        "versions" => versions::list(matches),
+        "rollback" => versions::rollback(matches),
+        "diff" => diff::run(matches),
+        "publish" => publish::run(matches),
         _ => convert(matches),
     }
 }
@@ -121,25 +133,32 @@ fn convert(matches: &ArgMatches) -> Result<(), Failure> {
     std::fs::write(output, text).map_err(|error| vec![format!("{}: {error}", output.display())])
 }
 
-/// A graph of `imgflo render`: a file, or a name in the folder of graphs.
+/// A graph of `imgflo render`: as [`find`] takes it.
 pub fn load(matches: &ArgMatches, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
     let given = matches.get_one::<String>("graph").expect("the graph is required");
     let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
-    let file = if Path::new(given).is_file() {
-        PathBuf::from(given)
-    } else {
-        find(folder, given)
-            .ok_or_else(|| vec![format!("no graph file '{given}', and none of that name in {}", folder.display())])?
-    };
-    let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph").to_owned();
-    let graph = read(&file)?;
+    let (file, name, graph) = find(given, folder, catalogue)?;
     assemble(&file, &name, graph, catalogue)
 }
 
-/// The file of a graph in a folder.
-pub fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let files = ["json", "fbp"].map(|extension| folder.join(format!("{name}.{extension}")));
-    files.into_iter().find(|file| file.is_file())
+/// A graph that is given as a file, as a name in the folder of graphs, or as a version of one, NAME@VERSION;
+/// with the file that it is in, or would be, and its name.
+pub fn find(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(PathBuf, String, Graph), Failure> {
+    let in_folder = || Form::ALL.map(|form| folder.join(format!("{given}.{}", form.extension())));
+    let version = || given.rsplit_once('@').and_then(|(name, number)| Some((name, number.parse().ok()?)));
+    let file = if Path::new(given).is_file() {
+        PathBuf::from(given)
+    } else if let Some(file) = in_folder().into_iter().find(|file| file.is_file()) {
+        file
+    } else if let Some((name, number)) = version() {
+        let graph = versions::open(folder, catalogue)?.load(name, number).map_err(|error| vec![error.to_string()])?;
+        return Ok((folder.join(given), name.to_owned(), graph));
+    } else {
+        return Err(vec![format!("no graph file '{given}', and none of that name in {}", folder.display())]);
+    };
+    let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph").to_owned();
+    let graph = read(&file)?;
+    Ok((file, name, graph))
 }
 
 /// Reads a graph; a text that begins with `{` is JSON, any other is the .fbp language.

@@ -2,11 +2,20 @@
 
 use imgflo_job::Limits;
 use imgflo_ops::codec::DecodeLimits;
-use imgflo_runtime::{LibraryLimits, PlanLimits};
+use imgflo_runtime::{LibraryLimits, PlanLimits, VersionLimits};
 
 /// What a graph file must keep.
 pub fn library(limits: &Limits) -> LibraryLimits {
     LibraryLimits { max_nodes: limits.max_graph_nodes, max_bytes: limits.max_graph_bytes }
+}
+
+/// What the versions of a graph must keep.
+pub fn versions(limits: &Limits) -> VersionLimits {
+    VersionLimits {
+        max_versions: limits.max_graph_versions,
+        max_bytes: limits.max_graph_versions_bytes,
+        library: library(limits),
+    }
 }
 
 /// What an input must keep.

@@ -26,7 +26,12 @@ pub fn command() -> Command {
         .after_help(
             "Example: imgflo render gaussianblur --input photo.jpg --output soft.png -p std-dev-x=8 -p width=600",
         )
-        .arg(Arg::new("graph").required(true).value_name("GRAPH").help("A graph file, or the name of one in --graphs"))
+        .arg(
+            Arg::new("graph")
+                .required(true)
+                .value_name("GRAPH")
+                .help("A graph file, the name of one in --graphs, or NAME@VERSION"),
+        )
         .arg(path("input", "The input picture; not for graphs that generate one").short('i'))
         .arg(
             path(
@@ -139,7 +144,8 @@ fn write(output: &Path, bytes: &[u8], size: Rect) -> Result<(), Failure> {
     Ok(())
 }
 
-fn output_format(output: &Path) -> Result<FileFormat, Failure> {
+/// The format of a file that is to be written, by its extension.
+pub fn output_format(output: &Path) -> Result<FileFormat, Failure> {
     let extension = output.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     FileFormat::from_extension(&extension).filter(|format| format.can_encode()).ok_or_else(|| {
         let names: Vec<&str> = FileFormat::ALL.iter().filter(|f| f.can_encode()).map(|f| f.extension()).collect();

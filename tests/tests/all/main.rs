@@ -19,3 +19,4 @@ mod predecessors;
 mod shipped_graphs;
 mod soak;
 mod subgraphs;
+mod versions;
