@@ -335,8 +335,9 @@ fn many_who_save_at_the_same_time_lose_nothing() {
             }
             read
         });
-        savers.into_iter().for_each(|saver| saver.join().expect("no panic"));
+        let ended: Vec<_> = savers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         done.store(true, Ordering::SeqCst);
+        assert!(ended.iter().all(Result::is_ok), "one could not save");
         assert!(reader.join().expect("no panic") > 10, "read while others wrote");
     });
     assert_eq!(numbers(&versions, "plus"), (1..=u64::from(SAVERS * EACH) + 1).collect::<Vec<_>>());
