@@ -1,12 +1,12 @@
 //! `gegl/dropshadow`: lays the picture over its own shadow.
 //!
-//! The shadow is the picture's alpha in one colour: grown or shrunk, moved, blurred, with nothing
+//! The shadow is the picture's alpha in one colour: grown, moved, blurred, with nothing
 //! beyond its edges, and made more or less opaque. The picture goes over it in premultiplied linear
 //! light, and the box holds both (GEGL 0.4, `dropshadow.c`). The radius ends where that of
 //! `gegl/gaussian-blur` does.
 //!
-//! Unlike in GEGL 0.4.42, a negative `grow-radius` shrinks the shadow, as its description says there,
-//! and that of an opaque picture grows by the shape too.
+//! A negative `grow-radius` changes nothing, as in GEGL 0.4.42, whose description says that it shrinks
+//! the shadow. Unlike there, the shadow of an opaque picture grows by the shape, too.
 
 use super::compound::Compound;
 use super::gaussian_blur::{Beyond, Gaussian};
@@ -33,12 +33,12 @@ static INFO: Info = Info {
         },
         Property {
             name: "grow-shape",
-            description: "The shape by which the shadow grows or shrinks",
+            description: "The shape by which the shadow grows",
             kind: Kind::Enum { default: "circle", values: &["square", "circle", "diamond"] },
         },
         Property {
             name: "grow-radius",
-            description: "Pixels that the shadow grows by before it is blurred; below 0 it shrinks",
+            description: "Pixels that the shadow grows by before it is blurred; below 0 it stays as it is",
             kind: Kind::Number { default: 0.0, minimum: -100.0, maximum: 100.0 },
         },
         Property { name: "color", description: "Colour of the shadow", kind: Kind::Color { default: Color::BLACK } },
@@ -48,7 +48,7 @@ static INFO: Info = Info {
             kind: Kind::Number { default: 0.5, minimum: 0.0, maximum: 2.0 },
         },
     ],
-    revision: 1,
+    revision: 2,
 };
 
 const OFFSET: Kind = Kind::Number { default: 20.0, minimum: -f64::MAX, maximum: f64::MAX };
@@ -68,8 +68,8 @@ impl Operation for Dropshadow {
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let mut passes = Compound::default();
-        let grow = properties.number("grow-radius") as i32;
-        if grow != 0 {
+        let grow = properties.number("grow-radius") as u32;
+        if grow > 0 {
             passes.then(Percentile::alpha(Shape::from_choice(properties.choice("grow-shape")), grow).pass());
         }
         let [r, g, b, a] = properties.color("color").linear();
@@ -137,23 +137,23 @@ mod tests {
     }
 
     #[test]
-    fn a_shadow_grows_and_shrinks() {
+    fn a_shadow_grows_and_does_not_shrink() {
         let image = Image::from_rgba8(Rect::sized(5, 5), vec![[9, 9, 9, 255]; 25]);
         let sharp = |grow| [("x", "0"), ("y", "0"), ("radius", "0"), ("opacity", "1"), ("grow-radius", grow)];
         let out = check(&Dropshadow, &sharp("2.9"), &[Some(&image)]);
         assert_eq!(out.rect(), Rect::new(-2, -2, 9, 9));
         // A circle of radius 2 lacks the corners of its square.
         assert_eq!((pixel(&out, -2, -1)[3], pixel(&out, -2, 0)[3], pixel(&out, -2, -2)[3]), (1.0, 1.0, 0.0));
-        let given = [("x", "20"), ("y", "0"), ("radius", "0"), ("opacity", "1"), ("grow-radius", "-1")];
+        let given = [("x", "20"), ("y", "0"), ("radius", "0"), ("opacity", "1"), ("grow-radius", "-9")];
         let out = check(&Dropshadow, &given, &[Some(&image)]);
-        assert_eq!([20, 21, 23, 24].map(|x| pixel(&out, x, 2)[3]), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!([19, 20, 24].map(|x| pixel(&out, x, 2)[3]), [0.0, 1.0, 1.0]);
     }
 
     #[test]
     fn any_tiling() {
         let image = noise_image(Rect::new(-7, 5, 23, 17), Format::RGBA8);
         check(&Dropshadow, &[("x", "-3.5"), ("grow-radius", "3"), ("radius", "0.7")], &[Some(&image)]);
-        check(&Dropshadow, &[("grow-radius", "-2"), ("grow-shape", "diamond")], &[Some(&image)]);
+        check(&Dropshadow, &[("grow-radius", "2"), ("grow-shape", "diamond")], &[Some(&image)]);
         assert!(stops_when_cancelled(&Dropshadow, &[], &image));
     }
 }

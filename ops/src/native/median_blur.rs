@@ -148,17 +148,10 @@ pub(super) struct Percentile {
 }
 
 impl Percentile {
-    /// Grows what is opaque by a shape, or shrinks it where the radius is below 0; colour is lost.
-    pub(super) fn alpha(shape: Shape, radius: i32) -> Self {
-        let grow = radius > 0;
-        Percentile {
-            reach: shape.reach(radius.unsigned_abs()),
-            color: 0.0,
-            alpha: if grow { 100.0 } else { 0.0 },
-            clamp: false,
-            grow,
-            kind: Values::Alpha,
-        }
+    /// Grows what is opaque by a shape; colour is lost.
+    pub(super) fn alpha(shape: Shape, radius: u32) -> Self {
+        let reach = shape.reach(radius);
+        Percentile { reach, color: 0.0, alpha: 100.0, clamp: false, grow: true, kind: Values::Alpha }
     }
 
     pub(super) fn pass(self) -> Pass {

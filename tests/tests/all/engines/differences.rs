@@ -52,7 +52,6 @@ const EXCEPTIONS: &[Exception] = &[
         10.0,
         "GEGL draws samples at random, and differs as much from itself; ours are always the same",
     ),
-    Exception::new("gegl/dropshadow", 255.0, 0.5, "a shadow that shrinks: in GEGL it does not"),
     Exception::new("gegl/hue-chroma", 255.0, 0.2, "hues of greys and of colours far out of range fall either way"),
     Exception::new(
         "gegl/median-blur",
