@@ -70,6 +70,7 @@ mod softglow;
 mod src_over;
 #[cfg(test)]
 mod testing;
+mod text;
 mod threshold;
 mod transform;
 mod translate;
@@ -128,6 +129,7 @@ pub fn all() -> Vec<Arc<dyn Operation>> {
         Arc::new(sepia::Sepia),
         Arc::new(softglow::Softglow),
         Arc::new(src_over::SrcOver),
+        Arc::new(text::Text),
         Arc::new(threshold::Threshold),
         Arc::new(translate::Translate),
         Arc::new(unsharp_mask::UnsharpMask),

@@ -89,6 +89,12 @@ const EXCEPTIONS: &[Exception] = &[
     Exception::sized("gegl/scale-ratio", 255.0, 20.0, SCALED),
     Exception::sized("gegl/scale-size", 255.0, 20.0, SCALED),
     Exception::sized("gegl/scale-size-keepaspect", 255.0, 40.0, SCALED),
+    Exception::sized(
+        "gegl/text",
+        255.0,
+        15.0,
+        "letters are as the font has them; GEGL fits them to the grid of pixels, and its box with them",
+    ),
     Exception::new("gegl/threshold", 255.0, 0.5, "equal light on both sides falls either way"),
     Exception::new("gegl/translate", 80.0, 0.3, "`nohalo` and `lohalo` are cubic kernels here"),
     Exception::new("svg/color-burn", 40.0, 0.02, "colours that are equal to their alpha fall either way"),
