@@ -41,7 +41,7 @@ pub fn from_flags(matches: &ArgMatches) -> Result<Catalogue, Failure> {
     let limits = ChildLimits::new(1);
     let catalogue = catalogue(engine, gpl, &limits);
     Ok(match matches.get_one::<PathBuf>("ops") {
-        Some(folder) => catalogue.with_c(operations(Some(folder), &limits, |fault| eprintln!("imgflo: {fault}"))?),
+        Some(folder) => catalogue.with_c(operations(Some(folder), &limits, gpl, |fault| eprintln!("imgflo: {fault}"))?),
         None => catalogue,
     })
 }
@@ -51,9 +51,10 @@ pub fn from_flags(matches: &ArgMatches) -> Result<Catalogue, Failure> {
 pub fn operations(
     folder: Option<&Path>,
     limits: &ChildLimits,
+    gpl: bool,
     tell: impl Fn(&str),
 ) -> Result<Arc<COperations>, Failure> {
-    let operations = COperations::new(limits).map_err(|error| vec![error.to_string()])?;
+    let operations = COperations::new(limits, gpl).map_err(|error| vec![error.to_string()])?;
     if let Some(folder) = folder {
         let (loaded, faults) =
             operations.load(folder).map_err(|error| vec![format!("{}: {error}", folder.display())])?;

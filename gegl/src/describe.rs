@@ -13,7 +13,8 @@ pub(crate) fn all(gegl: &Gegl) -> Description {
     Description { version: gegl.version(), operations }
 }
 
-fn operation(gegl: &Gegl, name: &str) -> Option<Operation> {
+/// The operation of that name; `None` where GEGL has none.
+pub(crate) fn operation(gegl: &Gegl, name: &str) -> Option<Operation> {
     let graph = gegl.graph();
     let inputs = graph.pads(graph.add(name)?);
     let categories = gegl.key(name, "categories").split(':').map(str::to_owned).filter(|c| !c.is_empty()).collect();

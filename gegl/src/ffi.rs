@@ -127,6 +127,7 @@ functions! {
         gegl_init(*mut c_int, *mut *mut *mut c_char);
         gegl_config() -> *mut Opaque;
         gegl_get_version(*mut c_int, *mut c_int, *mut c_int);
+        gegl_load_module_directory(*const c_char);
         gegl_list_operations(*mut c_uint) -> *mut *mut c_char;
         gegl_has_operation(*const c_char) -> c_int;
         gegl_operation_list_properties(*const c_char, *mut c_uint) -> *mut *const ParamSpec;
@@ -134,6 +135,7 @@ functions! {
         gegl_node_new() -> *mut Opaque;
         gegl_node_create_child(*mut Opaque, *const c_char) -> *mut Opaque;
         gegl_node_list_input_pads(*mut Opaque) -> *mut *mut c_char;
+        gegl_node_has_pad(*mut Opaque, *const c_char) -> c_int;
         gegl_node_find_property(*mut Opaque, *const c_char) -> *const ParamSpec;
         gegl_node_set_property(*mut Opaque, *const c_char, *const RawValue);
         gegl_node_connect_to(*mut Opaque, *const c_char, *mut Opaque, *const c_char) -> c_int;
@@ -230,6 +232,14 @@ impl Gegl {
         // SAFETY: writes the three numbers.
         unsafe { (self.functions.gegl_get_version)(&raw mut major, &raw mut minor, &raw mut micro) };
         format!("{major}.{minor}.{micro}")
+    }
+
+    /// Loads the modules of a folder: libraries with operations. They stay; one that cannot be loaded is told on
+    /// standard error only.
+    pub fn load_modules(&self, folder: &str) {
+        // SAFETY: reads the string. Code of the modules runs from here on: whoever calls this lives in a process made
+        // for that.
+        unsafe { (self.functions.gegl_load_module_directory)(c(folder).as_ptr()) };
     }
 
     /// Names of all operations.
@@ -575,6 +585,12 @@ impl Graph<'_> {
             (self.gegl.functions.g_free)(list.cast());
         }
         pads
+    }
+
+    /// True when a node gives out a picture.
+    pub fn has_output(&self, node: Node) -> bool {
+        // SAFETY: a node of this graph; reads the string.
+        unsafe { (self.gegl.functions.gegl_node_has_pad)(node.0, c"output".as_ptr()) != 0 }
     }
 
     /// The box that the output of a node covers.

@@ -1,5 +1,7 @@
 //! What a parent and a GEGL child say to each other.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -8,6 +10,8 @@ use serde_json::Value;
 pub enum Request {
     /// All operations that a graph may use.
     Describe,
+    /// The operation of a module.
+    DescribeModule(Module),
     /// The boxes that the processes of a script cover, given those of its inputs; no pixel is made.
     Measure {
         /// The graph.
@@ -33,9 +37,20 @@ pub enum Request {
 
 /// What a child answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Reply {
+pub struct Reply {
+    /// How many modules are loaded by now: none is ever unloaded.
+    pub modules: usize,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Answer {
     /// To [`Request::Describe`].
     Description(Description),
+    /// To [`Request::DescribeModule`].
+    Operation(Operation),
     /// To [`Request::Measure`]: one for each process.
     Boxes(Vec<Box>),
     /// To [`Request::Render`].
@@ -94,9 +109,20 @@ impl Depth {
     }
 }
 
+/// An operation that comes in a library of its own, as GEGL loads them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// The folder with this one library.
+    pub folder: PathBuf,
+    /// The operation that is registered when it is loaded.
+    pub operation: String,
+}
+
 /// A graph of GEGL's operations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Script {
+    /// What has to be loaded for it.
+    pub modules: Vec<Module>,
     /// The processes; each only reads those before it.
     pub processes: Vec<Process>,
     /// The one that makes the result.

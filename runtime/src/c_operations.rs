@@ -4,18 +4,26 @@
 //! what it does wrong ends one job. To graphs it is an operation like the native ones, named
 //! `c/NAME`, and runs beside them. Each of its revisions has a name of its own, too:
 //! `c/NAME/REVISION`, which jobs carry, so that a job is done by the code that its key was made from.
+//!
+//! An operation that is written for GEGL (`gegl-op.h`) is a [`Module`], which GEGL's children load: the
+//! graph that it is in runs on GEGL as a whole.
 
 mod build;
 mod compile;
+mod host;
 mod hosted;
 mod live;
 mod message;
+mod module;
 mod serve;
 
 pub use build::{Building, build, create};
 pub use compile::{CompilerMessage, Severity};
 pub use live::{LiveOperations, Revised};
 pub use serve::{serve_compiler, serve_operations};
+
+pub(crate) use host::MOST_LOADED;
+pub(crate) use module::Module;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -26,26 +34,37 @@ use imgflo_ops::c::LIBRARY;
 use imgflo_ops::{Info, Operation};
 
 use crate::ChildLimits;
-use hosted::{Host, Hosted};
+use host::Host;
 
 /// Former revisions of an operation that jobs on their way may still ask for.
 const FORMER: usize = 4;
+
+/// A revision of an operation in C.
+#[derive(Clone, Debug)]
+pub(crate) struct Revision {
+    pub operation: Arc<dyn Operation>,
+    /// What it is in GEGL, where it is written for that and runs there only.
+    pub module: Option<Arc<Module>>,
+}
+
+/// By name without library; the revision in force is the first.
+type Revisions = BTreeMap<String, VecDeque<Revision>>;
 
 /// The C operations of this process, each with its revisions.
 #[derive(Debug)]
 pub struct COperations {
     host: Arc<Host>,
-    /// By name without library; the revision in force is the first.
-    operations: RwLock<BTreeMap<String, VecDeque<Arc<dyn Operation>>>>,
+    gpl: bool,
+    operations: RwLock<Revisions>,
 }
 
 impl COperations {
-    /// None yet.
+    /// None yet. With `gpl` those that are written for GEGL may be under the GPL-3, and use what GEGL has under it.
     ///
     /// # Errors
     /// When there is no temporary folder.
-    pub fn new(limits: &ChildLimits) -> io::Result<COperations> {
-        Ok(COperations { host: Arc::new(Host::new(limits)?), operations: RwLock::default() })
+    pub fn new(limits: &ChildLimits, gpl: bool) -> io::Result<COperations> {
+        Ok(COperations { host: Arc::new(Host::new(limits, gpl)?), gpl, operations: RwLock::default() })
     }
 
     /// Takes in what `imgflo ops build` built of the folder `sources`; what that was, and what is wrong
@@ -56,10 +75,10 @@ impl COperations {
     pub fn load(&self, sources: &Path) -> io::Result<(usize, Vec<String>)> {
         let mut faults = Vec::new();
         let mut loaded = 0;
-        for build::Library { path, name, revision } in build::libraries(sources)? {
+        for build::Library { path, name, revision, interface } in build::libraries(sources)? {
             let described = std::fs::read(&path)
                 .map_err(|error| error.to_string())
-                .and_then(|bytes| self.host.describe(&name, &revision, &bytes));
+                .and_then(|bytes| self.host.describe(&name, &revision, interface, &bytes));
             match described {
                 Ok(operation) => {
                     self.put(&name, operation);
@@ -72,31 +91,31 @@ impl COperations {
     }
 
     /// Puts a revision in force.
-    fn put(&self, name: &str, operation: Hosted) {
+    fn put(&self, name: &str, revision: Revision) {
         let mut operations = self.operations.write().unwrap_or_else(PoisonError::into_inner);
         let revisions = operations.entry(name.to_owned()).or_default();
-        revisions.push_front(Arc::new(operation));
+        revisions.push_front(revision);
         revisions.truncate(1 + FORMER);
     }
 
     /// The operation of a component: `c/NAME`, or `c/NAME/REVISION`.
-    pub(crate) fn operation(&self, component: &str) -> Option<Arc<dyn Operation>> {
+    pub(crate) fn revision(&self, component: &str) -> Option<Revision> {
         let name = component.strip_prefix(LIBRARY)?.strip_prefix('/')?;
         let (name, revision) = name.split_once('/').map_or((name, None), |(name, revision)| (name, Some(revision)));
         let operations = self.operations();
         let mut revisions = operations.get(name)?.iter();
         match revision {
             None => revisions.next().cloned(),
-            Some(revision) => revisions.find(|operation| operation.revision() == revision).cloned(),
+            Some(revision) => revisions.find(|other| other.operation.revision() == revision).cloned(),
         }
     }
 
     /// Descriptions of all, by name.
     pub(crate) fn infos(&self) -> Vec<&'static Info> {
-        self.operations().values().filter_map(|revisions| Some(revisions.front()?.info())).collect()
+        self.operations().values().filter_map(|revisions| Some(revisions.front()?.operation.info())).collect()
     }
 
-    fn operations(&self) -> RwLockReadGuard<'_, BTreeMap<String, VecDeque<Arc<dyn Operation>>>> {
+    fn operations(&self) -> RwLockReadGuard<'_, Revisions> {
         self.operations.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,8 @@ use imgflo_fbp::info::{Component, Port};
 use imgflo_ops::{Info, Kind, Operation, Property, Registry, Value};
 use serde_json::Value as Json;
 
-use crate::{COperations, EngineChoice, Gegl, c_operations};
+use crate::c_operations::{self, Revision};
+use crate::{COperations, EngineChoice, Gegl};
 
 /// Operations, and what graph information says of their components.
 #[derive(Clone, Debug, Default)]
@@ -56,13 +57,16 @@ impl Catalogue {
 
     /// The operation of that component name or alias. GEGL is only asked for what is not native.
     pub fn operation(&self, name: &str) -> Option<Arc<dyn Operation>> {
-        let gegl = self.gegl.as_ref().filter(|_| !c_operations::is_in_c(name));
-        self.beside(name).or_else(|| gegl?.operation(name).cloned())
+        self.revision(name).map(|revision| revision.operation)
     }
 
-    /// The operation of that name where GEGL is not needed for it.
-    pub(crate) fn beside(&self, name: &str) -> Option<Arc<dyn Operation>> {
-        self.registry.get(name).cloned().or_else(|| self.c.as_ref()?.operation(name))
+    /// As [`Catalogue::operation`], with what GEGL has to load for it.
+    pub(crate) fn revision(&self, name: &str) -> Option<Revision> {
+        if c_operations::is_in_c(name) {
+            return self.c.as_ref()?.revision(name);
+        }
+        let operation = self.registry.get(name).or_else(|| self.gegl.as_ref()?.operation(name));
+        operation.map(|operation| Revision { operation: Arc::clone(operation), module: None })
     }
 
     /// Descriptions of all operations, by name, without aliases.

@@ -71,12 +71,14 @@ impl ChildLimits {
         }
     }
 
-    pub(crate) fn pool(&self, name: &'static str, arguments: &[&str], readable: Vec<PathBuf>) -> Pool {
+    /// Children of GEGL that read `readable` beside the system's files; with `gpl` they have its GPL-3 operations.
+    pub(crate) fn gegl(&self, gpl: bool, readable: Vec<PathBuf>) -> Pool {
+        let arguments: &[&str] = if gpl { &["child", "gegl", "--gpl"] } else { &["child", "gegl"] };
         let environment = [("GEGL_THREADS", "1"), ("GEGL_SWAP", "RAM"), ("GEGL_USE_OPENCL", "no")];
         let program = Program {
             path: self.program.clone(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-            name,
+            name: "imgflo-gegl",
             environment: environment.map(|(name, value)| (name, value.to_owned())).to_vec(),
             readable,
             starts_programs: false,
@@ -117,8 +119,7 @@ impl Gegl {
     /// GEGL in children within `limits`; none is started yet. With `gpl` its GPL-3 operations are
     /// offered, too.
     pub fn new(limits: &ChildLimits, gpl: bool) -> Self {
-        let arguments: &[&str] = if gpl { &["child", "gegl", "--gpl"] } else { &["child", "gegl"] };
-        Gegl { pool: limits.pool("imgflo-gegl", arguments, Vec::new()), described: OnceLock::new() }
+        Gegl { pool: limits.gegl(gpl, Vec::new()), described: OnceLock::new() }
     }
 
     /// Its version.
@@ -167,12 +168,12 @@ impl Gegl {
 
     fn describe(&self) -> Result<Described, HostError> {
         let never = || false;
-        let reply = self.pool.lease(&never)?.call(&gegl::Request::Describe, &[], &never)?;
-        let gegl::Reply::Description(gegl::Description { version, operations }) = reply else {
+        let reply: gegl::Reply = self.pool.lease(&never)?.call(&gegl::Request::Describe, &[], &never)?;
+        let gegl::Answer::Description(gegl::Description { version, operations }) = reply.answer else {
             return Err(HostError::Garbage("no description".into()));
         };
         let operations = operations.into_iter().map(|operation| {
-            let info = info(operation);
+            let info = info(component(&operation.name), operation);
             (info.name, Arc::new(OnGegl(info)) as Arc<dyn Operation>)
         });
         Ok(Described { version, operations: operations.collect() })
@@ -198,14 +199,14 @@ fn component(operation: &str) -> String {
     operation.replacen(':', "/", 1)
 }
 
-/// A description that lasts as long as the process does: it is made once.
-fn info(operation: gegl::Operation) -> &'static Info {
+/// The description of the component `component`, which lasts as long as the process does: it is made once.
+pub(crate) fn info(component: String, operation: gegl::Operation) -> &'static Info {
     let gegl::Operation { name, title, description, categories, inputs, properties } = operation;
     // Only a filter cannot do without its one input.
     let filter = inputs.len() == 1;
     let pads = inputs.into_iter().map(|name| Pad { required: filter && name == "input", name: kept(name) });
     Box::leak(Box::new(Info {
-        name: kept(component(&name)),
+        name: kept(component),
         aliases: &[],
         categories: all_kept(categories),
         title: kept(if title.is_empty() { name } else { title }),

@@ -8,7 +8,7 @@ use imgflo_fbp::{End, Export, Graph, Origin, Place, info};
 use imgflo_ops::{Operation, Properties};
 use serde_json::{Map, Value as Json};
 
-use crate::c_operations;
+use crate::c_operations::{self, Module, Revision};
 use crate::catalogue::nearest;
 use crate::components::Components;
 use crate::flatten::{Flat, flatten};
@@ -45,6 +45,8 @@ impl fmt::Display for GraphFault {
 pub(crate) struct Node {
     pub name: String,
     pub operation: Arc<dyn Operation>,
+    /// What GEGL has to load for it.
+    pub module: Option<Arc<Module>>,
     /// Defaults, and the IIPs over them.
     pub properties: Properties,
     /// What each input pad reads.
@@ -283,28 +285,32 @@ impl ImageGraph {
 
 /// GEGL, where a graph of these processes is to run there: it runs the whole of it.
 fn gegl(nodes: &[Node], catalogue: &Catalogue) -> Result<Option<Arc<Gegl>>, Vec<GraphFault>> {
-    let native = |node: &&Node| catalogue.beside(node.operation.info().name).is_some();
-    let foreign = nodes.iter().find(|node| !native(node));
-    let Some(gegl) = catalogue.gegl().filter(|_| foreign.is_some() || catalogue.engine() == EngineChoice::Gegl) else {
-        return Ok(None);
-    };
+    let name = |node: &Node| node.operation.info().name;
+    let in_c = |node: &Node| node.module.is_none() && c_operations::is_in_c(name(node));
+    let foreign = nodes.iter().find(|node| !in_c(node) && catalogue.registry().get(name(node)).is_none());
     let why = foreign.map_or_else(
         || "graphs run on GEGL alone here (IMGFLO_ENGINE)".to_owned(),
-        |node| format!("'{}' makes the graph run on GEGL", node.operation.info().name),
+        |node| format!("'{}' makes the graph run on GEGL", name(node)),
     );
-    let lacking = nodes.iter().filter(|node| gegl.operation(node.operation.info().name).is_none());
-    let faults = lacking.map(|node| GraphFault {
-        place: format!("processes.{}", node.name),
-        message: match gegl.version() {
-            Ok(_) if c_operations::pinned(node.operation.as_ref()).is_some() => {
-                format!("GEGL cannot run operations in C ('{}'), and {why}", node.operation.info().name)
-            }
-            Ok(_) => format!("GEGL has no '{}', and {why}", node.operation.info().name),
-            Err(error) => error.to_owned(),
+    let gegl = catalogue.gegl().filter(|_| foreign.is_some() || catalogue.engine() == EngineChoice::Gegl);
+    let lacking = |node: &Node| match gegl {
+        None => node
+            .module
+            .as_ref()
+            .map(|_| format!("'{}' runs on GEGL, and graphs run natively alone here (IMGFLO_ENGINE)", name(node))),
+        Some(gegl) => match gegl.version() {
+            Err(error) => Some(error.to_owned()),
+            Ok(_) if in_c(node) => Some(format!("GEGL cannot run operations in C ('{}'), and {why}", name(node))),
+            Ok(_) if node.module.is_some() || gegl.has(name(node)) => None,
+            Ok(_) => Some(format!("GEGL has no '{}', and {why}", name(node))),
         },
-    });
-    let faults = faults.collect::<Vec<_>>();
-    if faults.is_empty() { Ok(Some(Arc::clone(gegl))) } else { Err(faults) }
+    };
+    let fault = |node: &Node| {
+        let place = format!("processes.{}", node.name);
+        lacking(node).map(|message| GraphFault { place, message })
+    };
+    let faults = nodes.iter().filter_map(fault).collect::<Vec<_>>();
+    if faults.is_empty() { Ok(gegl.cloned()) } else { Err(faults) }
 }
 
 fn content(graph: &Graph, nodes: &[Node], takes_input: bool, catalogue: &Catalogue, gegl: Option<&Gegl>) -> String {
@@ -415,12 +421,13 @@ impl<'g> Checker<'g> {
     fn processes(&mut self) {
         for (name, process) in &self.graph.processes {
             let component = &process.component;
-            if let Some(operation) = self.components.catalogue().operation(component) {
+            if let Some(Revision { operation, module }) = self.components.catalogue().revision(component) {
                 let info = operation.info();
                 self.index.insert(name, self.nodes.len());
                 self.nodes.push(Node {
                     name: name.clone(),
                     operation,
+                    module,
                     properties: Properties::defaults(info.properties),
                     inputs: vec![None; info.inputs.len()],
                 });

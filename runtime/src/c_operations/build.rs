@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use imgflo_ops::c::{HEADER, HEADER_NAME, is_name};
+use imgflo_ops::c::is_name;
 
-use super::compile::{self, CompilerMessage};
-use super::hosted::Host;
+use super::compile::{self, Compilation, CompilerMessage, Interface};
+use super::host::Host;
+use super::module;
 use crate::ChildLimits;
 
 /// Folder of what is built, in the one of the sources.
@@ -37,6 +38,7 @@ pub(super) struct Library {
     pub path: PathBuf,
     pub name: String,
     pub revision: String,
+    pub interface: Interface,
 }
 
 /// What is built of a folder, one library an operation, by name. If a build was cut short there may be
@@ -49,20 +51,32 @@ pub(super) fn libraries(sources: &Path) -> io::Result<Vec<Library>> {
     let mut latest: BTreeMap<String, (SystemTime, Library)> = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let Some((name, revision)) = parts(&path) else { continue };
+        let Some((name, revision, interface)) = parts(&path) else { continue };
         let modified = fs::metadata(&path)?.modified()?;
         if latest.get(&name).is_none_or(|(other, _)| *other < modified) {
-            latest.insert(name.clone(), (modified, Library { path, name, revision }));
+            latest.insert(name.clone(), (modified, Library { path, name, revision, interface }));
         }
     }
     Ok(latest.into_values().map(|(_, library)| library).collect())
 }
 
-/// Name and revision of a library's file.
-fn parts(path: &Path) -> Option<(String, String)> {
-    let (name, revision) = path.file_name()?.to_str()?.strip_suffix(".so")?.rsplit_once('-')?;
+/// What the file of a library is called.
+fn file_name(name: &str, revision: &str, interface: Interface) -> String {
+    let interface = match interface {
+        Interface::Imgflo => "",
+        Interface::Gegl => ".gegl",
+    };
+    format!("{name}-{revision}{interface}.so")
+}
+
+/// Name, revision and interface of a library's file.
+fn parts(path: &Path) -> Option<(String, String, Interface)> {
+    let file = path.file_name()?.to_str()?;
+    let (name, rest) = file.strip_suffix(".so")?.rsplit_once('-')?;
+    let revision = rest.strip_suffix(".gegl").unwrap_or(rest);
+    let interface = if revision == rest { Interface::Imgflo } else { Interface::Gegl };
     let hexadecimal = revision.len() == 32 && revision.bytes().all(|c| c.is_ascii_hexdigit());
-    (hexadecimal && is_name(name).is_ok()).then(|| (name.to_owned(), revision.to_owned()))
+    (hexadecimal && is_name(name).is_ok()).then(|| (name.to_owned(), revision.to_owned(), interface))
 }
 
 /// Compiles each `.c` of the folder `sources` with the command `compiler`, unless that very source is
@@ -74,8 +88,9 @@ pub fn build(sources: &Path, compiler: &str, limits: &ChildLimits) -> io::Result
     let folder = sources.join(BUILD);
     fs::create_dir_all(&folder)?;
     let work = tempfile::Builder::new().prefix(".building-").tempdir_in(&folder)?;
-    fs::write(work.path().join(HEADER_NAME), HEADER)?;
-    let host = Arc::new(Host::new(limits)?);
+    Interface::write_headers(work.path())?;
+    // Whether an operation under the GPL may be used is for those to say who serve it.
+    let host = Arc::new(Host::new(limits, true)?);
     let files = |extension: &str| -> io::Result<Vec<PathBuf>> {
         let mut files = fs::read_dir(sources)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
         files.retain(|file| file.is_file() && file.extension().is_some_and(|found| found == extension));
@@ -104,14 +119,23 @@ fn one(
         let messages = vec![CompilerMessage::error(file.display().to_string(), fault)];
         return Ok(Building { file, unchanged: false, built: false, messages });
     }
-    let revision = compile::revision(&fs::read(&file)?, headers);
-    let library = folder.join(format!("{name}-{revision}.so"));
+    let text = fs::read(&file)?;
+    let (revision, interface) = (compile::revision(&text, headers), Interface::of(&text));
+    let library = folder.join(file_name(&name, &revision, interface));
     if library.exists() {
         return Ok(Building { file, unchanged: true, built: true, messages: Vec::new() });
     }
     let made = work.join("made.so");
-    let (mut built, mut messages) = compile::compile(compiler, &file, &[sources, work], &made)?;
-    if built && let Err(fault) = host.describe(&name, &revision, &fs::read(&made)?) {
+    let (mut built, mut messages) = compile::compile(&Compilation {
+        compiler,
+        source: &file,
+        interface,
+        revision: &module::in_gegl(&name, &revision),
+        includes: Some(sources),
+        headers: work,
+        output: &made,
+    })?;
+    if built && let Err(fault) = host.describe(&name, &revision, interface, &fs::read(&made)?) {
         built = false;
         messages.push(CompilerMessage::error(format!("{name}.c"), fault));
     }
@@ -120,7 +144,7 @@ fn one(
         fs::rename(&made, &library)?;
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            if path != library && parts(&path).is_some_and(|(other, _)| other == name) {
+            if path != library && parts(&path).is_some_and(|(other, ..)| other == name) {
                 fs::remove_file(path)?;
             }
         }

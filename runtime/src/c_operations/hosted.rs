@@ -3,108 +3,23 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imgflo_host::{Fault, HostError, Lease, Pool, Program};
+use imgflo_host::{Fault, HostError, Lease};
 use imgflo_ops::c::{Description, Given, Margins, Shape};
 use imgflo_ops::{
     Area, Boxes, Cancel, Format, Formats, Info, OpError, Operation, Pass, Properties, Rect, Split, Tile, View,
 };
-use tempfile::TempDir;
 
-use super::message::{Answer, Reply, Request};
-use crate::ChildLimits;
+use super::host::{Built, Host, ask, not_described};
+use super::message::{Answer, Request};
 
-/// Jobs after which a child is replaced; a job is a band of a picture.
-const JOBS: u32 = 2000;
-/// Libraries in a child after which it is replaced: none is ever unloaded.
-const MOST_LOADED: usize = 32;
 /// Bytes of output in one call, where a row is no more: the pixels of a call are in memory some times over.
 const PIECE: u64 = 8 << 20;
 /// Rows below which a band should not be cut: going to a child and back takes a fraction of a millisecond.
 const FEWEST_ROWS: u32 = 256;
 /// Work a pixel, where the operation says none.
 const WEIGHT: f32 = 40.0;
-
-/// Children with operations, and the folder of what they load.
-#[derive(Debug)]
-pub(super) struct Host {
-    pool: Pool,
-    /// Of each child, bytes.
-    memory: u64,
-    /// They cannot read others.
-    folder: TempDir,
-}
-
-/// A built operation's file, which goes with this.
-#[derive(Debug)]
-pub(super) struct Built(PathBuf);
-
-impl Drop for Built {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-impl Host {
-    pub fn new(limits: &ChildLimits) -> io::Result<Host> {
-        let folder = tempfile::Builder::new().prefix("imgflo-").tempdir()?;
-        let program = Program {
-            path: limits.program.clone(),
-            arguments: vec!["child".into(), "ops".into()],
-            name: "imgflo-ops",
-            environment: Vec::new(),
-            readable: vec![folder.path().to_owned()],
-            starts_programs: false,
-        };
-        Ok(Host { pool: Pool::new(program, limits.limits(JOBS)), memory: limits.memory, folder })
-    }
-
-    /// Takes a built operation in, and hears what it says of itself.
-    pub fn describe(self: &Arc<Self>, name: &str, revision: &str, library: &[u8]) -> Result<Hosted, String> {
-        // Two of one name and revision may be there at once, each with a file of its own.
-        let failed = |error: io::Error| format!("{}: {error}", self.folder.path().display());
-        let file = tempfile::Builder::new().prefix(name).suffix(".so").tempfile_in(self.folder.path());
-        let file = file.map_err(failed)?.into_temp_path().keep().map_err(|error| error.to_string())?;
-        let built = Built(file);
-        fs::write(&built.0, library).map_err(failed)?;
-        let never = || false;
-        let mut lease = self.pool.lease(&never).map_err(|error| error.to_string())?;
-        let described = ask(&mut lease, &Request::Describe { library: built.0.clone() }, &[], &never);
-        let described = described.map_err(|error| match error {
-            HostError::Fault(fault) => fault.message,
-            error => format!("the operation {error} when it was loaded"),
-        });
-        let Answer::Description(description) = described? else {
-            return Err("the operation answered something else than its description".into());
-        };
-        description.check(name)?;
-        Ok(Hosted {
-            info: kept(&description),
-            revision: revision.to_owned(),
-            shared: Arc::new(Shared { description, built, host: Arc::clone(self) }),
-        })
-    }
-}
-
-/// Asks a child. One that is worn out, or not to be relied on, ends with the lease.
-fn ask(
-    lease: &mut Lease<'_>,
-    request: &Request,
-    pixels: &[&[u8]],
-    stop: &dyn Fn() -> bool,
-) -> Result<Answer, HostError> {
-    let Reply { loaded, answer } = lease.call(request, pixels, stop)?;
-    if let Answer::Corrupt(message) = answer {
-        lease.retire();
-        return Err(Fault::failed(message).into());
-    }
-    if loaded > MOST_LOADED {
-        lease.retire();
-    }
-    Ok(answer)
-}
 
 fn failed(error: HostError, cancel: &Cancel) -> OpError {
     match error {
@@ -128,6 +43,31 @@ pub(super) struct Hosted {
     info: &'static Info,
     revision: String,
     shared: Arc<Shared>,
+}
+
+impl Hosted {
+    /// Takes a built operation in, and hears what it says of itself.
+    pub fn take_in(host: &Arc<Host>, name: &str, revision: &str, library: &[u8]) -> Result<Hosted, String> {
+        // Two of one name and revision may be there at once, each with a file of its own.
+        let failed = |error: io::Error| format!("{}: {error}", host.folder().display());
+        let file = tempfile::Builder::new().prefix(name).suffix(".so").tempfile_in(host.folder());
+        let file = file.map_err(failed)?.into_temp_path().keep().map_err(|error| error.to_string())?;
+        let built = Built(file);
+        fs::write(&built.0, library).map_err(failed)?;
+        let never = || false;
+        let mut lease = host.pool.lease(&never).map_err(|error| error.to_string())?;
+        let request = Request::Describe { library: built.0.clone() };
+        let Answer::Description(description) = ask(&mut lease, &request, &[], &never).map_err(not_described)? else {
+            return Err("the operation answered something else than its description".into());
+        };
+        description.check(name)?;
+        let text = serde_json::to_string(&description).map_err(|error| error.to_string())?;
+        Ok(Hosted {
+            info: kept(text, || description.keep()),
+            revision: revision.to_owned(),
+            shared: Arc::new(Shared { description, built, host: Arc::clone(host) }),
+        })
+    }
 }
 
 impl Operation for Hosted {
@@ -294,12 +234,11 @@ impl Area for Bands {
     }
 }
 
-/// The description as a catalogue has it: made once, however many revisions have the same.
-fn kept(description: &Description) -> &'static Info {
+/// A description as a catalogue has it: made once, however many revisions have the same `text`.
+pub(super) fn kept(text: String, make: impl FnOnce() -> &'static Info) -> &'static Info {
     static KEPT: Mutex<BTreeMap<String, &'static Info>> = Mutex::new(BTreeMap::new());
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let text = serde_json::to_string(description).unwrap_or_default();
-    kept.entry(text).or_insert_with(|| description.keep())
+    kept.entry(text).or_insert_with(make)
 }
 
 fn rows(rect: Rect) -> impl Iterator<Item = i32> {

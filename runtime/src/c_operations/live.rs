@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use imgflo_host::{HostError, PARTLY, Pool, Program};
 use imgflo_ops::c::is_name;
 
-use super::compile::{self, CompilerMessage};
-use super::hosted::Host;
+use super::compile::{self, CompilerMessage, Interface};
+use super::host::Host;
 use super::message::{Compiled, Source};
+use super::module;
 use super::serve::LARGEST_LIBRARY;
 use super::{COperations, Severity};
 use crate::ChildLimits;
@@ -58,7 +59,7 @@ impl LiveOperations {
             starts_programs: true,
         };
         let compiler = Pool::new(program, ChildLimits { children: 1, ..limits.clone() }.limits(JOBS));
-        let host = Arc::new(Host::new(limits)?);
+        let host = Arc::new(Host::live(limits, operations.gpl, &operations.host)?);
         Ok(LiveOperations { operations, host, compiler, revised: Mutex::default() })
     }
 
@@ -77,8 +78,9 @@ impl LiveOperations {
             return Err(refused(format!("there are {MOST} operations written live, and no more are taken")));
         }
         let revision = compile::revision(source.as_bytes(), &[]);
-        let (library, messages) = self.compile(name, source)?;
-        let operation = self.host.describe(name, &revision, &library).map_err(refused)?;
+        let (library, messages) = self.compile(name, &revision, source)?;
+        let interface = Interface::of(source.as_bytes());
+        let operation = self.host.describe(name, &revision, interface, &library).map_err(refused)?;
         self.operations.put(name, operation);
         if !known {
             revised.push(name.to_owned());
@@ -87,7 +89,12 @@ impl LiveOperations {
         Ok(Revised { component: format!("{}/{name}", imgflo_ops::c::LIBRARY), revision, messages })
     }
 
-    fn compile(&self, name: &str, source: &str) -> Result<(Vec<u8>, Vec<CompilerMessage>), Vec<CompilerMessage>> {
+    fn compile(
+        &self,
+        name: &str,
+        revision: &str,
+        source: &str,
+    ) -> Result<(Vec<u8>, Vec<CompilerMessage>), Vec<CompilerMessage>> {
         let never = || false;
         let failed = |error: HostError| {
             let text = match error {
@@ -105,7 +112,7 @@ impl LiveOperations {
             );
             return Err(vec![CompilerMessage::error(format!("{name}.c"), text)]);
         }
-        let request = Source { name: name.into(), text: source.into() };
+        let request = Source { name: name.into(), revision: module::in_gegl(name, revision), text: source.into() };
         let Compiled { messages, library } = lease.call(&request, &[], &never).map_err(failed)?;
         let Some(length) = library.filter(|length| *length <= LARGEST_LIBRARY) else {
             let none = messages.iter().all(|message| message.severity != Severity::Error);

@@ -46,6 +46,8 @@ pub(super) enum Answer {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Source {
     pub name: String,
+    /// The operation with its revision.
+    pub revision: String,
     pub text: String,
 }
 

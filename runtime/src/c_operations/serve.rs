@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use imgflo_host::{Fault, Handler, Shared};
 use imgflo_ops::Rect;
-use imgflo_ops::c::{HEADER, HEADER_NAME, Loaded, Part, RunError};
+use imgflo_ops::c::{Loaded, Part, RunError};
 
-use super::compile;
+use super::compile::{Compilation, Interface, compile};
 use super::message::{Answer, Compiled, Reply, Request, Source};
 
 /// Largest library that is handed back, bytes.
@@ -30,7 +30,7 @@ pub fn serve_operations() -> io::Result<()> {
 pub fn serve_compiler(compiler: &str) -> io::Result<()> {
     imgflo_host::serve(|| {
         let folder = std::env::temp_dir();
-        let written = fs::write(folder.join(HEADER_NAME), HEADER);
+        let written = Interface::write_headers(&folder);
         written.map_err(|error| Fault::failed(format!("{}: {error}", folder.display())))?;
         Ok(Compiler { compiler: compiler.to_owned(), folder })
     })
@@ -119,15 +119,22 @@ impl Handler for Compiler {
     type Request = Source;
     type Reply = Compiled;
 
-    fn handle(&mut self, Source { name, text }: Source, shared: &Shared) -> Result<Compiled, Fault> {
+    fn handle(&mut self, Source { name, revision, text }: Source, shared: &Shared) -> Result<Compiled, Fault> {
         let (source, output) = (self.folder.join(format!("{name}.c")), self.folder.join(format!("{name}.so")));
         let failed = |error: io::Error| Fault::failed(error.to_string());
-        let compiled = fs::write(&source, text)
-            .and_then(|()| compile::compile(&self.compiler, &source, &[&self.folder], &output))
-            .and_then(|(built, messages)| {
-                let library = if built { Some(fs::read(&output)?) } else { None };
-                Ok((library, messages))
-            });
+        let compilation = Compilation {
+            compiler: &self.compiler,
+            source: &source,
+            interface: Interface::of(text.as_bytes()),
+            revision: &revision,
+            includes: None,
+            headers: &self.folder,
+            output: &output,
+        };
+        let compiled = fs::write(&source, &text).and_then(|()| compile(&compilation)).and_then(|(built, messages)| {
+            let library = if built { Some(fs::read(&output)?) } else { None };
+            Ok((library, messages))
+        });
         for file in [&source, &output] {
             let _ = fs::remove_file(file);
         }

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imgflo_gegl::{Box, Depth, Link, Process, Reply, Request, Script};
-use imgflo_host::HostError;
+use imgflo_gegl::{Answer, Box, Depth, Link, Process, Reply, Request, Script};
+use imgflo_host::{HostError, Lease, Pool};
 use imgflo_ops::{Area, Boxes, Cancel, Format, Formats, OpError, Rect, Split, Tile, Value, View};
 use serde_json::Value as Json;
 
 use super::Gegl;
+use crate::c_operations::{MOST_LOADED, Module};
 use crate::image_graph::Feed;
 use crate::plan::scaled;
 use crate::{Arguments, ImageGraph};
@@ -24,6 +25,8 @@ type Measured = (Option<Rect>, Result<Vec<Box>, OpError>);
 #[derive(Debug)]
 pub(crate) struct Picture {
     gegl: Arc<Gegl>,
+    /// Operations in C that are in it.
+    modules: Vec<Arc<Module>>,
     script: Script,
     measured: Mutex<Option<Measured>>,
 }
@@ -38,7 +41,10 @@ impl Picture {
             let info = node.operation.info();
             let values = scaled(node, arguments, scale);
             // Defaults and properties of native operations may be others than GEGL's.
-            let known = gegl.operation(info.name).map_or(&[][..], |operation| operation.info().properties);
+            let known = match &node.module {
+                Some(_) => info.properties,
+                None => gegl.operation(info.name).map_or(&[][..], |operation| operation.info().properties),
+            };
             let set = known.iter().filter_map(|property| {
                 let (_, value) = values.iter().find(|(name, _)| *name == property.name)?;
                 (*value != property.kind.default()).then(|| (property.name.to_owned(), json(value)))
@@ -52,13 +58,28 @@ impl Picture {
             });
             Process {
                 name: node.name.clone(),
-                operation: info.name.replacen('/', ":", 1),
+                operation: match &node.module {
+                    Some(module) => module.operation().to_owned(),
+                    None => info.name.replacen('/', ":", 1),
+                },
                 properties: set.collect(),
                 inputs: reads.collect(),
             }
         };
-        let script = Script { processes: processes.iter().map(process).collect(), output: place(graph.output()) };
-        Picture { gegl: Arc::clone(gegl), script, measured: Mutex::new(None) }
+        let modules = processes.iter().filter_map(|index| graph.nodes()[*index].module.clone()).collect::<Vec<_>>();
+        let script = Script {
+            modules: modules.iter().map(|module| module.loaded()).collect(),
+            processes: processes.iter().map(process).collect(),
+            output: place(graph.output()),
+        };
+        Picture { gegl: Arc::clone(gegl), modules, script, measured: Mutex::new(None) }
+    }
+
+    /// Whose children render it: none with foreign code in it works on graphs without, and none with a stranger's on
+    /// those of the operator.
+    fn pool(&self) -> &Pool {
+        let live = self.modules.iter().find(|module| module.is_live());
+        live.or(self.modules.first()).map_or(&self.gegl.pool, |module| module.pool())
     }
 
     /// The boxes of the processes.
@@ -72,9 +93,9 @@ impl Picture {
         }
         let never = || false;
         let request = Request::Measure { script: self.script.clone(), inputs: input.map(to_box).into_iter().collect() };
-        let reply = self.gegl.pool.lease(&never).and_then(|mut child| child.call(&request, &[], &never));
-        let result = match reply {
-            Ok(Reply::Boxes(found)) if found.len() == self.script.processes.len() => Ok(found),
+        let answer = self.pool().lease(&never).and_then(|mut child| ask(&mut child, &request, &[], &never));
+        let result = match answer {
+            Ok(Answer::Boxes(found)) if found.len() == self.script.processes.len() => Ok(found),
             Ok(_) => Err(OpError::Failed("GEGL answered something else than boxes".into())),
             Err(error) => Err(failed(error, &Cancel::new())),
         };
@@ -145,9 +166,9 @@ impl Area for Picture {
             region: to_box(rect),
             output: Depth::Rgba8,
         };
-        let mut child = self.gegl.pool.lease(&stop).map_err(|error| failed(error, cancel))?;
-        let reply: Reply = child.call(&request, &[&pixels], &stop).map_err(|error| failed(error, cancel))?;
-        if !matches!(reply, Reply::Rendered) {
+        let mut child = self.pool().lease(&stop).map_err(|error| failed(error, cancel))?;
+        let answer = ask(&mut child, &request, &[&pixels], &stop).map_err(|error| failed(error, cancel))?;
+        if !matches!(answer, Answer::Rendered) {
             return Err(OpError::Failed("GEGL answered something else than pixels".into()));
         }
         let mut at = 0;
@@ -158,6 +179,20 @@ impl Area for Picture {
         }
         Ok(())
     }
+}
+
+/// Asks a child. One with many modules ends with the lease.
+fn ask(
+    child: &mut Lease<'_>,
+    request: &Request,
+    pixels: &[&[u8]],
+    stop: &dyn Fn() -> bool,
+) -> Result<Answer, HostError> {
+    let Reply { modules, answer } = child.call(request, pixels, stop)?;
+    if modules > MOST_LOADED {
+        child.retire();
+    }
+    Ok(answer)
 }
 
 fn rows(rect: Rect) -> impl Iterator<Item = i32> {

@@ -1,7 +1,11 @@
-//! Operations written in C: built, shown, used; what they can do wrong; and written while a server runs.
+//! Operations written in C: built, shown, used; what they can do wrong; and written while a server runs. Those for
+//! GEGL, too.
 
 mod faults;
+mod gegl;
 mod live;
+
+pub use faults::{children, until};
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -42,8 +42,8 @@ fn evil(outside: &Path) -> Vec<(&'static str, String, &'static str)> {
     vec![
         ("segfault", "*(volatile int *)0 = 1;".into(), "the operation crashed (SIGSEGV)"),
         ("aborts", "abort();".into(), "the operation crashed (SIGABRT)"),
-        ("endless", "for (volatile int i = 0;; i++) {}".into(), "used more than 2 s"),
-        ("sleeps", "for (;;) pause();".into(), "the operation used more than 2 s (IMGFLO_CHILD_SECONDS)"),
+        ("endless", "for (volatile int i = 0;; i++) {}".into(), "used more than 4 s"),
+        ("sleeps", "for (;;) pause();".into(), "the operation used more than 4 s (IMGFLO_CHILD_SECONDS)"),
         (
             "hungry",
             "for (int i = 0; i < 160; i++) {
@@ -145,7 +145,7 @@ async fn a_fault_ends_one_job_and_nothing_else() {
             "--child-memory",
             "256MiB",
             "--child-seconds",
-            "2",
+            "4",
         ],
     );
     let width = std::cell::Cell::new(50);

@@ -19,16 +19,17 @@ use serde_json::Value;
 use super::faults::{children, until};
 use super::{decode, operation, text, write};
 
-const SECRET: &str = "only-for-tests-0123456789";
+pub const SECRET: &str = "only-for-tests-0123456789";
 
 /// A server with graphs of live operations, and its temporary folder.
-struct Rig {
-    server: Server,
+pub struct Rig {
+    pub server: Server,
     folder: tempfile::TempDir,
 }
 
 impl Rig {
-    fn start(secret: bool) -> Rig {
+    /// `engine`: the list of faults asks GEGL for names, if it may.
+    pub fn start(secret: bool, engine: &str) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let [graphs, scratch, files] = ["graphs", "scratch", "files"].map(|name| folder.path().join(name));
         for folder in [&graphs, &scratch, &files] {
@@ -45,13 +46,12 @@ impl Rig {
         }
         let (graphs, files) = (graphs.to_str().unwrap(), files.to_str().unwrap());
         let more = ["--graphs", graphs, "--files", files, "--workers", "2", "--max-operation-bytes", "20000"];
-        // The list of faults would otherwise ask GEGL for names.
-        let more = [&more[..], &["--engine", "native"]].concat();
+        let more = [&more[..], &["--engine", engine]].concat();
         let server = Server::start_by(program, tempfile::tempdir().unwrap(), &more);
         Rig { server, folder }
     }
 
-    async fn put(&self, name: &str, secret: Option<&str>, source: String) -> (StatusCode, Value) {
+    pub async fn put(&self, name: &str, secret: Option<&str>, source: String) -> (StatusCode, Value) {
         let request = self.server.client().put(format!("{}/ops/{name}", self.server.url)).body(source);
         let request = match secret {
             Some(secret) => request.header("Authorization", format!("Bearer {secret}")),
@@ -62,7 +62,7 @@ impl Rig {
     }
 
     /// The level of the picture that `flat` makes, from 0 to 255 in each of three colours.
-    async fn level(&self, width: u64) -> Result<u32, Value> {
+    pub async fn level(&self, width: u64) -> Result<u32, Value> {
         let answer = self.server.get(&format!("/graph/flat.png?width={width}&height=2")).await;
         if answer.status() != StatusCode::MOVED_PERMANENTLY {
             return Err(serde_json::from_str(&answer.text().await.unwrap()).expect("a problem"));
@@ -77,7 +77,7 @@ impl Rig {
         Ok(u32::from_be_bytes([0, pixels[0], pixels[1], pixels[2]]))
     }
 
-    fn scratch(&self) -> Vec<String> {
+    pub fn scratch(&self) -> Vec<String> {
         let mut found = Vec::new();
         list(&self.folder.path().join("scratch"), &mut found);
         found
@@ -92,7 +92,7 @@ fn list(folder: &Path, found: &mut Vec<String>) {
 }
 
 /// The source whose picture is `level` in all places.
-fn flat(level: u32) -> String {
+pub fn flat(level: u32) -> String {
     let [_, r, g, b] = level.to_be_bytes();
     let body = format!(
         "for (int32_t y = call->output.box.y; y < call->output.box.y + call->output.box.height; y++) {{
@@ -106,10 +106,10 @@ fn flat(level: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_secret_nothing_is_taken() {
-    let closed = Rig::start(false);
+    let closed = Rig::start(false, "native");
     let (status, problem) = closed.put("flat", Some(SECRET), flat(1)).await;
     assert_eq!(status, 404, "{problem}");
-    let rig = Rig::start(true);
+    let rig = Rig::start(true, "native");
     for secret in [
         None,
         Some(""),
@@ -137,7 +137,7 @@ async fn without_the_secret_nothing_is_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_becomes_a_revision_or_messages() {
-    let rig = Rig::start(true);
+    let rig = Rig::start(true, "native");
     assert_eq!(rig.level(1).await.expect_err("there is none yet")["status"], 404);
     let (status, first) = rig.put("flat", Some(SECRET), flat(0x01_02_03)).await;
     assert_eq!((status.as_u16(), &first["component"]), (200, &"c/flat".into()), "{first}");
@@ -199,7 +199,7 @@ async fn a_source_becomes_a_revision_or_messages() {
 #[test]
 fn plans_keep_the_revision_that_they_were_made_with() {
     let limits = ChildLimits { program: imgflo_tests::program::path(), ..ChildLimits::new(2) };
-    let operations = Arc::new(COperations::new(&limits).unwrap());
+    let operations = Arc::new(COperations::new(&limits, false).unwrap());
     let live = LiveOperations::new(Arc::clone(&operations), "cc", &limits).unwrap();
     let catalogue = Catalogue::native().with_c(operations);
     let plan = |component: &str| {
@@ -238,7 +238,7 @@ fn plans_keep_the_revision_that_they_were_made_with() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_revisions_leave_nothing_behind() {
     let revisions = if std::env::var_os("IMGFLO_TEST_LONG").is_some() { 1000 } else { 100 };
-    let rig = Rig::start(true);
+    let rig = Rig::start(true, "native");
     assert_eq!(rig.put("flat", Some(SECRET), flat(1)).await.0, 200);
     assert_eq!(rig.level(1).await, Ok(1));
     // The newest that is in force for certain, and the newest that may be.
