@@ -9,8 +9,8 @@ mod load;
 mod picture;
 
 pub use description::{Description, Given, PropertyDescription, PropertyKind, Shape, is_name};
-pub use load::{Loaded, RunError};
-pub use picture::{Margins, Part};
+pub use load::{Loaded, Room, RunError};
+pub use picture::{Input, Margins, Part};
 
 /// The header, for compilers.
 pub const HEADER: &str = include_str!("../include/imgflo-op.h");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use imgflo_ops::c::{Given, Loaded, Margins, Part, PropertyKind, RunError, Shape};
+use imgflo_ops::c::{Given, Input, Loaded, Margins, Part, PropertyKind, Room, RunError, Shape};
 use imgflo_ops::{Color, Rect, Value};
 
 const WARNINGS: [&str; 5] = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror"];
@@ -48,6 +48,21 @@ fn defaults(loaded: &Loaded) -> Vec<Given> {
     let info = loaded.description().keep();
     let values = info.properties.iter().enumerate();
     values.map(|(index, property)| loaded.description().give(index, &property.kind.default())).collect()
+}
+
+/// Renders in memory that another call has left its marks in.
+fn render(
+    loaded: &Loaded,
+    given: &[Given],
+    whole: Rect,
+    inputs: &[Part<'_>],
+    region: Rect,
+) -> Result<Vec<f32>, RunError> {
+    let inputs = inputs.iter().map(|input| input as &dyn Input).collect::<Vec<_>>();
+    let mut room = Room::default();
+    let large = Rect { width: region.width + 3, height: region.height + 2, ..region };
+    let _ = loaded.render(&mut room, given, whole, &inputs, large);
+    loaded.render(&mut room, given, whole, &inputs, region).map(<[f32]>::to_vec)
 }
 
 fn pixel(rendered: &[f32], index: usize) -> [f32; 4] {
@@ -129,9 +144,9 @@ fn a_description_arrives_whole() {
     let input = Part { rect: Rect::new(10, 21, 2, 1), pixels: &pixels };
     let aux = Part { rect: Rect::default(), pixels: &[] };
     let region = Rect::new(10, 20, 2, 2);
-    let rendered = loaded.render(&given, Rect::new(-7, -8, 50, 99), &[input, aux], region).unwrap();
+    let rendered = render(&loaded, &given, Rect::new(-7, -8, 50, 99), &[input, aux], region).unwrap();
     assert_eq!(pixel(&rendered, 3), [0.0, 0.75, 0.0, 0.0]);
-    let few = loaded.render(&given[1..], region, &[input, aux], region);
+    let few = render(&loaded, &given[1..], region, &[input, aux], region);
     assert_eq!(few, Err(RunError::Said("the values do not fit the properties".into())));
 }
 
@@ -143,7 +158,7 @@ fn a_point_gets_rows() {
     given[1] = duotone.description().give(1, &Value::Color(Color { rgba: [1.0, 1.0, 0.5, 1.0] }));
     let pixels = [[0.0, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 0.5], [0.5, 0.5, 0.5, 1.0], [0.0, 1.0, 0.0, 1.0]];
     let rect = Rect::new(3, -1, 2, 2);
-    let rendered = duotone.render(&given, rect, &[Part { rect, pixels: &pixels }], rect).unwrap();
+    let rendered = render(&duotone, &given, rect, &[Part { rect, pixels: &pixels }], rect).unwrap();
     for (index, expected) in
         [[0.0, 0.0, 0.5, 1.0], [1.0, 1.0, 0.5, 0.5], [0.5, 0.5, 0.5, 1.0], [0.7152, 0.7152, 0.5, 1.0]]
             .iter()
@@ -161,7 +176,7 @@ fn an_area_is_the_same_however_it_is_cut() {
     let margins = sharpen.margins(&given).unwrap();
     let rect = Rect::new(-3, 2, 17, 13);
     let pixels = (0..rect.area()).map(|n| [n as f32 * 0.37 % 1.0, n as f32 * 0.11 % 1.0, 0.5, 1.0]).collect::<Vec<_>>();
-    let whole = sharpen.render(&given, rect, &[Part { rect, pixels: &pixels }], rect).unwrap();
+    let whole = render(&sharpen, &given, rect, &[Part { rect, pixels: &pixels }], rect).unwrap();
     let region = Rect::new(0, 5, 6, 4);
     let needed = margins.around(region).intersect(&rect);
     let at = |x: i32, y: i32| ((y - rect.y) * rect.width as i32 + x - rect.x) as usize;
@@ -169,7 +184,7 @@ fn an_area_is_the_same_however_it_is_cut() {
         .flat_map(|y| (needed.x..needed.right() as i32).map(move |x| (x, y)))
         .map(|(x, y)| pixels[at(x, y)])
         .collect::<Vec<_>>();
-    let cut = sharpen.render(&given, rect, &[Part { rect: needed, pixels: &part }], region).unwrap();
+    let cut = render(&sharpen, &given, rect, &[Part { rect: needed, pixels: &part }], region).unwrap();
     for y in 0..4 {
         for x in 0..6 {
             assert_eq!(pixel(&cut, (y * 6 + x) as usize), pixel(&whole, at(x, y + 5)), "{x} {y}");
@@ -177,7 +192,7 @@ fn an_area_is_the_same_however_it_is_cut() {
     }
     // A plain picture has no edges, its own included.
     let plain = vec![[0.25, 0.5, 0.75, 1.0]; rect.area() as usize];
-    let same = sharpen.render(&given, rect, &[Part { rect, pixels: &plain }], rect).unwrap();
+    let same = render(&sharpen, &given, rect, &[Part { rect, pixels: &plain }], rect).unwrap();
     assert!(same.chunks(4).all(|p| p.iter().zip(plain[0]).all(|(a, b)| (a - b).abs() < 1e-5)));
 }
 
@@ -188,11 +203,11 @@ fn a_compositor_sees_nothing_beyond_the_second_picture() {
     let (one, white) = ([[1.0, 0.5, 0.25, 1.0]; 2], [[1.0; 4]]);
     let input = Part { rect: Rect::sized(2, 1), pixels: &one };
     let aux = Part { rect: Rect::sized(1, 1), pixels: &white };
-    let rendered = mask.render(&given, Rect::sized(2, 1), &[input, aux], Rect::sized(2, 1)).unwrap();
+    let rendered = render(&mask, &given, Rect::sized(2, 1), &[input, aux], Rect::sized(2, 1)).unwrap();
     assert_eq!(pixel(&rendered, 1), [0.0; 4]);
     assert!(pixel(&rendered, 0).iter().zip(one[0]).all(|(a, b)| (a - b).abs() < 1e-6));
     let inverted = vec![given[0].clone(), Given::Integer(1)];
-    let rendered = mask.render(&inverted, Rect::sized(2, 1), &[input, aux], Rect::sized(2, 1)).unwrap();
+    let rendered = render(&mask, &inverted, Rect::sized(2, 1), &[input, aux], Rect::sized(2, 1)).unwrap();
     assert_eq!(pixel(&rendered, 1), one[1]);
 }
 
@@ -201,7 +216,7 @@ fn a_source_covers_what_it_says() {
     let stripes = example("stripes");
     let given = defaults(&stripes);
     assert_eq!(stripes.bounds(&given), Ok(Rect::INFINITE));
-    let rendered = stripes.render(&given, Rect::INFINITE, &[], Rect::new(-16, 0, 32, 1)).unwrap();
+    let rendered = render(&stripes, &given, Rect::INFINITE, &[], Rect::new(-16, 0, 32, 1)).unwrap();
     assert_eq!((pixel(&rendered, 8), pixel(&rendered, 24)), ([0.0, 0.0, 0.0, 1.0], [1.0; 4]));
 }
 
@@ -263,7 +278,7 @@ fn messages_margins_and_guards() {
     let it = load("it", text).unwrap();
     let pixels = [[0.0; 4]; 4];
     let rect = Rect::sized(2, 2);
-    let run = |way: i64| it.render(&[Given::Integer(way)], rect, &[Part { rect, pixels: &pixels }], rect);
+    let run = |way: i64| render(&it, &[Given::Integer(way)], rect, &[Part { rect, pixels: &pixels }], rect);
     assert_eq!(run(0).map(|pixels| pixels.len()), Ok(16));
     assert_eq!(run(1), Err(RunError::Overwritten));
     assert_eq!(run(2), Err(RunError::Overwritten));

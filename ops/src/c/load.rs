@@ -8,8 +8,8 @@ use std::ptr::null;
 use libloading::Library;
 
 use super::abi::{self, Call, Export, Operation, Picture, SYMBOL, Target, VERSION, Value};
-use super::picture::Beyond;
-use super::{Description, Given, Margins, Part, PropertyDescription, PropertyKind, Shape};
+use super::picture::{Beyond, pad};
+use super::{Description, Given, Input, Margins, PropertyDescription, PropertyKind, Shape};
 use crate::Rect;
 
 /// Floats on both sides of an output that must stay as they are.
@@ -28,6 +28,15 @@ pub enum RunError {
     /// It wrote where it must not: nothing in this process can be relied on any more.
     #[error("the operation wrote beyond its output")]
     Overwritten,
+}
+
+/// Memory for calls, which the next call uses again: fresh memory costs as much as a copy.
+#[derive(Debug, Default)]
+pub struct Room {
+    /// With margins.
+    inputs: [Vec<[f32; 4]>; 2],
+    /// Between guards.
+    output: Vec<f32>,
 }
 
 /// A built operation. It stays loaded for as long as the process lives: its code may have left
@@ -108,38 +117,43 @@ impl Loaded {
         Ok(if found.is_infinite() { Rect::INFINITE } else { found })
     }
 
-    /// The pixels of `region` of a picture that covers `whole`, row by row. `inputs` hold what the
-    /// margins ask for, as far as the inputs have it.
+    /// The pixels of `region` of a picture that covers `whole`, row by row, made in `room`. `inputs` hold
+    /// what the margins ask for, as far as the inputs have it.
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn render(
+    pub fn render<'r>(
         &self,
+        room: &'r mut Room,
         given: &[Given],
         whole: Rect,
-        inputs: &[Part<'_>],
+        inputs: &[&dyn Input],
         region: Rect,
-    ) -> Result<Vec<f32>, RunError> {
+    ) -> Result<&'r [f32], RunError> {
         let values = self.values(given)?;
-        let pixels = region.area() as usize * 4;
-        let mut buffer = vec![f32::from_bits(UNTOUCHED); GUARD + pixels + GUARD];
-        let output = &mut buffer[GUARD..GUARD + pixels];
-        output.fill(0.0);
+        let until = GUARD + region.area() as usize * 4;
+        let Room { output: buffer, inputs: padded } = room;
+        buffer.resize((until + GUARD).max(buffer.len()), 0.0);
+        let (before, rest) = buffer.split_at_mut(GUARD);
+        let (output, after) = rest.split_at_mut(until - GUARD);
+        for guard in [before, &mut after[..GUARD]] {
+            guard.fill(f32::from_bits(UNTOUCHED));
+        }
+        let input = inputs.first().filter(|_| self.description.shape == Shape::Point);
+        match input {
+            Some(input) => pad(*input, region, Beyond::Nearest, output.as_chunks_mut().0)?,
+            None => output.fill(0.0),
+        }
         if self.description.shape == Shape::Point {
-            if let Some(input) = inputs.first() {
-                output.copy_from_slice(input.padded(region, Beyond::Nearest).as_flattened());
-            }
             self.rows(&values, output, whole, region);
         } else {
-            self.fill(given, &values, output, whole, inputs, region)?;
+            self.fill(padded, given, &values, output, whole, inputs, region)?;
         }
         let untouched = |guard: &[f32]| guard.iter().all(|float| float.to_bits() == UNTOUCHED);
-        if !untouched(&buffer[..GUARD]) || !untouched(&buffer[GUARD + pixels..]) {
+        if !untouched(&buffer[..GUARD]) || !untouched(&buffer[until..until + GUARD]) {
             return Err(RunError::Overwritten);
         }
-        buffer.truncate(GUARD + pixels);
-        buffer.drain(..GUARD);
-        Ok(buffer)
+        Ok(&buffer[GUARD..until])
     }
 
     fn rows(&self, values: &[Value], output: &mut [f32], whole: Rect, region: Rect) {
@@ -151,21 +165,27 @@ impl Loaded {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
     fn fill(
         &self,
+        padded: &mut [Vec<[f32; 4]>; 2],
         given: &[Given],
         values: &[Value],
         output: &mut [f32],
         whole: Rect,
-        inputs: &[Part<'_>],
+        inputs: &[&dyn Input],
         region: Rect,
     ) -> Result<(), RunError> {
         let Some(render) = self.operation.render else { return Ok(()) };
         let around = self.margins(given)?.around(region);
-        let beyond = [Beyond::Nearest, Beyond::Transparent];
-        let padded = inputs.iter().zip(beyond).map(|(part, beyond)| part.padded(around, beyond)).collect::<Vec<_>>();
+        let pixels = around.area() as usize;
+        for ((input, beyond), padded) in inputs.iter().zip([Beyond::Nearest, Beyond::Transparent]).zip(&mut *padded) {
+            padded.resize(pixels.max(padded.len()), [0.0; 4]);
+            pad(*input, around, beyond, &mut padded[..pixels])?;
+        }
         let picture = |pad: usize| {
-            let pixels = padded.get(pad).map_or(null(), |pixels| pixels.as_flattened().as_ptr());
+            let there = padded.get(pad).filter(|_| pad < inputs.len());
+            let pixels = there.map_or(null(), |pixels| pixels.as_flattened().as_ptr());
             Picture { rect: to_box(around), stride: around.width as isize * 4, pixels }
         };
         let target = Target { rect: to_box(region), stride: region.width as isize * 4, pixels: output.as_mut_ptr() };

@@ -1,5 +1,6 @@
 //! The pixels that a call reads.
 
+use super::RunError;
 use crate::Rect;
 
 /// How far around a pixel of the output an input is read, pixels.
@@ -42,13 +43,38 @@ impl Margins {
     }
 }
 
-/// The part of an input that is at hand, row by row.
+/// An input of a call: the part of it that is at hand.
+pub trait Input {
+    /// What it covers.
+    fn rect(&self) -> Rect;
+
+    /// Copies pixels of row `y` from `x` on; it has as many.
+    ///
+    /// # Errors
+    /// [`RunError::Said`] when they cannot be had.
+    fn read(&self, x: i32, y: i32, into: &mut [[f32; 4]]) -> Result<(), RunError>;
+}
+
+/// One in memory, row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
     /// What it covers.
     pub rect: Rect,
     /// Its pixels.
     pub pixels: &'a [[f32; 4]],
+}
+
+impl Input for Part<'_> {
+    fn rect(&self) -> Rect {
+        self.rect
+    }
+
+    fn read(&self, x: i32, y: i32, into: &mut [[f32; 4]]) -> Result<(), RunError> {
+        let offset = |at: i32, from: i32| (i64::from(at) - i64::from(from)) as usize;
+        let from = offset(y, self.rect.y) * self.rect.width as usize + offset(x, self.rect.x);
+        into.copy_from_slice(&self.pixels[from..from + into.len()]);
+        Ok(())
+    }
 }
 
 /// What lies beyond an input.
@@ -60,38 +86,51 @@ pub(super) enum Beyond {
     Transparent,
 }
 
-impl Part<'_> {
-    /// Its pixels on `rect`; where it has none, what is beyond.
-    pub(super) fn padded(&self, rect: Rect, beyond: Beyond) -> Vec<[f32; 4]> {
-        let mut pixels = vec![[0.0; 4]; rect.area() as usize];
-        let inside = rect.intersect(&self.rect);
-        if self.rect.is_empty() || (beyond == Beyond::Transparent && inside.is_empty()) {
-            return pixels;
-        }
-        let (width, from_width) = (rect.width as usize, self.rect.width as usize);
-        let column =
-            |x: i64| (x.clamp(i64::from(self.rect.x), self.rect.right() - 1) - i64::from(self.rect.x)) as usize;
-        let rows = pixels.chunks_exact_mut(width.max(1));
-        for (y, row) in (i64::from(rect.y)..).zip(rows) {
-            let nearest = y.clamp(i64::from(self.rect.y), self.rect.bottom() - 1);
-            if beyond == Beyond::Transparent && nearest != y {
-                continue;
-            }
-            let at = (nearest - i64::from(self.rect.y)) as usize * from_width;
-            let from = &self.pixels[at..at + from_width];
-            if beyond == Beyond::Nearest {
-                for (x, pixel) in (i64::from(rect.x)..).zip(row.iter_mut()) {
-                    *pixel = from[column(x)];
-                }
-            } else {
-                let to = (i64::from(inside.x) - i64::from(rect.x)) as usize;
-                let start = column(i64::from(inside.x));
-                let count = inside.width as usize;
-                row[to..to + count].copy_from_slice(&from[start..start + count]);
-            }
-        }
-        pixels
+const NOTHING: [f32; 4] = [0.0; 4];
+
+/// Writes the pixels of `input` on `rect` to `into`, which has as many; where it has none, what is beyond.
+pub(super) fn pad(input: &dyn Input, rect: Rect, beyond: Beyond, into: &mut [[f32; 4]]) -> Result<(), RunError> {
+    let there = input.rect();
+    if there.is_empty() {
+        into.fill(NOTHING);
+        return Ok(());
     }
+    for (y, row) in (i64::from(rect.y)..).zip(into.chunks_exact_mut((rect.width as usize).max(1))) {
+        let nearest = y.clamp(i64::from(there.y), there.bottom() - 1);
+        if beyond == Beyond::Transparent && nearest != y {
+            row.fill(NOTHING);
+        } else {
+            pad_row(input, rect.x, nearest as i32, beyond, row)?;
+        }
+    }
+    Ok(())
+}
+
+/// As [`pad`], for one row that the input has.
+fn pad_row(input: &dyn Input, x: i32, y: i32, beyond: Beyond, row: &mut [[f32; 4]]) -> Result<(), RunError> {
+    let there = input.rect();
+    let (first, last) = (i64::from(there.x), there.right() - 1);
+    let (left, right) = (i64::from(x), i64::from(x) + row.len() as i64);
+    // What both have; where that is nothing, the nearest pixel stands alone.
+    let from = left.clamp(first, last);
+    let until = (right - 1).clamp(first, last) + 1;
+    let mut edges = [NOTHING; 2];
+    let (before, after) = if from < right && until > left {
+        let (before, after) = ((from - left) as usize, (until - left) as usize);
+        input.read(from as i32, y, &mut row[before..after])?;
+        if beyond == Beyond::Nearest {
+            edges = [row[before], row[after - 1]];
+        }
+        (before, after)
+    } else {
+        if beyond == Beyond::Nearest {
+            input.read(from as i32, y, &mut edges[..1])?;
+        }
+        (row.len(), row.len())
+    };
+    row[..before].fill(edges[0]);
+    row[after..].fill(edges[1]);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -103,14 +142,27 @@ mod tests {
         let pixel = |n: u8| [f32::from(n); 4];
         let pixels = [pixel(1), pixel(2), pixel(3), pixel(4)];
         let part = Part { rect: Rect::new(-1, 5, 2, 2), pixels: &pixels };
-        let padded = |rect, beyond| part.padded(rect, beyond).iter().map(|p| p[0] as u8).collect::<Vec<_>>();
+        let padded = |part: Part<'_>, rect: Rect, beyond| {
+            // What was there before is gone.
+            let mut pixels = vec![[99.0; 4]; rect.area() as usize];
+            pad(&part, rect, beyond, &mut pixels).unwrap();
+            pixels.iter().map(|p| p[0] as u8).collect::<Vec<_>>()
+        };
         let rect = Rect::new(-2, 4, 4, 4);
-        assert_eq!(padded(rect, Beyond::Nearest), [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4]);
-        assert_eq!(padded(rect, Beyond::Transparent), [0, 0, 0, 0, 0, 1, 2, 0, 0, 3, 4, 0, 0, 0, 0, 0]);
-        assert_eq!(padded(Rect::new(0, 6, 1, 1), Beyond::Nearest), [4]);
-        assert_eq!(padded(Rect::new(9, 9, 1, 1), Beyond::Transparent), [0]);
+        assert_eq!(padded(part, rect, Beyond::Nearest), [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4]);
+        assert_eq!(padded(part, rect, Beyond::Transparent), [0, 0, 0, 0, 0, 1, 2, 0, 0, 3, 4, 0, 0, 0, 0, 0]);
+        assert_eq!(padded(part, Rect::new(0, 6, 1, 1), Beyond::Nearest), [4]);
+        for (rect, nearest) in [
+            (Rect::new(9, 9, 2, 1), [4, 4]),
+            (Rect::new(9, 4, 1, 2), [2, 2]),
+            (Rect::new(-9, 6, 2, 1), [3, 3]),
+            (Rect::new(-1, -9, 2, 1), [1, 2]),
+        ] {
+            assert_eq!(padded(part, rect, Beyond::Nearest), nearest, "{rect:?}");
+            assert_eq!(padded(part, rect, Beyond::Transparent), [0, 0], "{rect:?}");
+        }
         let none = Part { rect: Rect::default(), pixels: &[] };
-        assert_eq!(none.padded(Rect::sized(1, 1), Beyond::Nearest), [[0.0; 4]]);
+        assert_eq!(padded(none, Rect::sized(1, 1), Beyond::Nearest), [0]);
     }
 
     #[test]

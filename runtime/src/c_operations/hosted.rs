@@ -14,10 +14,10 @@ use imgflo_ops::{
 use super::host::{Built, Host, ask, not_described};
 use super::message::{Answer, Request};
 
-/// Bytes of output in one call, where a row is no more: the pixels of a call are in memory some times over.
-const PIECE: u64 = 8 << 20;
+/// Bytes of output in one call, where a row is no more: what goes to a child and back stays in the processor's cache.
+const PIECE: u64 = 2 << 20;
 /// Rows below which a band should not be cut: going to a child and back takes a fraction of a millisecond.
-const FEWEST_ROWS: u32 = 256;
+const FEWEST_ROWS: u32 = 32;
 /// Work a pixel, where the operation says none.
 const WEIGHT: f32 = 40.0;
 
@@ -131,8 +131,8 @@ impl Bands {
         let around = self.margins.around(region);
         let views = inputs.iter().flatten();
         let parts = views.map(|view| (view, around.intersect(&view.rect()))).collect::<Vec<_>>();
-        // In the child an input is there as it comes and with its margins, beside the output and the shared memory.
-        let bytes = parts.iter().map(|(_, part)| part.area() + around.area()).sum::<u64>() * 16 + region.area() * 48;
+        // An input is in the shared memory, and in the child with its margins; the output is in both, too.
+        let bytes = parts.iter().map(|(_, part)| part.area() + around.area()).sum::<u64>() * 16 + region.area() * 32;
         if bytes > self.shared.host.memory / 2 {
             let memory = self.shared.host.memory;
             let message = format!(
@@ -188,7 +188,8 @@ impl Area for Bands {
     }
 
     fn fewest_rows(&self) -> u32 {
-        FEWEST_ROWS
+        // Margins are read again by every band.
+        FEWEST_ROWS.max(self.margins.top + self.margins.bottom)
     }
 
     fn weight(&self) -> f32 {

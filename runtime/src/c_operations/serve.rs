@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 
 use imgflo_host::{Fault, Handler, Shared};
 use imgflo_ops::Rect;
-use imgflo_ops::c::{Loaded, Part, RunError};
+use imgflo_ops::c::{Input, Loaded, Room, RunError};
 
 use super::compile::{Compilation, Interface, compile};
 use super::message::{Answer, Compiled, Reply, Request, Source};
 
 /// Largest library that is handed back, bytes.
 pub(super) const LARGEST_LIBRARY: u64 = 16 << 20;
+
+/// Bytes of a pixel.
+const PIXEL: u64 = 16;
 
 /// Lives as a child with C operations, until the parent leaves.
 ///
@@ -40,17 +43,18 @@ pub fn serve_compiler(compiler: &str) -> io::Result<()> {
 #[derive(Default)]
 struct Operations {
     loaded: HashMap<PathBuf, Loaded>,
+    room: Room,
+}
+
+/// Loads a library when it is met first.
+fn get<'l>(loaded: &'l mut HashMap<PathBuf, Loaded>, library: &Path) -> Result<&'l Loaded, Fault> {
+    if !loaded.contains_key(library) {
+        loaded.insert(library.to_owned(), Loaded::open(library).map_err(Fault::failed)?);
+    }
+    loaded.get(library).ok_or_else(|| Fault::failed("the operation is not loaded"))
 }
 
 impl Operations {
-    fn get(&mut self, library: &Path) -> Result<&Loaded, Fault> {
-        if !self.loaded.contains_key(library) {
-            let loaded = Loaded::open(library).map_err(Fault::failed)?;
-            self.loaded.insert(library.to_owned(), loaded);
-        }
-        self.loaded.get(library).ok_or_else(|| Fault::failed("the operation is not loaded"))
-    }
-
     fn answer(&mut self, request: Request, shared: &Shared) -> Result<Answer, Fault> {
         let told = |result: Result<Answer, RunError>| match result {
             Err(RunError::Overwritten) => Ok(Answer::Corrupt(RunError::Overwritten.to_string())),
@@ -58,9 +62,11 @@ impl Operations {
             Ok(answer) => Ok(answer),
         };
         match request {
-            Request::Describe { library } => Ok(Answer::Description(self.get(&library)?.description().clone())),
+            Request::Describe { library } => {
+                Ok(Answer::Description(get(&mut self.loaded, &library)?.description().clone()))
+            }
             Request::Measure { library, values } => {
-                let operation = self.get(&library)?;
+                let operation = get(&mut self.loaded, &library)?;
                 let measured = operation.margins(&values).and_then(|margins| {
                     let bounds = operation.bounds(&values)?;
                     Ok(Answer::Measured { margins, bounds })
@@ -68,13 +74,12 @@ impl Operations {
                 told(measured)
             }
             Request::Render { library, values, whole, inputs, region } => {
-                let operation = self.get(&library)?;
-                let pixels = read(&inputs, shared)?;
-                let parts = inputs.iter().zip(&pixels).map(|(rect, pixels)| Part { rect: *rect, pixels });
-                let parts = parts.collect::<Vec<_>>();
-                let rendered = match operation.render(&values, whole, &parts, region) {
+                let operation = get(&mut self.loaded, &library)?;
+                let pictures = pictures(&inputs, shared);
+                let inputs = pictures.iter().map(|picture| picture as &dyn Input).collect::<Vec<_>>();
+                let rendered = match operation.render(&mut self.room, &values, whole, &inputs, region) {
                     Ok(pixels) => {
-                        shared.write(bytemuck::cast_slice(&pixels), 0)?;
+                        shared.write(bytemuck::cast_slice(pixels), 0)?;
                         Ok(Answer::Rendered)
                     }
                     Err(error) => Err(error),
@@ -85,18 +90,36 @@ impl Operations {
     }
 }
 
-/// The pixels of all inputs.
-fn read(inputs: &[Rect], shared: &Shared) -> Result<Vec<Vec<[f32; 4]>>, Fault> {
-    let mut at = 0;
-    let mut all = Vec::new();
-    for rect in inputs {
-        let mut pixels = vec![[0.0; 4]; rect.area() as usize];
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut pixels);
-        shared.read(bytes, at)?;
-        at += bytes.len() as u64;
-        all.push(pixels);
+/// An input in the shared memory.
+struct Picture<'s> {
+    rect: Rect,
+    /// Where its pixels begin, bytes.
+    at: u64,
+    shared: &'s Shared,
+}
+
+impl Input for Picture<'_> {
+    fn rect(&self) -> Rect {
+        self.rect
     }
-    Ok(all)
+
+    fn read(&self, x: i32, y: i32, into: &mut [[f32; 4]]) -> Result<(), RunError> {
+        let offset = |at: i32, from: i32| (i64::from(at) - i64::from(from)) as u64;
+        let pixel = offset(y, self.rect.y) * u64::from(self.rect.width) + offset(x, self.rect.x);
+        let read = self.shared.read(bytemuck::cast_slice_mut(into), self.at + pixel * PIXEL);
+        read.map_err(|fault| RunError::Said(fault.message))
+    }
+}
+
+/// The inputs, which lie one after another.
+fn pictures<'s>(inputs: &[Rect], shared: &'s Shared) -> Vec<Picture<'s>> {
+    let mut at = 0;
+    let place = |rect: &Rect| {
+        let picture = Picture { rect: *rect, at, shared };
+        at += rect.area() * PIXEL;
+        picture
+    };
+    inputs.iter().map(place).collect()
 }
 
 impl Handler for Operations {
