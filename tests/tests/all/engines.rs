@@ -3,6 +3,7 @@
 mod differences;
 mod faults;
 mod pictures;
+mod served;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
