@@ -40,7 +40,7 @@ impl Module {
         let module =
             Module { operation: format!("imgflo:{}", in_gegl(name, revision)), folder, host: Arc::clone(host) };
         let request = gegl::Request::DescribeModule(module.loaded());
-        let answer = module.pool().lease(&|| false).and_then(|mut child| {
+        let answer = module.children().lease(&|| false).and_then(|mut child| {
             let gegl::Reply { modules, answer } = child.call(&request, &[], &|| false)?;
             if modules > MOST_LOADED {
                 child.retire();
@@ -70,7 +70,7 @@ impl Module {
     }
 
     /// The children that may load it.
-    pub fn pool(&self) -> &Pool {
+    pub fn children(&self) -> &Pool {
         &self.host.gegl
     }
 

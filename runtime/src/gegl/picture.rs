@@ -79,7 +79,7 @@ impl Picture {
     /// those of the operator.
     fn pool(&self) -> &Pool {
         let live = self.modules.iter().find(|module| module.is_live());
-        live.or(self.modules.first()).map_or(&self.gegl.pool, |module| module.pool())
+        live.or(self.modules.first()).map_or(&self.gegl.pool, |module| module.children())
     }
 
     /// The boxes of the processes.
