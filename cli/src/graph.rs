@@ -4,6 +4,8 @@ mod diff;
 mod publish;
 mod versions;
 
+pub use publish::{Conditions, publish};
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -56,15 +56,10 @@ impl Parts {
         };
         let mut catalogue = catalogue(settings.engine, settings.gegl_gpl, &settings.children);
         let mut c = None;
-<<<<<<< HEAD
         let code = settings.edit.as_ref().is_some_and(|edit| edit.code);
         if settings.ops.is_some() || settings.live_secret.is_some() || code {
-            let loaded = operations(settings.ops.as_deref(), &settings.children, |fault| tracing::warn!("{fault}"))?;
-=======
-        if settings.ops.is_some() || settings.live_secret.is_some() {
             let tell = |fault: &str| tracing::warn!("{fault}");
             let loaded = operations(settings.ops.as_deref(), &settings.children, settings.gegl_gpl, tell)?;
->>>>>>> ce05c93 (runtime, gegl: take operations in C that are written for GEGL)
             catalogue = catalogue.with_c(Arc::clone(&loaded));
             c = Some(loaded);
         }

@@ -9,9 +9,8 @@ use clap::{ArgMatches, Command};
 use imgflo_fbp::Graph;
 use imgflo_live::registry::{self, Entry};
 use imgflo_live::{Access, Level, LiveLimits, Parts, Workspace};
-use imgflo_ops::codec::DecodeLimits;
 use imgflo_runtime::{
-    COperations, Catalogue, Evaluator, EvaluatorLimits, Library, LiveOperations, NativeEngine, PlanLimits,
+    COperations, Catalogue, Evaluator, EvaluatorLimits, Library, LiveOperations, NativeEngine, Versions,
 };
 use imgflo_worker::{FetchSettings, Inputs};
 use tokio::net::TcpListener;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::graph::{Conditions, publish};
 use crate::settings::{self, EditSettings, Settings};
 use crate::{Failure, catalogue, graph, limits, process, version};
 
@@ -45,7 +45,7 @@ async fn edit(settings: &Settings) -> Result<(), Failure> {
     let code = settings.edit.as_ref().is_some_and(|edit| edit.code);
     if settings.ops.is_some() || code {
         let tell = |fault: &str| warn!("{fault}");
-        let loaded = catalogue::operations(settings.ops.as_deref(), &settings.children, tell)?;
+        let loaded = catalogue::operations(settings.ops.as_deref(), &settings.children, settings.gegl_gpl, tell)?;
         known = known.with_c(Arc::clone(&loaded));
         operations = Some(loaded);
     }
@@ -94,12 +94,9 @@ fn parts(
 ) -> Result<Parts, Failure> {
     let said = |error: std::io::Error| vec![error.to_string()];
     let (limits, library_limits) = (&settings.limits, limits::library(&settings.limits));
-    let decode = DecodeLimits {
-        pixels: limits.max_input_pixels,
-        side: u32::try_from(limits.max_input_side).unwrap_or(u32::MAX),
-    };
+    let decode = limits::decode(limits);
     let evaluator_limits = EvaluatorLimits {
-        plan: PlanLimits { max_output_pixels: limits.max_output_pixels, max_memory: limits.max_job_memory },
+        plan: limits::plan(limits),
         decode,
         remembered_bytes: edit.memory,
         draft_pixels: DRAFT_PIXELS,
@@ -108,8 +105,13 @@ fn parts(
     let user_agent = format!("imgflo/{}", version::short());
     let fetch = FetchSettings { allow_addresses: settings.allow_addresses.clone(), user_agent };
     let inputs = Arc::new(Inputs::new(fetch, limits.clone(), settings.files.clone()));
-    let (folder, known) = (settings.graphs.clone(), Arc::clone(catalogue));
-    let load = move || library(&folder, &known, &library_limits).map_err(|lines| lines.join("; "));
+    let library = Library::load(&settings.graphs, Arc::clone(catalogue), &library_limits)
+        .map_err(|error| vec![format!("{}: {error}", settings.graphs.display())])?;
+    for fault in library.faults() {
+        warn!(file = %fault.path.display(), "a graph is left out: {}", fault.message);
+    }
+    let versions = Versions::open(&settings.graphs, Arc::clone(catalogue), limits::versions(limits));
+    let versions = versions.map_err(|error| vec![error.to_string()])?;
     let live = match operations {
         Some(operations) if edit.code => {
             let live = LiveOperations::new(Arc::clone(operations), &settings.cc, &settings.children);
@@ -121,18 +123,22 @@ fn parts(
     let secrets = edit.secret.iter().map(|secret| (highest, secret.clone()));
     let secrets = secrets.chain(edit.view_secret.iter().map(|secret| (Level::Read, secret.clone())));
     let open = if edit.secret.is_some() { Level::None } else { highest };
-    let folder = settings.graphs.clone();
+    let (known, samples) = (Arc::clone(catalogue), edit.samples.clone());
     Ok(Parts {
         evaluator: Arc::new(Evaluator::new(engine, Arc::clone(catalogue), evaluator_limits)),
-        library: load().map_err(|error| vec![error])?,
-        reload: Box::new(load),
+        library: Arc::new(library),
         library_limits,
         fetch: Box::new(move |address| {
             let inputs = Arc::clone(&inputs);
             Box::pin(async move { inputs.get(&address).await.map_err(|error| error.message) })
         }),
         decode,
-        save: Box::new(move |name, graph| save(&folder, name, graph)),
+        save: Box::new(move |name, graph| {
+            let samples = samples.as_ref().map(|(folder, distance)| (folder.as_path(), *distance));
+            let conditions = Conditions { samples, ..Conditions::default() };
+            let saved = publish(&versions, &known, name, graph, &conditions, |line| info!(graph = name, "{line}"));
+            saved.map(|_| ()).map_err(|lines| lines.join("; "))
+        }),
         operations: live,
         ops: settings.ops.clone(),
         graphs: settings.graphs.clone(),
@@ -147,35 +153,16 @@ fn parts(
         ide: edit.ide.clone(),
         id: Uuid::new_v4(),
         label: edit.label.clone(),
-        main: edit.graph.as_deref().map(|name| main_graph(&settings.graphs, name)).transpose()?,
+        main: edit.graph.as_deref().map(|name| main_graph(&settings.graphs, name, catalogue)).transpose()?,
         input: edit.input.clone(),
         threads: settings.workers,
     })
 }
 
-/// The graph to begin with, and the name that it is saved under: that of a graph in the folder, which may be new, or
-/// that of a file.
-fn main_graph(folder: &Path, name: &str) -> Result<(Graph, Option<String>), Failure> {
-    let path = Path::new(name);
-    let file = if path.extension().is_some() { Some(path.to_owned()) } else { graph::find(folder, name) };
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    match file {
-        Some(file) => Ok((graph::read(&file)?, stem)),
-        None => Err(vec![format!("{}: there is no graph '{name}' here; name one, or a file", folder.display())]),
-    }
-}
-
-fn library(
-    folder: &Path,
-    catalogue: &Arc<Catalogue>,
-    limits: &imgflo_runtime::LibraryLimits,
-) -> Result<Arc<Library>, Failure> {
-    let library = Library::load(folder, Arc::clone(catalogue), limits)
-        .map_err(|error| vec![format!("{}: {error}", folder.display())])?;
-    for fault in library.faults() {
-        warn!(file = %fault.path.display(), "a graph is left out: {}", fault.message);
-    }
-    Ok(Arc::new(library))
+/// The graph to begin with, and the name that it is saved under.
+fn main_graph(folder: &Path, name: &str, catalogue: &Arc<Catalogue>) -> Result<(Graph, Option<String>), Failure> {
+    let (_, name, graph) = graph::find(name, folder, catalogue)?;
+    Ok((graph, Some(name)))
 }
 
 /// Tells where the runtime is. Whoever started it may have closed the pipe: that is no reason to stop.
@@ -185,8 +172,4 @@ fn greet(edit: &EditSettings, bound: SocketAddr) {
     let _ = writeln!(out, "Runtime running on {base}/")
         .and_then(|()| writeln!(out, "Live URL: {}", imgflo_live::live_url(&edit.ide, &base)))
         .and_then(|()| out.flush());
-}
-
-fn save(folder: &Path, name: &str, graph: &Graph) -> Result<(), String> {
-    std::fs::write(folder.join(format!("{name}.json")), graph.to_json().to_string()).map_err(|error| error.to_string())
 }

@@ -25,8 +25,7 @@ use crate::apps;
 pub use edit::EditSettings;
 
 /// Variables of ours that are no settings of the server.
-const OTHER_VARIABLES: &[&str] =
-    &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG", "IMGFLO_SAMPLES", "IMGFLO_MAX_DISTANCE"];
+const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
 /// What the variables begin with that the tests have for themselves.
 const TESTS: &str = "IMGFLO_TEST_";
 

@@ -24,11 +24,11 @@ pub(crate) fn operation(gegl: &Gegl, name: &str) -> Option<Operation> {
         description: gegl.key(name, "description"),
         categories,
         inputs,
-        properties: gegl.properties(name).iter().filter_map(property).collect(),
+        properties: gegl.properties(name).iter().filter_map(|spec| property(gegl, name, spec)).collect(),
     })
 }
 
-fn property(spec: &Spec<'_>) -> Option<Property> {
+fn property(gegl: &Gegl, operation: &str, spec: &Spec<'_>) -> Option<Property> {
     let (minimum, maximum) = spec.range();
     let kind = match (spec.held(), spec.default()?) {
         (_, Value::Number(default)) => Kind::Number { default, minimum, maximum },
@@ -40,5 +40,7 @@ fn property(spec: &Spec<'_>) -> Option<Property> {
         (_, Value::Text(default)) => Kind::Text { default },
         (_, Value::Color(default)) => Kind::Color { default: default.map(|part| part as f32) },
     };
-    Some(Property { name: spec.name(), description: spec.description(), kind })
+    let name = spec.name();
+    let is_length = gegl.property_key(operation, &name, "unit").starts_with("pixel-");
+    Some(Property { name, description: spec.description(), kind, is_length })
 }

@@ -132,6 +132,7 @@ functions! {
         gegl_has_operation(*const c_char) -> c_int;
         gegl_operation_list_properties(*const c_char, *mut c_uint) -> *mut *const ParamSpec;
         gegl_operation_get_key(*const c_char, *const c_char) -> *const c_char;
+        gegl_operation_get_property_key(*const c_char, *const c_char, *const c_char) -> *const c_char;
         gegl_node_new() -> *mut Opaque;
         gegl_node_create_child(*mut Opaque, *const c_char) -> *mut Opaque;
         gegl_node_list_input_pads(*mut Opaque) -> *mut *mut c_char;
@@ -264,6 +265,17 @@ impl Gegl {
     pub fn key(&self, operation: &str, key: &str) -> String {
         // SAFETY: reads the strings; what it returns belongs to GEGL and is copied.
         unsafe { text((self.functions.gegl_operation_get_key)(c(operation).as_ptr(), c(key).as_ptr())) }
+    }
+
+    /// What an operation says of one of its properties, such as its `unit`; empty for nothing.
+    pub fn property_key(&self, operation: &str, property: &str, key: &str) -> String {
+        let (operation, property, key) = (c(operation), c(property), c(key));
+        // SAFETY: texts that end with 0; the answer is a string of the operation, or null.
+        unsafe {
+            let key =
+                (self.functions.gegl_operation_get_property_key)(operation.as_ptr(), property.as_ptr(), key.as_ptr());
+            text(key)
+        }
     }
 
     /// The properties of an operation, in its order.

@@ -186,6 +186,8 @@ pub struct Property {
     pub description: String,
     /// Type, default and range.
     pub kind: Kind,
+    /// True for a length or a place, in pixels.
+    pub is_length: bool,
 }
 
 /// Type, default and range of a property.

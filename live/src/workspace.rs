@@ -35,8 +35,6 @@ pub struct Parts {
     pub evaluator: Arc<Evaluator>,
     /// What graphs can be made of.
     pub library: Arc<Library>,
-    /// Reads the library anew, when something of it was written.
-    pub reload: Box<dyn Fn() -> Result<Arc<Library>, String> + Send + Sync>,
     /// Limits of the graphs that pictures are made of.
     pub library_limits: LibraryLimits,
     /// Fetches inputs.
@@ -178,7 +176,7 @@ impl Workspace {
 
     /// Takes what is in the folders now. What is shown anywhere may be another picture then.
     pub(crate) fn reload(&self) -> Result<(), String> {
-        let library = (self.parts.reload)()?;
+        let library = Arc::new(self.library().reload().map_err(|error| error.to_string())?);
         *self.library.write().unwrap_or_else(PoisonError::into_inner) = library;
         let mut state = self.state();
         let version = state.tick();

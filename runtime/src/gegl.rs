@@ -173,8 +173,9 @@ impl Gegl {
             return Err(HostError::Garbage("no description".into()));
         };
         let operations = operations.into_iter().map(|operation| {
+            let lengths = lengths(&operation);
             let info = info(component(&operation.name), operation);
-            (info.name, Arc::new(OnGegl(info)) as Arc<dyn Operation>)
+            (info.name, Arc::new(OnGegl { info, lengths }) as Arc<dyn Operation>)
         });
         Ok(Described { version, operations: operations.collect() })
     }
@@ -182,15 +183,22 @@ impl Gegl {
 
 /// An operation that only GEGL has. Graphs with one are rendered by [`Picture`].
 #[derive(Debug)]
-struct OnGegl(&'static Info);
+struct OnGegl {
+    info: &'static Info,
+    lengths: &'static [&'static str],
+}
 
 impl Operation for OnGegl {
     fn info(&self) -> &'static Info {
-        self.0
+        self.info
+    }
+
+    fn lengths(&self) -> &'static [&'static str] {
+        self.lengths
     }
 
     fn prepare(&self, _properties: &Properties) -> Result<Vec<Pass>, OpError> {
-        Err(OpError::Failed(format!("{} runs on GEGL only", self.0.name)))
+        Err(OpError::Failed(format!("{} runs on GEGL only", self.info.name)))
     }
 }
 
@@ -217,8 +225,14 @@ pub(crate) fn info(component: String, operation: gegl::Operation) -> &'static In
     }))
 }
 
+/// The properties of an operation that are lengths or places, kept for ever.
+pub(crate) fn lengths(operation: &gegl::Operation) -> &'static [&'static str] {
+    let lengths = operation.properties.iter().filter(|property| property.is_length);
+    Vec::leak(lengths.map(|property| kept(property.name.clone())).collect())
+}
+
 fn property(property: gegl::Property) -> Property {
-    let gegl::Property { name, description, kind } = property;
+    let gegl::Property { name, description, kind, .. } = property;
     let kind = match kind {
         gegl::Kind::Number { default, minimum, maximum } => {
             Kind::Number { default: default.clamp(minimum, maximum), minimum, maximum }

@@ -1,11 +1,12 @@
 //! `imgflo graph publish`: a graph into the folder that is served, if its pictures stay what they were.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use imgflo_fbp::Graph;
 use imgflo_ops::Cancel;
-use imgflo_runtime::{Compared, Saving, VersionError, check};
+use imgflo_runtime::{Catalogue, Compared, Saving, Version, VersionError, Versions, check};
 
 use super::diff::{engine, renderer};
 use super::read;
@@ -55,46 +56,71 @@ fn distance(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let failed = |error: VersionError| vec![error.to_string()];
     let name = matches.get_one::<String>("name").expect("the name is required");
     let graph = read(matches.get_one::<PathBuf>("file").expect("the file is required"))?;
     let catalogue = Arc::new(catalogue::from_flags(matches)?);
     let versions = from_args(matches, &catalogue)?;
+    let most = *matches.get_one::<f64>("max-distance").expect("it has a default");
+    let conditions = Conditions {
+        samples: matches.get_one::<PathBuf>("samples").map(|samples| (samples.as_path(), most)),
+        title: matches.get_one::<String>("title").map(String::as_str),
+        faulty: matches.get_flag("faulty"),
+    };
+    let (version, is_new) = publish(&versions, &catalogue, name, &graph, &conditions, |line| println!("{line}"))?;
+    println!("{name}: is version {} {}", version.number, if is_new { "now" } else { "already" });
+    Ok(())
+}
+
+/// On which a graph is published.
+#[derive(Clone, Copy, Default)]
+pub struct Conditions<'c> {
+    /// A folder with pictures, and how far apart those may be that the old graph and the new one make of them.
+    pub samples: Option<(&'c Path, f64)>,
+    /// What the new version is called.
+    pub title: Option<&'c str>,
+    /// Whether it may be one that cannot be served.
+    pub faulty: bool,
+}
+
+/// Makes a graph the newest version of the graph `name`: that version, and whether it is a new one.
+pub fn publish(
+    versions: &Versions,
+    catalogue: &Catalogue,
+    name: &str,
+    graph: &Graph,
+    conditions: &Conditions<'_>,
+    tell: impl FnMut(String),
+) -> Result<(Version, bool), Failure> {
+    let failed = |error: VersionError| vec![error.to_string()];
     let before = match versions.list(name) {
         Ok(mut all) => all.pop(),
         Err(VersionError::NoGraph(_)) => None,
         Err(error) => return Err(failed(error)),
     };
     let mut over = None;
-    if let (Some(samples), Some(before)) = (matches.get_one::<PathBuf>("samples"), &before) {
+    if let (Some((samples, most)), Some(before)) = (conditions.samples, &before) {
         let old = versions.load(name, before.number).and_then(|old| versions.check(name, &old));
         let old =
             old.map_err(|error| vec![format!("version {} of {name}, to compare with: {error}", before.number)])?;
-        let new = versions.check(name, &graph).map_err(failed)?;
-        let most = *matches.get_one::<f64>("max-distance").expect("it has a default");
+        let new = versions.check(name, graph).map_err(failed)?;
         let engine = engine();
-        let compared = check(&old, &new, samples, &renderer(&catalogue, &engine), &Cancel::new());
-        accept(compared.map_err(|error| vec![error.to_string()])?, most)?;
+        let compared = check(&old, &new, samples, &renderer(catalogue, &engine), &Cancel::new());
+        accept(compared.map_err(|error| vec![error.to_string()])?, most, tell)?;
         over = Some(before.content.as_str());
     }
-    let title = matches.get_one::<String>("title").map(String::as_str);
-    let saving = Saving { title, faulty: matches.get_flag("faulty"), over };
-    let version = versions.save(name, &graph, &saving).map_err(failed)?;
-    if before.is_some_and(|before| before.number == version.number) {
-        println!("{name}: is version {} already", version.number);
-    } else {
-        println!("{name}: is version {} now", version.number);
-    }
-    Ok(())
+    let saving = Saving { title: conditions.title, faulty: conditions.faulty, over };
+    let version = versions.save(name, graph, &saving).map_err(failed)?;
+    let is_new = before.is_none_or(|before| before.number != version.number);
+    Ok((version, is_new))
 }
 
 /// Tells how far apart the pictures of each sample are; those that are too far are the failure.
-fn accept(compared: Vec<Compared>, most: f64) -> Result<(), Failure> {
+fn accept(compared: Vec<Compared>, most: f64, mut tell: impl FnMut(String)) -> Result<(), Failure> {
     let mut apart = Vec::new();
     for Compared { sample, difference } in compared {
         let sample = if sample.is_empty() { "its picture" } else { &sample };
         if difference.is_within(most) {
-            println!("{sample}: {difference}");
+            tell(format!("{sample}: {difference}"));
         } else {
             apart.push(format!("{sample}: {difference}; allowed is {most}"));
         }

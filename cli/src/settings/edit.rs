@@ -1,6 +1,7 @@
 //! The settings of live editing: of `imgflo runtime`, and of `imgflo serve --edit`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use url::Url;
 
@@ -34,6 +35,8 @@ pub struct EditSettings {
     pub ide: String,
     /// Name for people.
     pub label: String,
+    /// Pictures by which graphs are compared before they are saved, and how far apart theirs may be.
+    pub samples: Option<(PathBuf, f64)>,
     /// Where this runtime is announced, and for whom.
     pub registry: Option<(String, String)>,
 }
@@ -70,6 +73,16 @@ pub fn all() -> Vec<Setting> {
         edit("memory", "512MiB", "Bytes of pictures that are remembered between edits"),
         edit("ide", "https://app.flowhub.io", "Address of the editor that is linked to"),
         edit("label", "imgflo", "Name of the runtime in editors"),
+        of_runtime(setting(
+            "samples",
+            "",
+            "Folder with pictures; a graph is saved only if what it makes of them is near to what it made before",
+        )),
+        of_runtime(setting(
+            "max-distance",
+            "2",
+            "How far apart those may be at any place: 0 for not at all, 2 can just be seen, 79 is black and white",
+        )),
         edit("registry", "", "Address of a registry of runtimes to announce this one at (http://api.flowhub.io)"),
         edit("user", "", "Id of the user in that registry"),
     ]
@@ -122,6 +135,7 @@ impl Reader {
             memory: self.number("edit-memory", 1 << 20, 1 << 40),
             ide: self.text("edit-ide").trim_end_matches('/').to_owned(),
             label: self.text("edit-label").to_owned(),
+            samples: self.samples(),
             registry: registry.zip(user),
         })
     }
@@ -133,6 +147,15 @@ impl Reader {
             self.faults.push(format!("{place}: is shorter than {SHORTEST_SECRET} characters"));
         }
         Some(secret)
+    }
+
+    fn samples(&mut self) -> Option<(PathBuf, f64)> {
+        let distance = self.text("max-distance").parse::<f64>().ok();
+        let distance = distance.filter(|distance| distance.is_finite() && *distance >= 0.0);
+        if distance.is_none() {
+            self.fault("max-distance", "number from 0 upwards");
+        }
+        self.optional("samples").map(PathBuf::from).zip(distance)
     }
 
     /// An http or https address without a `/` at its end.

@@ -4,7 +4,7 @@ use super::*;
 
 const LIMITS: EditLimits = EditLimits { nodes: 4, connections: 5 };
 
-fn edit(command: &str, payload: Value) -> Edit {
+fn edit(command: &str, payload: &Value) -> Edit {
     serde_json::from_value(json!({"command": command, "payload": payload})).expect("an edit")
 }
 
@@ -12,13 +12,13 @@ fn edit(command: &str, payload: Value) -> Edit {
 fn apply(graph: &mut Graph, commands: &[(&str, Value)]) -> Vec<Value> {
     let mut told = Vec::new();
     for (command, payload) in commands {
-        let edits = graph.edit(edit(command, payload.clone()), &LIMITS).expect(command);
+        let edits = graph.edit(edit(command, payload), &LIMITS).expect(command);
         told.extend(edits.iter().map(|edit| serde_json::to_value(edit).expect("JSON")));
     }
     told
 }
 
-fn refused(graph: &mut Graph, command: &str, payload: Value) -> String {
+fn refused(graph: &mut Graph, command: &str, payload: &Value) -> String {
     let before = graph.clone();
     let error = graph.edit(edit(command, payload), &LIMITS).expect_err(command);
     assert_eq!(*graph, before, "a refused edit changed the graph");
@@ -205,18 +205,18 @@ fn what_cannot_be_done_changes_nothing() {
         ("addgroup", json!({"name": "n", "nodes": ["z"]}), "there is no node 'z'"),
         ("removegroup", json!({"name": "z"}), "there is no group 'z'"),
     ] {
-        assert_eq!(refused(&mut graph, command, payload), message);
+        assert_eq!(refused(&mut graph, command, &payload), message);
     }
     apply(
         &mut graph,
         &[("addnode", json!({"id": "c", "component": "x"})), ("addnode", json!({"id": "d", "component": "x"}))],
     );
-    let message = refused(&mut graph, "addnode", json!({"id": "e", "component": "x"}));
+    let message = refused(&mut graph, "addnode", &json!({"id": "e", "component": "x"}));
     assert_eq!(message, "the graph would have more than 4 nodes");
     for port in ["p", "q", "r"] {
         apply(&mut graph, &[("addinitial", json!({"src": {"data": 1}, "tgt": {"node": "c", "port": port}}))]);
     }
-    let message = refused(&mut graph, "addinitial", json!({"src": {"data": 1}, "tgt": {"node": "c", "port": "s"}}));
+    let message = refused(&mut graph, "addinitial", &json!({"src": {"data": 1}, "tgt": {"node": "c", "port": "s"}}));
     assert_eq!(message, "the graph would have more than 5 connections");
     // One that takes a place is one no more.
     apply(&mut graph, &[("addinitial", json!({"src": {"data": 1}, "tgt": {"node": "c", "port": "r"}}))]);
@@ -255,7 +255,7 @@ fn repeating_what_was_told_makes_the_same_graph() {
             16 => ("addgroup", json!({"name": p, "nodes": [a]})),
             _ => ("removegroup", json!({"name": p})),
         };
-        let Ok(told) = graph.edit(edit(command, payload), &limits) else { continue };
+        let Ok(told) = graph.edit(edit(command, &payload), &limits) else { continue };
         done += 1;
         for edit in told {
             let sent = serde_json::to_string(&edit).expect("JSON");

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn described(kind: gegl::Kind) -> gegl::Operation {
-        let property = gegl::Property { name: "amount".into(), description: String::new(), kind };
+        let property = gegl::Property { name: "amount".into(), description: String::new(), kind, is_length: false };
         gegl::Operation {
             name: "imgflo:fade".into(),
             title: "Fade".into(),

@@ -4,6 +4,7 @@ mod abuse;
 mod browser;
 mod clients;
 mod pictures;
+mod saving;
 mod together;
 
 use imgflo_tests::repository;
