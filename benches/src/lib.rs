@@ -13,6 +13,7 @@ pub mod document;
 pub mod engines;
 pub mod fidelity;
 pub mod fleet;
+pub mod live;
 pub mod load;
 pub mod operations;
 pub mod peers;

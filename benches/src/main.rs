@@ -7,9 +7,9 @@ use std::path::Path;
 
 use imgflo_benches::document::{debian, publish};
 use imgflo_benches::peers::Peer;
-use imgflo_benches::{codecs, engines, fleet, load, operations, process, requests};
+use imgflo_benches::{codecs, engines, fleet, live, load, operations, process, requests};
 
-const USAGE: &str = "usage: imgflo-bench [operations|engines|codecs|requests|photos [FOLDER]|load|fleet]";
+const USAGE: &str = "usage: imgflo-bench [operations|engines|codecs|requests|photos [FOLDER]|load|fleet|live]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -51,6 +51,7 @@ fn run(part: &str, photos: Option<&Path>) -> Result<(), Box<dyn Error>> {
             let peers = requests::peers();
             (requests::photos(folder, &peers, photos.unwrap_or(&samples))?, versions(&peers[1..]))
         }
+        "live" => (live::table(folder)?, Vec::new()),
         "load" => (load::table(folder)?, versions(&[Peer::Sharp])),
         "fleet" => (fleet::tables()?, ["rabbitmq-server", "redis-server"].iter().filter_map(|p| debian(p)).collect()),
         _ => return Err(USAGE.into()),

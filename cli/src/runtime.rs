@@ -50,25 +50,28 @@ async fn edit(settings: &Settings) -> Result<(), Failure> {
         operations = Some(loaded);
     }
     let shutdown = CancellationToken::new();
-    let serving = host(settings, &Arc::new(known), operations.as_ref(), shutdown.clone()).await?;
+    let nobody = Box::new(|| {});
+    let serving = host(settings, &Arc::new(known), operations.as_ref(), nobody, shutdown.clone()).await?;
     tokio::spawn(process::stop_on_signal(shutdown));
     serving.await.map_err(|error| vec![error.to_string()])?.map_err(|error| vec![error.to_string()])?;
     info!("stopped");
     Ok(())
 }
 
-/// Starts the runtime that the settings ask for, and tells where it is. It ends with `shutdown`.
+/// Starts the runtime that the settings ask for, and tells where it is. It calls `revised` when an operation in C was
+/// written, and ends with `shutdown`.
 pub async fn host(
     settings: &Settings,
     catalogue: &Arc<Catalogue>,
     operations: Option<&Arc<COperations>>,
+    revised: Box<dyn Fn() + Send + Sync>,
     shutdown: CancellationToken,
 ) -> Result<tokio::task::JoinHandle<std::io::Result<()>>, Failure> {
     let Some(edit) = &settings.edit else { return Err(vec!["live editing is off; set --edit".into()]) };
     let listener =
         TcpListener::bind(edit.bind).await.map_err(|error| vec![format!("cannot listen on {}: {error}", edit.bind)])?;
     let bound = listener.local_addr().map_err(|error| vec![error.to_string()])?;
-    let parts = parts(settings, edit, catalogue, operations)?;
+    let parts = Parts { revised, ..parts(settings, edit, catalogue, operations)? };
     if let Some((registry, user)) = edit.registry.clone() {
         let base = edit.url.clone().unwrap_or_else(|| format!("http://{bound}"));
         let entry = Entry {
@@ -139,6 +142,7 @@ fn parts(
             let saved = publish(&versions, &known, name, graph, &conditions, |line| info!(graph = name, "{line}"));
             saved.map(|_| ()).map_err(|lines| lines.join("; "))
         }),
+        revised: Box::new(|| {}),
         operations: live,
         ops: settings.ops.clone(),
         graphs: settings.graphs.clone(),

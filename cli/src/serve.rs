@@ -12,7 +12,7 @@ use imgflo_server::{Front, FrontParts, LiveCode, VersionInfo};
 use imgflo_worker::Role;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
@@ -81,7 +81,13 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
 
     let mut workers = tokio::spawn(work(&parts, settings, served.clone()));
     if settings.edit.is_some() {
-        runtime::host(settings, &parts.catalogue, parts.operations.as_ref(), shutdown.clone()).await?;
+        let served = Arc::clone(&front);
+        let revised = Box::new(move || {
+            if let Err(error) = served.reload() {
+                warn!(%error, "the graphs cannot be read; those that were are served");
+            }
+        });
+        runtime::host(settings, &parts.catalogue, parts.operations.as_ref(), revised, shutdown.clone()).await?;
     }
     greet(bind);
     tokio::spawn(process::stop_on_signal(shutdown.clone()));

@@ -5,7 +5,7 @@
 //! pixel, so that a graph which makes no picture is an error that names the process.
 
 use std::collections::BTreeMap;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use imgflo_fbp::{End, Origin, PortRef};
@@ -22,6 +22,8 @@ use crate::workspace::{Wake, Workspace};
 const PACE: Duration = Duration::from_millis(30);
 /// Time without edits after which exact pictures are told of.
 const QUIET: Duration = Duration::from_millis(250);
+/// Pictures that are checked before they are told of; more are told of unseen.
+const MOST_CHECKS: usize = 50;
 /// Sides of pictures that are told of: on edges, and of what is shown, pixels.
 const SMALL: u32 = 300;
 const LARGE: u32 = 1000;
@@ -51,7 +53,7 @@ pub(crate) async fn run(workspace: Weak<Workspace>, id: String, wake: Wake) {
         wake.notified().await;
         loop {
             let Some(workspace) = workspace.upgrade() else { return };
-            if !tell(&workspace, &id, true).await {
+            if !tell(&workspace, &id, &wake, true).await {
                 return;
             }
             drop(workspace);
@@ -61,18 +63,21 @@ pub(crate) async fn run(workspace: Weak<Workspace>, id: String, wake: Wake) {
             }
         }
         let Some(workspace) = workspace.upgrade() else { return };
-        if !tell(&workspace, &id, false).await {
+        if !tell(&workspace, &id, &wake, false).await {
             return;
         }
     }
 }
 
-/// Tells of all pictures of a graph, drafts or exact ones; false when the graph is gone.
-async fn tell(workspace: &std::sync::Arc<Workspace>, id: &str, draft: bool) -> bool {
+/// Tells of all pictures of a graph, drafts or exact ones; false when the graph is gone, and another has its id.
+async fn tell(workspace: &Arc<Workspace>, id: &str, wake: &Wake, draft: bool) -> bool {
     let library = workspace.library();
     let pictures = {
         let mut state = workspace.state();
         let Ok(live) = state.graph(id) else { return false };
+        if !Arc::ptr_eq(&live.wake, wake) {
+            return false;
+        }
         if live.started.is_none() {
             return true;
         }
@@ -107,21 +112,30 @@ async fn tell(workspace: &std::sync::Arc<Workspace>, id: &str, draft: bool) -> b
     };
     let mut faults = BTreeMap::new();
     let mut good = Vec::new();
-    let mut checked: BTreeMap<(String, String), bool> = BTreeMap::new();
+    // What is on the way to a picture makes one, too.
+    let mut known: BTreeMap<String, bool> = BTreeMap::new();
+    let mut checks = 0;
     for told in pictures {
-        let of = (told.end.process.clone(), told.end.port.clone());
-        let known = match checked.get(&of) {
-            Some(known) => *known,
+        let process = &told.end.process;
+        let is_good = match known.get(process) {
+            Some(is_good) => *is_good,
+            None if checks == MOST_CHECKS => true,
             None => {
-                let found = check(workspace, &told.part).await;
-                if let Err((node, message)) = &found {
-                    faults.insert(node.clone().unwrap_or_else(|| told.end.process.clone()), message.clone());
+                checks += 1;
+                match check(workspace, &told.part).await {
+                    Ok(()) => {
+                        known.extend(told.part.graph.processes.keys().map(|process| (process.clone(), true)));
+                        true
+                    }
+                    Err((node, message)) => {
+                        faults.insert(node.unwrap_or_else(|| process.clone()), message);
+                        known.insert(process.clone(), false);
+                        false
+                    }
                 }
-                checked.insert(of, found.is_ok());
-                found.is_ok()
             }
         };
-        if known {
+        if is_good {
             good.push(told);
         }
     }
@@ -129,7 +143,7 @@ async fn tell(workspace: &std::sync::Arc<Workspace>, id: &str, draft: bool) -> b
 }
 
 /// Whether a part makes a picture: the process that does not, and why.
-async fn check(workspace: &std::sync::Arc<Workspace>, part: &Part) -> Result<(), (Option<String>, String)> {
+async fn check(workspace: &Arc<Workspace>, part: &Part) -> Result<(), (Option<String>, String)> {
     let library = workspace.library();
     let graph = workspace.assemble(part, &library)?;
     let address = part.input.clone().or_else(|| workspace.parts.input.clone());
@@ -139,7 +153,7 @@ async fn check(workspace: &std::sync::Arc<Workspace>, part: &Part) -> Result<(),
         }
         _ => None,
     };
-    let evaluator = std::sync::Arc::clone(&workspace.parts.evaluator);
+    let evaluator = Arc::clone(&workspace.parts.evaluator);
     // GEGL may be asked for sizes.
     let checked =
         tokio::task::spawn_blocking(move || evaluator.check(&graph, &Arguments::default(), input.as_ref())).await;

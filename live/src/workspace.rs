@@ -43,6 +43,8 @@ pub struct Parts {
     pub decode: DecodeLimits,
     /// Saves graphs.
     pub save: Save,
+    /// Is called when an operation in C was written.
+    pub revised: Box<dyn Fn() + Send + Sync>,
     /// Takes operations in C; none where they may not be written.
     pub operations: Option<Arc<LiveOperations>>,
     /// Folder with sources of operations in C.
@@ -347,7 +349,10 @@ impl State {
         let idle = self.graphs.iter().filter(|(id, live)| live.started.is_none() && self.main.as_ref() != Some(*id));
         let oldest = idle.min_by_key(|(_, live)| live.version).map(|(id, _)| id.clone());
         let id = oldest.ok_or_else(|| format!("there are {most} graphs already, and all of them run"))?;
-        self.graphs.shift_remove(&id);
+        if let Some(gone) = self.graphs.shift_remove(&id) {
+            // Who tells of its pictures finds it gone.
+            gone.wake.notify_one();
+        }
         self.clients.values_mut().for_each(|client| {
             client.edges.remove(&id);
         });

@@ -122,6 +122,7 @@ async fn write_operation(workspace: &Arc<Workspace>, asker: &Asker, name: &str, 
             .map_err(|messages| messages.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
         writing.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), code);
         writing.reload()?;
+        (writing.parts.revised)();
         debug_assert!(revised.component.starts_with(IN_C));
         Ok::<_, String>(revised.component)
     });
