@@ -5,7 +5,7 @@ mod faults;
 mod gegl;
 mod live;
 
-pub use faults::{children, until};
+pub use faults::{children_named, until};
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -26,6 +26,13 @@ pub fn children(parent: u32) -> Vec<u32> {
     all.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
+/// Those of them that are called `name`.
+pub fn children_named(parent: u32, name: &str) -> Vec<u32> {
+    let called = |pid: &u32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let is = |pid: &u32| called(pid).split(|byte| *byte == 0).next() == Some(name.as_bytes());
+    children(parent).into_iter().filter(is).collect()
+}
+
 /// Waits until something is so.
 pub fn until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();

@@ -11,7 +11,7 @@ use imgflo_runtime::{
 use imgflo_tests::program::{command, run};
 use imgflo_tests::repository;
 
-use super::faults::{children, until};
+use super::faults::{children, children_named, until};
 use super::live::{Rig, SECRET};
 use super::{built, decode, text, write};
 
@@ -79,6 +79,11 @@ fn flat(level: u32, before: &str) -> String {
     let [_, r, g, b] = level.to_be_bytes();
     format!(
         r#"#ifdef GEGL_PROPERTIES
+enum_start (flat_way)
+  enum_value (FLAT_UP, "up", "Up")
+  enum_value (FLAT_DOWN, "down", "Down")
+enum_end (FlatWay)
+property_enum (way, "Way", FlatWay, flat_way, FLAT_DOWN)
 property_string (note, "Note", "")
     description ("For people.")
 #else
@@ -238,6 +243,9 @@ async fn what_is_written_live_is_revised_and_can_do_no_harm() {
     assert_eq!(rig.level(2).await, Ok(0x01_02_03));
     let (_, second) = put(flat(0x04_05_06, "")).await;
     assert_ne!(first["revision"], second["revision"]);
+    // A graph that it does not fit is told; it has all of its ports again.
+    let fault = second["faults"][0]["message"].as_str().unwrap_or_else(|| panic!("{second}"));
+    assert!(fault.contains("c/flat has no inport 'level' (there are: way, note)"), "{fault}");
     assert_eq!(rig.level(2).await, Ok(0x04_05_06));
     let (_, third) = put(flat(0x01_02_03, "")).await;
     assert_eq!(first["revision"], third["revision"], "{third}");
@@ -253,7 +261,7 @@ async fn what_is_written_live_is_revised_and_can_do_no_harm() {
     for (source, told, line) in [
         (undeclared, "'undeclared' undeclared", at),
         ("#include \"/etc/shadow\"\n".to_owned() + &good, "/etc/shadow", 1),
-        (good.replace("flat.c", "other.c"), "other.c", 20),
+        (good.replace("flat.c", "other.c"), "other.c", 0),
         (good.replace("\"name\", \"test:flat\",", "\"title\", \"No name\","), "it gives GEGL no operation", 0),
         (
             good.replace("_class_init (GeglOpClass *klass)\n{", "_class_init (GeglOpClass *klass)\n{ abort ();"),
@@ -296,11 +304,19 @@ async fn many_revisions_leave_nothing_behind() {
     // More than a child holds.
     let revisions = if std::env::var_os("IMGFLO_TEST_LONG").is_some() { 300 } else { 36 };
     let rig = Rig::start(true, "auto");
+    let gegls = || children_named(rig.server.pid(), "imgflo-gegl");
+    let mut first = Vec::new();
     for revision in 1..=revisions {
         let (status, answer) = rig.put("flat", Some(SECRET), flat(revision, "")).await;
         assert_eq!(status, 200, "{answer}");
         assert_eq!(rig.level(2 + u64::from(revision)).await, Ok(revision));
+        if revision == 1 {
+            first = gegls();
+        }
     }
+    // One told what GEGL has; who loaded the first revision is gone.
+    let left = gegls().into_iter().filter(|pid| first.contains(pid)).collect::<Vec<_>>();
+    assert!(first.len() == 2 && left.len() == 1, "{left:?} of {first:?}");
     // GEGL with and without strangers' operations, and one child that compiles.
     until("children go", || children(rig.server.pid()).len() <= 5);
     let libraries = rig.scratch().into_iter().filter(|name| name.ends_with(".so")).count();

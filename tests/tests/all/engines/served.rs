@@ -9,7 +9,7 @@ use imgflo_tests::repository;
 use imgflo_tests::server::Server;
 use serde_json::Value;
 
-use crate::c_operations::{children, until};
+use crate::c_operations::{children_named, until};
 
 /// A server with one such graph, whose temporary files are below the folder.
 fn start(folder: &Path) -> Server {
@@ -27,10 +27,9 @@ fn start(folder: &Path) -> Server {
     Server::start_by(program, tempfile::tempdir().unwrap(), &more)
 }
 
-/// What GEGL's processes of the server are called by.
+/// GEGL's processes of the server.
 fn gegls(server: &Server) -> Vec<u32> {
-    let name = |pid: &u32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    children(server.pid()).into_iter().filter(|pid| name(pid).starts_with(b"imgflo-gegl\0")).collect()
+    children_named(server.pid(), "imgflo-gegl")
 }
 
 fn is_gone(pid: &u32) -> bool {
