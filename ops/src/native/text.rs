@@ -243,6 +243,38 @@ mod tests {
     }
 
     #[test]
+    fn strange_texts_are_no_fault() {
+        let repeated = [
+            "\n",
+            "\r",
+            "\t",
+            " ",
+            "\u{202e}a\u{202c}",
+            "\u{2067}א",
+            "a\u{300}\u{489}",
+            "\u{200d}",
+            "\u{fffd}",
+            "ﷺ",
+            "क्षि",
+            "👨\u{200d}👩\u{200d}👧",
+            "世",
+            "\u{10ffff}",
+            "\u{2028}",
+            "-",
+            "\u{ad}W",
+        ];
+        let all = repeated.map(|part| part.repeat(LONGEST / part.len()));
+        let mixed = repeated.concat().repeat(20);
+        for text in all.iter().chain([&mixed]) {
+            for (size, wrap) in [("0.02", "0"), ("7.3", "1"), ("2048", "1000000"), ("2048", "-1")] {
+                let given = [("string", text.as_str()), ("size", size), ("wrap", wrap), ("alignment", "1")];
+                let part = Some(Rect::new(3, 5, 20, 10));
+                run(&Text, &given, &[], part, Tiling::Whole, &Cancel::new()).unwrap();
+            }
+        }
+    }
+
+    #[test]
     fn nothing_is_drawn_of_nothing() {
         for (text, size) in [("", "50"), (" \n\t ", "50"), ("Hello", "0"), ("\u{200b}", "50")] {
             let out = check(&Text, &[("string", text), ("size", size)], &[]);
