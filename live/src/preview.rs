@@ -28,8 +28,8 @@ use tokio::time::Instant;
 use crate::live_graph::Part;
 use crate::workspace::Workspace;
 
-/// Time after which a draft, and an exact picture, is finished though edits go on.
-const DRAFT_PATIENCE: Duration = Duration::from_millis(200);
+/// Time after which a draft, and an exact picture, that is begun is finished though edits go on.
+const DRAFT_PATIENCE: Duration = Duration::from_millis(25);
 const EXACT_PATIENCE: Duration = Duration::from_secs(2);
 /// Finished files that are kept.
 const KEPT: NonZeroUsize = NonZeroUsize::new(32).unwrap();
@@ -185,8 +185,9 @@ async fn picture(workspace: &Arc<Workspace>, asked: &Asked, headers: &HeaderMap)
     loop {
         let (part, mut changed) = part(workspace, asked)?;
         let making = make(workspace, &part, look, draft, accepted, known);
-        let stop = Cancel::with_deadline(deadline.into_std());
-        let control = Control { cancel: stop.clone(), progress: None };
+        // Nobody waits for it any more, or it is old: it stops.
+        let stop = Stop(Cancel::with_deadline(deadline.into_std()));
+        let control = Control { cancel: stop.0.clone(), progress: None };
         let graph = asked.graph.clone().unwrap_or_default();
         let _busy = Busy::new(workspace, &graph);
         let mut making = std::pin::pin!(making(control));
@@ -198,12 +199,18 @@ async fn picture(workspace: &Arc<Workspace>, asked: &Asked, headers: &HeaderMap)
         };
         tokio::select! {
             made = &mut making => return made,
-            () = newer, if Instant::now() < patience => {
-                stop.cancel();
-                // What is done by then is remembered.
-                let _ = making.await;
-            }
+            // What is done by now is remembered.
+            () = newer, if Instant::now() < patience => {}
         }
+    }
+}
+
+/// Stops work when it is dropped.
+struct Stop(Cancel);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 

@@ -75,6 +75,10 @@ impl Operation for Text {
         &INFO
     }
 
+    fn lengths(&self) -> &'static [&'static str] {
+        &["size", "wrap", "vertical-wrap"]
+    }
+
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
         let not_negative = |name: &str| u32::try_from(properties.int(name)).ok();
         let drawing = layout::draw(&Request {

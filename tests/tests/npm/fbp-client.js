@@ -14,7 +14,7 @@ static const char *render(const imgflo_call *call) {
   return NULL;
 }
 static const imgflo_operation operation = {
-  .kind = IMGFLO_POINT, .format = IMGFLO_CODED, .keeps_opaque = 1, .name = "half",
+  .kind = IMGFLO_AREA, .format = IMGFLO_CODED, .keeps_opaque = 1, .name = "half",
   .description = "For tests.", .render = render,
 };
 IMGFLO_OPERATION(operation);

@@ -56,12 +56,15 @@ impl<'a> Bits<'a> {
         let mut cursor = Cursor { bytes: &self.buffer, reader: self.reader };
         read(&mut cursor)?;
         self.reader = cursor.reader;
-        if self.taken() > self.end * 8 { Err(Fault) } else { Ok(()) }
+        self.left().map(|_| ())
     }
 
-    /// Bits of the buffer that have been read.
-    fn taken(&self) -> usize {
-        self.reader.at * 8 - self.reader.count as usize
+    /// Bits that are there and have not been read. Those of the word come before what is to be read of the buffer.
+    ///
+    /// # Errors
+    /// [`Fault`] when more were read than there are.
+    fn left(&self) -> Result<usize, Fault> {
+        (self.end * 8 + self.reader.count as usize).checked_sub(self.reader.at * 8).ok_or(Fault)
     }
 
     fn copy(&mut self) {
@@ -106,7 +109,7 @@ impl<'a> Bits<'a> {
         if !self.ended {
             self.copy();
         }
-        let left = (self.end * 8).checked_sub(self.taken()).ok_or(Fault)?;
+        let left = self.left()?;
         let (marker, rest) = self.rest.split_first().ok_or(Fault)?;
         if !self.ended || left >= 8 {
             return Err(Fault);
@@ -147,5 +150,37 @@ impl Cursor<'_> {
     pub(super) fn pass(&mut self, number: u32) {
         self.reader.word <<= number;
         self.reader.count -= number;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// MCUs that take less than the bits that are there already when more are copied.
+    #[test]
+    fn short_mcus_are_read_across_copies() {
+        let bytes = (0..3 * CHUNK + 5).map(|index| index as u8 % 251).collect::<Vec<_>>();
+        let scan = [&bytes[..], &[0xff, 0xd9]].concat();
+        let mut bits = Bits::new(&scan);
+        for number in 0..bytes.len() * 2 {
+            let mut read = 0;
+            let done = bits.mcu(|cursor| {
+                cursor.refill();
+                read = cursor.peek(4);
+                cursor.pass(4);
+                Ok(())
+            });
+            let byte = usize::from(bytes[number / 2]);
+            let expected = if number % 2 == 0 { byte >> 4 } else { byte & 15 };
+            assert_eq!((done.is_ok(), read), (true, expected), "half a byte {number}");
+        }
+        assert!(matches!(bits.marker(), Ok(0xd9)));
+        let beyond = Bits::new(&scan[scan.len() - 3..]).mcu(|cursor| {
+            cursor.refill();
+            cursor.pass(9);
+            Ok(())
+        });
+        assert!(beyond.is_err());
     }
 }

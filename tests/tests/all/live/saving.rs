@@ -81,7 +81,7 @@ async fn a_graphs_source_makes_a_component() {
     for (language, code, said) in [
         ("fbp", "soft(gegl/gaussian-blur) ->", "line 1"),
         ("json", "{\"processes\": 5}", "processes: must be an object"),
-        ("json", "{\"processes\": {\"a\": {\"component\": \"graph/mine\"}}}", "output"),
+        ("json", "{\"processes\": {\"a\": {\"component\": \"graph/mine\"}}}", "made of itself"),
     ] {
         let mut wrong = source.clone();
         (wrong["language"], wrong["code"]) = (language.into(), code.into());

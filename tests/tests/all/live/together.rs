@@ -139,12 +139,12 @@ async fn an_edit_is_told_to_all() {
 async fn each_hears_of_the_edges_it_looks_at() {
     let runtime = runtime(&[]);
     let (mut one, mut all) = (Editor::connect(&runtime.url).await, Editor::connect(&runtime.url).await);
-    one.draw("g", &[("a", "gegl/nop"), ("b", "gegl/nop"), ("c", "gegl/nop")]).await;
+    one.draw("g", &[("a", "gegl/gaussian-blur"), ("b", "gegl/nop"), ("c", "gegl/nop")]).await;
     let edge = json!({ "src": { "node": "a", "port": "output" }, "tgt": { "node": "b", "port": "input" } });
     let echo = one.ask("network", "edges", json!({ "graph": "g", "edges": [edge] })).await;
     assert_eq!(echo, json!({ "graph": "g", "edges": [edge] }));
     let mut heard = Vec::new();
-    one.turn("g", "a", "nothing", 1.into()).await;
+    one.turn("g", "a", "std-dev-x", 1.into()).await;
     while let Some(message) = all.next_within(std::time::Duration::from_secs(2)).await {
         if message["command"] == "data" && message["payload"]["src"].is_object() {
             heard.push(message["payload"]["src"]["node"].as_str().expect("a name").to_owned());
