@@ -110,6 +110,12 @@ pub trait Point: Debug + Send + Sync {
     /// (x, y), and `bounds` is the box of the whole image.
     fn apply(&self, row: &mut [[f32; 4]], x: i32, y: i32, bounds: Rect);
 
+    /// True when each component of the output depends on that component of the input alone, wherever
+    /// the pixel is. From bytes to bytes such passes are worked out once for each of 256 values.
+    fn channelwise(&self) -> bool {
+        false
+    }
+
     /// Work a pixel, where copying one is 1.
     fn weight(&self) -> f32;
 }

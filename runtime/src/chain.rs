@@ -1,9 +1,14 @@
 //! Chains of point passes and conversions, run row by row so that pixels stay in the cache.
 
+mod table;
+
 use std::cell::Cell;
+use std::sync::OnceLock;
 
 use imgflo_ops::format::{Source, Target, convert_in_place, convert_row};
 use imgflo_ops::{Alpha, Depth, Format, Image, Point, Rect, Tile, View};
+
+use table::Table;
 
 /// One link of a chain. Conversions to or from 8 bits stand only at its ends.
 #[derive(Debug)]
@@ -21,6 +26,24 @@ impl Stage {
             Stage::Convert { .. } => 1.0,
             Stage::Point { point, .. } => point.weight(),
         }
+    }
+}
+
+/// Stages that run one after another on the same pixels.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub stages: Vec<Stage>,
+    /// What it makes of bytes, where that can be tabulated; made when it first runs.
+    table: OnceLock<Option<Box<Table>>>,
+}
+
+impl Chain {
+    pub fn new(stages: Vec<Stage>) -> Self {
+        Chain { stages, table: OnceLock::new() }
+    }
+
+    fn table(&self, at: &Cell<usize>) -> Option<&Table> {
+        self.table.get_or_init(|| Table::of(&self.stages, at).map(Box::new)).as_deref()
     }
 }
 
@@ -73,6 +96,7 @@ pub(crate) fn renamed(image: Image, format: Format) -> Image {
 /// Runs one chain over rows, with a row of memory of its own.
 pub(crate) struct Runner<'c> {
     stages: &'c [Stage],
+    table: Option<&'c Table>,
     from: Format,
     to: Format,
     row: Vec<[f32; 4]>,
@@ -82,8 +106,8 @@ pub(crate) struct Runner<'c> {
 
 impl<'c> Runner<'c> {
     /// For a chain that reads `from` and leaves `to`.
-    pub fn new(stages: &'c [Stage], from: Format, to: Format, at: &'c Cell<usize>) -> Self {
-        Runner { stages, from, to, row: Vec::new(), at }
+    pub fn new(chain: &'c Chain, from: Format, to: Format, at: &'c Cell<usize>) -> Self {
+        Runner { stages: &chain.stages, table: chain.table(at), from, to, row: Vec::new(), at }
     }
 
     /// All rows of `tile` from the same places of `view`.
@@ -91,6 +115,10 @@ impl<'c> Runner<'c> {
         let rect = tile.rect();
         for y in rows(rect) {
             let src = source(view, rect.x, y, rect.width);
+            if let Some(table) = self.table {
+                table.map(src, target(tile, y));
+                continue;
+            }
             if let [] | [Stage::Convert { .. }] = self.stages {
                 convert_row(self.from, src, self.to, target(tile, y));
                 continue;
@@ -117,6 +145,10 @@ impl<'c> Runner<'c> {
         }
         let rect = tile.rect();
         for y in rows(rect) {
+            if let Some(table) = self.table {
+                table.map_in_place(target(tile, y));
+                continue;
+            }
             let src = match target(tile, y) {
                 Target::Float(row) => {
                     work(self.stages, rect.x, y, row, self.at);
@@ -158,6 +190,7 @@ fn load<'c>(stages: &'c [Stage], from: Format, src: Source<'_>, row: &mut [[f32;
     stages
 }
 
+/// Runs stages on a row of floats.
 fn work(stages: &[Stage], x: i32, y: i32, row: &mut [[f32; 4]], at: &Cell<usize>) {
     for stage in stages {
         match stage {

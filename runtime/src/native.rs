@@ -276,7 +276,7 @@ impl StepWork<'_> {
             }
             Work::Area { area, boxes: rects, origin, reads, format } => {
                 let pass = AreaWork { node: task.node, area: area.as_ref(), boxes: boxes(rects, *origin), reads };
-                if task.chain.is_empty() {
+                if task.chain.stages.is_empty() {
                     return self.area(&pass, tile, at);
                 }
                 // The pass leaves its pixels in the cache; the chain takes them on from there.

@@ -17,7 +17,7 @@ use std::fmt;
 use imgflo_ops::codec::{Header, Part};
 use imgflo_ops::{Alpha, Area, Boxes, Depth, Encoding, Format, Rect, Reducible, Split};
 
-use crate::chain::Stage;
+use crate::chain::{Chain, Stage};
 use crate::{Arguments, Catalogue, ImageGraph};
 
 /// The size and format of the picture that enters a graph, known from its file's header.
@@ -226,7 +226,7 @@ pub(crate) enum Work {
 pub(crate) struct Task {
     pub node: usize,
     pub work: Work,
-    pub chain: Vec<Stage>,
+    pub chain: Chain,
 }
 
 impl Task {
@@ -451,7 +451,7 @@ impl Plan {
             }
             Work::Map(buffer) => write!(f, "#{buffer}")?,
         }
-        for (index, stage) in task.chain.iter().enumerate() {
+        for (index, stage) in task.chain.stages.iter().enumerate() {
             f.write_str(if index == 0 { ", then " } else { ", " })?;
             match stage {
                 Stage::Convert { to, .. } => write!(f, "to {}", format_name(*to))?,

@@ -11,9 +11,9 @@ const TILES_PER_THREAD: u32 = 4;
 /// Rows below which a band of a chain is not cut for the cache's sake.
 pub(crate) const FEWEST_ROWS: u32 = 8;
 
-/// Columns below which a strip is not cut for the cache's sake: 16 floating-point pixels are
-/// four cache lines of a row.
-const FEWEST_COLUMNS: u32 = 16;
+/// Columns below which a strip is not cut for the cache's sake: 32 floating-point pixels are
+/// eight cache lines of a row.
+const FEWEST_COLUMNS: u32 = 32;
 
 /// Width and height of the tiles for an output `rect` of which a pixel takes the bytes of
 /// `format` while it is worked on; bands have `fewest` rows at least, where there are as many for
@@ -52,7 +52,7 @@ mod tests {
             (10_000, 8)
         );
         assert_eq!(size(photo, Format::LINP, Split::Free, 32, 2, TILE_BYTES), (1300, 32));
-        assert_eq!(size(photo, Format::LINP, Split::Columns, FEWEST_ROWS, 2, TILE_BYTES), (16, 768));
+        assert_eq!(size(photo, Format::LINP, Split::Columns, FEWEST_ROWS, 2, TILE_BYTES), (32, 768));
         assert_eq!(size(photo, Format::LINP, Split::Whole, FEWEST_ROWS, 2, TILE_BYTES), (1300, 768));
         assert_eq!(size(Rect::sized(1, 1), Format::RGB8, Split::Free, FEWEST_ROWS, 64, TILE_BYTES), (1, 1));
         assert_eq!(size(Rect::sized(64, 64), Format::LINP, Split::Rows, FEWEST_ROWS, 1, TILE_BYTES), (64, 64));

@@ -1,5 +1,7 @@
 //! A straight line for each channel: what the simplest filters of colour share.
 
+use multiversion::multiversion;
+
 use crate::{Encoding, Format, Pass, Point, Rect};
 
 /// c' = (c - pivot) factor + offset, in light or in sRGB-coded values; alpha stays and nothing is
@@ -47,13 +49,22 @@ impl Point for Line {
         // Alpha goes through a line that keeps it: a few vector operations a pixel.
         let [pivot, offset] = [self.pivot, self.offset].map(|[r, g, b]| [r, g, b, 0.0]);
         let factor = [self.factor[0], self.factor[1], self.factor[2], 1.0];
-        for pixel in row {
-            *pixel = std::array::from_fn(|c| (pixel[c] - pivot[c]) * factor[c] + offset[c]);
-        }
+        follow(row, pivot, factor, offset);
+    }
+
+    fn channelwise(&self) -> bool {
+        true
     }
 
     fn weight(&self) -> f32 {
         1.0
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn follow(row: &mut [[f32; 4]], pivot: [f32; 4], factor: [f32; 4], offset: [f32; 4]) {
+    for pixel in row {
+        *pixel = std::array::from_fn(|c| (pixel[c] - pivot[c]) * factor[c] + offset[c]);
     }
 }
 

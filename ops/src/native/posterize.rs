@@ -55,6 +55,10 @@ impl Point for Steps {
         }
     }
 
+    fn channelwise(&self) -> bool {
+        true
+    }
+
     fn weight(&self) -> f32 {
         1.5
     }

@@ -183,6 +183,10 @@ impl Point for Curves {
         }
     }
 
+    fn channelwise(&self) -> bool {
+        self.paleness == 0.0
+    }
+
     fn weight(&self) -> f32 {
         10.0
     }

@@ -7,7 +7,7 @@ use imgflo_ops::{Format, Rect, Split};
 
 use super::values::{Definition, Expansion, Id, Value};
 use super::{Buffer, Measure, Plan, PlanError, PlanLimits, Read, Source, Step, Task, Work, boxes};
-use crate::chain::{Stage, layout};
+use crate::chain::{Chain, Stage, layout};
 
 /// How much more work a chain may be when each tile does its own part of it, beside the saving of
 /// a buffer that is written and read again.
@@ -173,7 +173,7 @@ impl Scheduler<'_> {
         };
         let chain = group.chain.iter().filter_map(|id| self.stage(*id)).collect::<Vec<_>>();
         let weight = chain.iter().map(|stage| f64::from(stage.weight())).sum::<f64>();
-        (Task { node, work, chain }, cost + weight * region.area() as f64)
+        (Task { node, work, chain: Chain::new(chain) }, cost + weight * region.area() as f64)
     }
 
     /// Where an area pass (the value `reader`) finds its input, and the cost of making it there.

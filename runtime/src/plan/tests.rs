@@ -24,7 +24,7 @@ fn neighbouring_points_and_conversions_are_one_step_in_place() {
     assert_eq!(plan.steps.len(), 1, "{plan}");
     assert!(plan.steps[0].in_place, "{plan}");
     // u8 -> coded -> linear -> coded -> u8, and four points: c and d need nothing between them.
-    assert_eq!(plan.steps[0].task.chain.len(), 8, "{plan}");
+    assert_eq!(plan.steps[0].task.chain.stages.len(), 8, "{plan}");
     assert_eq!(plan.peak_memory(), 40 * 30 * 3, "nothing but the input's own buffer");
     assert_eq!(plan.output_format(), Format::RGB8);
     assert_eq!(plan.output(), Rect::sized(40, 30));
@@ -41,7 +41,7 @@ fn points_after_an_area_pass_join_it_and_those_before_too() {
     assert_eq!(plan.steps.len(), 1, "{plan}");
     let Work::Area { reads, .. } = &plan.steps[0].task.work else { panic!("{plan}") };
     let Some(Read { source: Source::Tile(task), .. }) = &reads[0] else { panic!("{plan}") };
-    assert_eq!(task.chain.len(), 2, "{plan}");
+    assert_eq!(task.chain.stages.len(), 2, "{plan}");
     // Input and output, 3 bytes a pixel each: no float buffer at all.
     assert_eq!(plan.peak_memory(), 2 * 40 * 30 * 3);
     // One pixel: count 1, add 2 + conversion, light 2 + conversion, add 2 + conversion, to u8.
@@ -87,7 +87,7 @@ fn a_picture_read_in_one_format_by_many_is_converted_once() {
     let plan = plan(&graph, &picture(40, 30));
     // One conversion of the input, read three times.
     assert_eq!(plan.to_string().matches("to coded RGB").count(), 1, "{plan}");
-    assert_eq!(plan.steps[0].task.chain.len(), 1, "{plan}");
+    assert_eq!(plan.steps[0].task.chain.stages.len(), 1, "{plan}");
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_chain_of_200_processes_is_planned() {
     let lines = format!("n0(test/add)\n{}", chain.collect::<String>());
     let plan = plan(&filter("n0", "n199", &lines), &picture(8, 8));
     assert_eq!(plan.steps.len(), 1);
-    assert_eq!(plan.steps[0].task.chain.len(), 202);
+    assert_eq!(plan.steps[0].task.chain.stages.len(), 202);
 }
 
 #[test]
