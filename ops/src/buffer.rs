@@ -25,10 +25,9 @@ fn zeroed<T: bytemuck::Zeroable + Clone>(len: u64) -> Result<Vec<T>, OpError> {
     let bytes = len.saturating_mul(size_of::<T>() as u64);
     let too_large = || OpError::OutOfMemory { bytes };
     let len = usize::try_from(len).map_err(|_| too_large())?;
-    let mut pixels = Vec::new();
-    pixels.try_reserve_exact(len).map_err(|_| too_large())?;
-    pixels.resize(len, T::zeroed());
-    Ok(pixels)
+    // What comes fresh from the system is zero already.
+    let pixels = bytemuck::try_zeroed_slice_box(len).map_err(|()| too_large())?;
+    Ok(pixels.into_vec())
 }
 
 impl Image {
@@ -186,6 +185,15 @@ impl<'a> View<'a> {
     pub fn row(&self, y: i32) -> &'a [[f32; 4]] {
         let Pixels::Float(pixels) = &self.image.pixels else { panic!("row() of {:?}", self.image.format) };
         self.row_of(pixels, y)
+    }
+
+    /// All rows of a float image, one after another.
+    ///
+    /// # Panics
+    /// When the format is not float: a fault of the operation.
+    pub fn rows(&self) -> &'a [[f32; 4]] {
+        let Pixels::Float(pixels) = &self.image.pixels else { panic!("rows() of {:?}", self.image.format) };
+        pixels
     }
 
     /// Row `y` of an RGB8 image; panics as [`View::row`].

@@ -75,8 +75,7 @@ fn first_light_above(byte: u32) -> u32 {
     bits
 }
 
-/// Where [`byte_at`] finds the byte of linear light, which is clamped to 0..=1; NaN is 0. Becomes
-/// vector code.
+/// Where [`entry`] looks for linear light, which is clamped to 0..=1; NaN is 0. Becomes vector code.
 #[inline(always)]
 pub(crate) fn light_place(light: f32) -> u32 {
     let light = if light > DARK { light } else { DARK };
@@ -84,11 +83,18 @@ pub(crate) fn light_place(light: f32) -> u32 {
     light.to_bits() - DARK.to_bits()
 }
 
-/// The byte nearest to the coded value of the light at a [`light_place`], exactly.
+/// What [`LIGHT_TO_BYTE`] has at a [`light_place`].
 #[inline(always)]
-pub(crate) fn byte_at(place: u32, table: &[u32; 2048]) -> u8 {
+pub(crate) fn entry(place: u32, table: &[u32; 2048]) -> u32 {
     // 13 powers of 2 with 128 entries each are all there is below 1: the mask never cuts.
-    ((table[(place >> 16) as usize & 2047] + (place & 0xffff)) >> 16) as u8
+    table[(place >> 16) as usize & 2047]
+}
+
+/// The byte nearest to the coded value of the light at a [`light_place`], exactly, from its [`entry`]. Becomes vector
+/// code.
+#[inline(always)]
+pub(crate) fn byte_of(place: u32, entry: u32) -> u8 {
+    ((entry + (place & 0xffff)) >> 16) as u8
 }
 
 /// `x` to the `exponent`, for `x` > 0 and results in the range of normal floats; others saturate.

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use multiversion::multiversion;
 
-use crate::curve::{LIGHT_TO_BYTE, byte_at, exact, light_place};
+use crate::curve::{LIGHT_TO_BYTE, byte_of, entry, exact, light_place};
 pub use crate::curve::{coded_to_linear, linear_to_coded, luminance, to_byte};
 use crate::{Image, OpError};
 
@@ -148,8 +148,8 @@ impl Target<'_> {
     }
 }
 
-/// Pixels converted at a time: their floats (4 KB) stay in the first-level cache from step to step.
-const CHUNK: usize = 256;
+/// Pixels converted at a time: their floats (1 KB) stay in the first-level cache from step to step.
+const CHUNK: usize = 64;
 
 /// Converts a row of pixels from one format to another.
 ///
@@ -206,42 +206,83 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
             }
         }
         (Source::Float(src), Target::Rgb8(dst)) => {
+            let (mut encoder, mut bytes) = (Encoder::new(), [[0; 4]; CHUNK]);
             for_straight(from, src, |start, pixels| {
-                let row = dst[start..].iter_mut().zip(pixels);
-                match from.encoding {
-                    Encoding::Coded => row.for_each(|(dst, &[r, g, b, _])| *dst = [r, g, b].map(to_byte)),
-                    Encoding::Linear => {
-                        let table = &*LIGHT_TO_BYTE;
-                        let mut places = [[0; 4]; CHUNK];
-                        let row = places_of(pixels, &mut places).iter().zip(row);
-                        row.for_each(|(&[r, g, b, _], (dst, _))| *dst = [r, g, b].map(|place| byte_at(place, table)));
-                    }
-                }
+                let bytes = &mut bytes[..pixels.len()];
+                encoder.encode(from.encoding, pixels, bytes);
+                dst[start..].iter_mut().zip(bytes).for_each(|(dst, [r, g, b, _])| *dst = [*r, *g, *b]);
             });
         }
         (Source::Float(src), Target::Rgba8(dst)) => {
-            for_straight(from, src, |start, pixels| match from.encoding {
-                Encoding::Coded => to_bytes(pixels.as_flattened(), dst[start..].as_flattened_mut()),
-                Encoding::Linear => {
-                    let table = &*LIGHT_TO_BYTE;
-                    let mut places = [[0; 4]; CHUNK];
-                    let row = places_of(pixels, &mut places).iter().zip(pixels);
-                    for (dst, (&[r, g, b, _], pixel)) in dst[start..].iter_mut().zip(row) {
-                        let [r, g, b] = [r, g, b].map(|place| byte_at(place, table));
-                        *dst = [r, g, b, to_byte(pixel[3])];
-                    }
+            let mut encoder = Encoder::new();
+            for_straight(from, src, |start, pixels| {
+                let bytes = &mut dst[start..start + pixels.len()];
+                // Around a picture that was turned there is nothing.
+                if from.alpha == Alpha::Premultiplied && all_of_alpha(pixels, 0.0) {
+                    bytes.fill([0; 4]);
+                } else {
+                    encoder.encode(from.encoding, pixels, bytes);
                 }
             });
         }
     }
 }
 
-/// Where the bytes of pixels in linear light are found, all four components for the sake of vector
-/// code.
-fn places_of<'p>(pixels: &[[f32; 4]], places: &'p mut [[u32; 4]; CHUNK]) -> &'p [[u32; 4]] {
-    let places = &mut places[..pixels.len()];
-    find_places(pixels.as_flattened(), places.as_flattened_mut());
-    places
+/// Makes bytes of straight pixels, a chunk at a time.
+///
+/// Light is looked up, which no vector code can do; all else is done for the whole chunk before and after.
+struct Encoder {
+    places: [[u32; 4]; CHUNK],
+    found: [[u32; 4]; CHUNK],
+}
+
+impl Encoder {
+    fn new() -> Self {
+        Encoder { places: [[0; 4]; CHUNK], found: [[0; 4]; CHUNK] }
+    }
+
+    fn encode(&mut self, encoding: Encoding, pixels: &[[f32; 4]], bytes: &mut [[u8; 4]]) {
+        if encoding == Encoding::Coded {
+            return to_bytes(pixels.as_flattened(), bytes.as_flattened_mut());
+        }
+        let table = &*LIGHT_TO_BYTE;
+        let (places, found) = (&mut self.places[..pixels.len()], &mut self.found[..pixels.len()]);
+        find_places(pixels.as_flattened(), places.as_flattened_mut());
+        let rows = found.iter_mut().zip(&*places);
+        // One pixel tells of most pictures that they are not gray.
+        let gray = |[r, g, b, _]: &[u32; 4]| r == g && g == b;
+        if places.last().is_some_and(gray) && all_gray(places) {
+            rows.for_each(|(found, place)| *found = [entry(place[0], table); 4]);
+        } else {
+            rows.for_each(|(found, &[r, g, b, _])| {
+                *found = [entry(r, table), entry(g, table), entry(b, table), 0];
+            });
+        }
+        finish(pixels, places, found, bytes);
+    }
+}
+
+/// The bytes of R, G and B from what was found for them, and those of alpha.
+#[multiversion(targets("x86_64+avx2"))]
+fn finish(pixels: &[[f32; 4]], places: &[[u32; 4]], found: &[[u32; 4]], bytes: &mut [[u8; 4]]) {
+    let mut alphas = [[0; 4]; CHUNK];
+    let alphas = &mut alphas[..pixels.len()];
+    for (alpha, value) in alphas.as_flattened_mut().iter_mut().zip(pixels.as_flattened()) {
+        *alpha = to_byte(*value);
+    }
+    let places = places.as_flattened().iter().zip(found.as_flattened());
+    for (byte, (place, entry)) in bytes.as_flattened_mut().iter_mut().zip(places) {
+        *byte = byte_of(*place, *entry);
+    }
+    for (pixel, alpha) in bytes.iter_mut().zip(alphas) {
+        let color = u32::from_le_bytes(*pixel) & 0x00ff_ffff;
+        *pixel = (color | u32::from_le_bytes(*alpha) & 0xff00_0000).to_le_bytes();
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn all_gray(places: &[[u32; 4]]) -> bool {
+    places.iter().fold(0, |all, [r, g, b, _]| all | (r ^ g) | (g ^ b)) == 0
 }
 
 #[multiversion(targets("x86_64+avx2"))]
@@ -265,7 +306,8 @@ fn to_bytes(floats: &[f32], bytes: &mut [u8]) {
 fn for_straight(from: Format, row: &[[f32; 4]], mut write: impl FnMut(usize, &[[f32; 4]])) {
     let mut buffer = [[0.0; 4]; CHUNK];
     for (index, row) in row.chunks(CHUNK).enumerate() {
-        if from.alpha == Alpha::Premultiplied {
+        // Nothing changes by division by 1.
+        if from.alpha == Alpha::Premultiplied && !all_of_alpha(row, 1.0) {
             let buffer = &mut buffer[..row.len()];
             buffer.copy_from_slice(row);
             unpremultiply(buffer);
@@ -274,6 +316,17 @@ fn for_straight(from: Format, row: &[[f32; 4]], mut write: impl FnMut(usize, &[[
             write(index * CHUNK, row);
         }
     }
+}
+
+/// True where all pixels have that alpha.
+fn all_of_alpha(row: &[[f32; 4]], alpha: f32) -> bool {
+    // One pixel tells most rows.
+    row.last().is_some_and(|pixel| pixel[3] == alpha) && each_of_alpha(row, alpha)
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn each_of_alpha(row: &[[f32; 4]], alpha: f32) -> bool {
+    row.iter().fold(true, |all, pixel| all & (pixel[3] == alpha))
 }
 
 /// Converts a row of float pixels where it lies, as [`convert_row`] does.
@@ -384,6 +437,11 @@ fn drop_alpha(row: &mut [[f32; 4]]) {
     }
 }
 
+/// The light that each byte stands for.
+pub(crate) fn light_of_bytes() -> &'static [f32; 256] {
+    decoding_table(Encoding::Linear)
+}
+
 /// Float values of the 256 bytes: themselves / 255, or the light they stand for.
 fn decoding_table(encoding: Encoding) -> &'static [f32; 256] {
     static CODED: LazyLock<[f32; 256]> = LazyLock::new(|| std::array::from_fn(|byte| byte as f32 / 255.0));
@@ -401,7 +459,8 @@ mod tests {
     use crate::{Pixels, Rect};
 
     fn light_to_byte(light: f32, table: &[u32; 2048]) -> u8 {
-        byte_at(light_place(light), table)
+        let place = light_place(light);
+        byte_of(place, entry(place, table))
     }
 
     const FLOATS: [Format; 6] =
@@ -503,6 +562,55 @@ mod tests {
         let dark = [-1e30, -0.0, 0.0, 1e-42, 1e-5, f32::NAN, f32::NEG_INFINITY];
         assert_eq!(dark.map(|light| light_to_byte(light, &LIGHT_TO_BYTE)), [0; 7]);
         assert_eq!([1.0, 1.1, 1e30, f32::INFINITY].map(|light| light_to_byte(light, &LIGHT_TO_BYTE)), [255; 4]);
+    }
+
+    #[test]
+    fn rows_are_rounded_as_single_lights_are() {
+        // On both sides of every step of a byte, in rows of any length; the last rows are gray.
+        let lights: Vec<f32> = (0..255u8)
+            .map(|b| exact::coded_to_linear((f64::from(b) + 0.5) / 255.0) as f32)
+            .flat_map(|light| [light.next_down().next_down(), light.next_up().next_up(), -light, light * 3.0])
+            .collect();
+        let light = |i: usize| lights[i % lights.len()];
+        for len in [1, 3, 63, 64, 65, 1020] {
+            for gray in [false, true] {
+                let pixel = |i: usize| match gray {
+                    true => [light(i), light(i), light(i), light(i + 2)],
+                    false => [light(i), light(3 * i + 1), light(7 * i + 5), light(5 * i)],
+                };
+                let row: Vec<[f32; 4]> = (0..len).map(pixel).collect();
+                let byte = |light| light_to_byte(light, &LIGHT_TO_BYTE);
+                let expected = row.iter().map(|&[r, g, b, a]| [byte(r), byte(g), byte(b), to_byte(a)]);
+                let expected: Vec<[u8; 4]> = expected.collect();
+                let mut rgba = vec![[7; 4]; len];
+                convert_row(Format::LIN, Source::Float(&row), Format::RGBA8, Target::Rgba8(&mut rgba));
+                assert_eq!(rgba, expected, "{len} {gray}");
+                let mut rgb = vec![[7; 3]; len];
+                convert_row(Format::LIN, Source::Float(&row), Format::RGB8, Target::Rgb8(&mut rgb));
+                assert!(rgb.iter().zip(&expected).all(|(rgb, rgba)| rgb[..] == rgba[..3]), "{len} {gray}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_one_alpha_are_converted_as_others() {
+        // All opaque or all clear but for one pixel, or without it: the rest is the same.
+        for alpha in [0.0, 1.0] {
+            for length in [1, 64, 200] {
+                let row: Vec<[f32; 4]> =
+                    (0..length).map(|i| [i as f32 / 300.0 * alpha, 0.2 * alpha, 0.0, alpha]).collect();
+                let mut other = row.clone();
+                other.push([0.1, 0.2, 0.05, 0.5]);
+                let convert = |row: &[[f32; 4]]| {
+                    let mut bytes = vec![[7; 4]; row.len()];
+                    convert_row(Format::LINP, Source::Float(row), Format::RGBA8, Target::Rgba8(&mut bytes));
+                    bytes
+                };
+                let (alone, beside) = (convert(&row), convert(&other));
+                assert_eq!(alone, beside[..length], "{alpha} {length}");
+                assert!(alone.iter().all(|pixel| pixel[3] == (255.0 * alpha) as u8));
+            }
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@
 //!   SVG 1.2, whose first two cases later standards corrected.
 //! - `plus`: c = cA + cB and a = aA + aB, up to 1.
 
+use multiversion::multiversion;
+
 use super::compose::{PADS, SRGB, Stays, SvgCompositor, blend_row, clamp_to};
 use crate::Info;
 
@@ -182,10 +184,12 @@ fn or_one(divisor: f32) -> f32 {
     if divisor == 0.0 { 1.0 } else { divisor }
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn overlay(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     separable(row, aux, |a, b| doubled(a, b, 2.0 * b.c > b.alpha));
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn darken(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     separable(row, aux, |a, b| {
         let (a, b) = (a.c * b.alpha, b.c * a.alpha);
@@ -193,6 +197,7 @@ fn darken(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     });
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn lighten(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     separable(row, aux, |a, b| {
         let (a, b) = (a.c * b.alpha, b.c * a.alpha);
@@ -200,10 +205,12 @@ fn lighten(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     });
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn hard_light(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     separable(row, aux, |a, b| doubled(a, b, 2.0 * a.c < a.alpha));
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn soft_light(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     separable(row, aux, |a, b| {
         let share = if b.alpha == 0.0 { 0.0 } else { b.c / or_one(b.alpha) };
@@ -218,6 +225,7 @@ fn soft_light(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     });
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn color_burn(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     separable(row, aux, |a, b| {
         let rest = a.c * b.alpha + b.c * a.alpha - a.alpha * b.alpha;
@@ -226,14 +234,17 @@ fn color_burn(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     });
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn difference(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     separable(row, aux, |a, b| (a.c * b.alpha - b.c * a.alpha).abs());
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn exclusion(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     separable(row, aux, |a, b| a.c * b.alpha + b.c * a.alpha - 2.0 * a.c * b.c);
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn plus(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     blend_row(row, aux, |a, b| {
         let alpha = (a[3] + b[3]).min(1.0);

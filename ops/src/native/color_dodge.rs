@@ -6,6 +6,8 @@
 //! cA = aA and t = cB aA / (1 - cA / aA) elsewhere (the divisor is 1 where aA = 0). c is clamped to
 //! 0..=a (SVG compositing; GEGL 0.4, `svg-12-blend`).
 
+use multiversion::multiversion;
+
 use super::compose::{Blend, PADS, SRGB, blend_row, clamp_to};
 use crate::{Info, OpError, Operation, Pass, Properties};
 
@@ -34,6 +36,7 @@ impl Operation for ColorDodge {
     }
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn dodge(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     blend_row(row, aux, |a, b| {
         let (alpha_a, alpha_b) = (a[3], b[3]);

@@ -3,6 +3,8 @@
 //! Y = 0.22248840 R + 0.71690369 G + 0.06060791 B of linear light (the D50-adapted sRGB row, as
 //! babl's `YA`), in all three channels; alpha stays.
 
+use multiversion::multiversion;
+
 use crate::format::luminance;
 use crate::{Format, Info, OpError, Operation, Pad, Pass, Point, Properties, Rect};
 
@@ -44,15 +46,20 @@ impl Point for ToGray {
     }
 
     fn apply(&self, row: &mut [[f32; 4]], _x: i32, _y: i32, _bounds: Rect) {
-        for pixel in row {
-            let [r, g, b, a] = *pixel;
-            let y = luminance([r, g, b]);
-            *pixel = [y, y, y, a];
-        }
+        to_gray(row);
     }
 
     fn weight(&self) -> f32 {
         1.0
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn to_gray(row: &mut [[f32; 4]]) {
+    for pixel in row {
+        let [r, g, b, a] = *pixel;
+        let y = luminance([r, g, b]);
+        *pixel = [y, y, y, a];
     }
 }
 

@@ -5,6 +5,8 @@
 //! `input` black too, or transparent where it has alpha (GEGL 0.4, `math.rb`). None of them blends by
 //! alpha, as SVG's modes do; GEGL 0.4 has no `svg:multiply`.
 
+use multiversion::multiversion;
+
 use super::compose::{Compositor, Mix};
 use crate::{Boxes, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property};
 
@@ -118,6 +120,13 @@ impl Arithmetic {
     }
 }
 
+/// [`Arithmetic::combine`] with another picture.
+#[multiversion(targets("x86_64+avx2"))]
+fn combine(sign: Sign, row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
+    let aux = &aux[..row.len()];
+    Arithmetic { sign, value: 0.0 }.combine(row, |index| aux[index]);
+}
+
 /// Applies `formula` to R, G, B; inlined, so that each use has a loop of its own.
 #[inline(always)]
 fn each(row: &mut [[f32; 4]], other: impl Fn(usize) -> [f32; 4], formula: impl Fn(f32, f32) -> f32) {
@@ -142,8 +151,7 @@ impl Mix for Arithmetic {
     }
 
     fn both(&self, row: &mut [[f32; 4]], aux: &[[f32; 4]], _format: Format) {
-        let aux = &aux[..row.len()];
-        self.combine(row, |index| aux[index]);
+        combine(self.sign, row, aux);
     }
 
     fn input_alone(&self, row: &mut [[f32; 4]], connected: bool, _format: Format) {

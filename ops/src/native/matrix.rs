@@ -1,5 +1,7 @@
 //! Mixing R, G and B by a matrix: what several filters of colour share.
 
+use multiversion::multiversion;
+
 use crate::{Encoding, Format, Pass, Point, Rect};
 
 /// Each channel as a weighted sum of all three, in light or in sRGB-coded values; alpha stays and
@@ -34,15 +36,20 @@ impl Point for Matrix {
     fn apply(&self, row: &mut [[f32; 4]], _x: i32, _y: i32, _bounds: Rect) {
         // By columns, with a fourth for alpha: vector operations on whole pixels.
         let column = |c: usize| [self.rows[0][c], self.rows[1][c], self.rows[2][c], 0.0];
-        let [red, green, blue] = [column(0), column(1), column(2)];
-        for pixel in row {
-            let [r, g, b, a] = *pixel;
-            let alpha = [0.0, 0.0, 0.0, a];
-            *pixel = std::array::from_fn(|c| r * red[c] + g * green[c] + b * blue[c] + alpha[c]);
-        }
+        mix(row, [column(0), column(1), column(2)]);
     }
 
     fn weight(&self) -> f32 {
         2.0
+    }
+}
+
+/// R, G and B of each pixel times the columns of a matrix.
+#[multiversion(targets("x86_64+avx2"))]
+fn mix(row: &mut [[f32; 4]], [red, green, blue]: [[f32; 4]; 3]) {
+    for pixel in row {
+        let [r, g, b, a] = *pixel;
+        let alpha = [0.0, 0.0, 0.0, a];
+        *pixel = std::array::from_fn(|c| r * red[c] + g * green[c] + b * blue[c] + alpha[c]);
     }
 }

@@ -10,6 +10,8 @@
 //! A picture is transparent outside its box, and where it is not connected. GEGL has it so too,
 //! except that its `src-in` hands `input` on where the boxes do not meet.
 
+use multiversion::multiversion;
+
 use super::compose::{PADS, SRGB, Stays, SvgCompositor, blend_row};
 use crate::Info;
 
@@ -95,23 +97,28 @@ fn sum(a: [f32; 4], of_a: f32, b: [f32; 4], of_b: f32) -> [f32; 4] {
     std::array::from_fn(|c| a[c] * of_a + b[c] * of_b)
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn src_in(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     blend_row(row, aux, |a, b| a.map(|c| c * b[3]));
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn src_out(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     blend_row(row, aux, |a, b| a.map(|c| c * (1.0 - b[3])));
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn src_atop(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     // Alpha aA aB + aB (1 - aA) is aB but for rounding.
     blend_row(row, aux, |a, b| sum(a, b[3], b, 1.0 - a[3]));
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn dst_over(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     blend_row(row, aux, |a, b| sum(a, 1.0 - b[3], b, 1.0));
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn xor(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     blend_row(row, aux, |a, b| sum(a, 1.0 - b[3], b, 1.0 - a[3]));
 }

@@ -4,6 +4,8 @@
 //! a = aA + aB - aA aB, c = cA + cB - cA cB clamped to 0..=a (SVG compositing; GEGL 0.4,
 //! `svg-12-blend`).
 
+use multiversion::multiversion;
+
 use super::compose::{Blend, PADS, SRGB, blend_row, clamp_to};
 use crate::{Info, OpError, Operation, Pass, Properties};
 
@@ -32,6 +34,7 @@ impl Operation for Screen {
     }
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn screen(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     blend_row(row, aux, |a, b| {
         let [x, y, z, alpha] = [0, 1, 2, 3].map(|c| a[c] + b[c] - a[c] * b[c]);

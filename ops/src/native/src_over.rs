@@ -3,6 +3,8 @@
 //! With premultiplied colour cA, cB and alphas aA, aB of source `aux` and backdrop `input`:
 //! c = cA + cB (1 - aA), a = aA + aB - aA aB (SVG compositing; GEGL 0.4, `svg-12-porter-duff`).
 
+use multiversion::multiversion;
+
 use super::compose::{Blend, Compositor, PADS, SRGB, blend_row};
 use crate::{Format, Info, OpError, Operation, Pass, Properties};
 
@@ -38,6 +40,7 @@ pub(super) fn compositor(format: Format) -> Compositor<Blend> {
 
 const WEIGHT: f32 = 2.0;
 
+#[multiversion(targets("x86_64+avx2"))]
 fn over(row: &mut [[f32; 4]], aux: &[[f32; 4]]) {
     // aA + aB - aA aB is aA + aB (1 - aA): all four components are one formula.
     blend_row(row, aux, |a, b| {
