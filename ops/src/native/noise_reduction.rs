@@ -10,6 +10,8 @@
 //! iteration leaves one more row and column at the right and bottom alone: as in GEGL, whose
 //! results this reproduces up to ties between floats.
 
+use multiversion::multiversion;
+
 use crate::{
     Area, Boxes, Cancel, Format, Formats, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Rect, Split,
     Tile, View,
@@ -54,35 +56,93 @@ struct Reduce {
     iterations: usize,
 }
 
-/// The second difference along an axis, squared.
-fn bend(middle: Pixel, before: Pixel, after: Pixel) -> Pixel {
-    [0, 1, 2, 3].map(|c| {
-        let difference = middle[c] * 2.0 - before[c] - after[c];
-        difference * difference
-    })
+/// The second difference along an axis, squared; `twice` is two times the value in the middle.
+#[inline(always)]
+fn bend(twice: f32, before: f32, after: f32) -> f32 {
+    let difference = twice - before - after;
+    difference * difference
 }
 
-/// The new value of a pixel; neighbours in reading order, so that i and 7 - i are opposite. The
-/// components go side by side through the same steps, without branches.
-fn smooth(center: Pixel, neighbours: [Pixel; 8]) -> Pixel {
-    let axes = [0, 1, 2, 3].map(|i| (neighbours[i], neighbours[7 - i]));
-    let own = axes.map(|(before, after)| bend(center, before, after));
-    let (mut sum, mut count) = (center, [1.0f32; 4]);
+/// The new value of a pixel; neighbours in reading order, so that i and 7 - i are opposite. Without
+/// branches, so that several pixels go through the same steps side by side.
+#[inline(always)]
+fn smooth(center: f32, neighbours: [f32; 8]) -> f32 {
+    // Loops, which are inlined into vector code: closures of `map` are not.
+    let mut own = [0.0; 4];
+    for axis in 0..4 {
+        own[axis] = bend(center * 2.0, neighbours[axis], neighbours[7 - axis]);
+    }
+    let (mut sum, mut count) = (center, 1.0);
     for neighbour in neighbours {
-        let value = [0, 1, 2, 3].map(|c| (neighbour[c] + center[c]) * 0.5);
-        let mut flatter = [true; 4];
-        for ((before, after), own) in axes.iter().zip(&own) {
-            let bend = bend(value, *before, *after);
-            for c in 0..4 {
-                flatter[c] &= bend[c] <= own[c];
+        let twice = neighbour + center;
+        let mut flatter = true;
+        for axis in 0..4 {
+            flatter &= bend(twice, neighbours[axis], neighbours[7 - axis]) <= own[axis];
+        }
+        sum += if flatter { twice * 0.5 } else { 0.0 };
+        count += if flatter { 1.0 } else { 0.0 };
+    }
+    sum / count
+}
+
+/// Rows that are worked on side by side. A pixel needs what is new to its left and above, up to the right of it: so
+/// each row is two pixels behind the one above it.
+const ROWS: usize = 16;
+
+/// One component of the rows of a strip with those above and below, each two further to the right than the one above.
+type Slant = [f32; ROWS + 2];
+
+/// Columns of a strip as wide as that.
+fn slanted(stride: usize) -> usize {
+    stride + 2 * (ROWS + 2) + 4
+}
+
+/// Works on a strip, from its first column but one to column `last`.
+#[multiversion(targets("x86_64+avx2"))]
+fn smooth_strip(strip: &mut [Slant], last: usize) {
+    for at in 1..=last + 2 * (ROWS - 1) {
+        let part = |column: usize, row: usize| &strip[column][row..row + ROWS];
+        let (above, below) =
+            ([part(at - 1, 0), part(at, 0), part(at + 1, 0)], [part(at + 3, 2), part(at + 4, 2), part(at + 5, 2)]);
+        let [left, center, right] = [part(at + 1, 1), part(at + 2, 1), part(at + 3, 1)];
+        let mut new = [0.0; ROWS];
+        for i in 0..ROWS {
+            let [[a, b, c], [d, e, f]] = [above, below];
+            new[i] = smooth(center[i], [a[i], b[i], c[i], left[i], right[i], d[i], e[i], f[i]]);
+        }
+        // Rows that have not begun, or are done, stay.
+        for i in 0..ROWS {
+            new[i] = if at > 2 * i && at <= 2 * i + last { new[i] } else { center[i] };
+        }
+        strip[at + 2][1..=ROWS].copy_from_slice(&new);
+    }
+}
+
+impl Reduce {
+    /// Does it once to all rows up to `bottom` and columns up to `right` of the padded picture.
+    fn once(
+        &self,
+        padded: &mut [Pixel],
+        stride: usize,
+        (right, bottom): (usize, usize),
+        cancel: &Cancel,
+    ) -> Result<(), OpError> {
+        let mut strip = vec![[0.0; ROWS + 2]; slanted(stride)];
+        for top in (1..=bottom).step_by(ROWS) {
+            for channel in 0..3 {
+                cancel.check()?;
+                for (i, row) in padded[(top - 1) * stride..].chunks(stride).take(ROWS + 2).enumerate() {
+                    strip[2 * i..].iter_mut().zip(row).for_each(|(column, pixel)| column[i] = pixel[channel]);
+                }
+                smooth_strip(&mut strip, right);
+                let rows = padded[top * stride..].chunks_mut(stride).take(ROWS.min(bottom + 1 - top));
+                for (i, row) in (1..).zip(rows) {
+                    strip[2 * i..].iter().zip(row).for_each(|(column, pixel)| pixel[channel] = column[i]);
+                }
             }
         }
-        for c in 0..4 {
-            sum[c] += if flatter[c] { value[c] } else { 0.0 };
-            count[c] += if flatter[c] { 1.0 } else { 0.0 };
-        }
+        Ok(())
     }
-    [0, 1, 2, 3].map(|c| sum[c] / count[c])
 }
 
 impl Area for Reduce {
@@ -111,11 +171,12 @@ impl Area for Reduce {
     fn working_memory(&self, boxes: Boxes<'_>) -> u64 {
         let Rect { width, height, .. } = boxes.inputs[0].unwrap_or_default();
         let side = |side: u32| u64::from(side) + 2 * self.iterations as u64;
-        side(width).saturating_mul(side(height)).saturating_mul(size_of::<Pixel>() as u64)
+        let padded = side(width).saturating_mul(side(height)).saturating_mul(size_of::<Pixel>() as u64);
+        padded.saturating_add((slanted(side(width) as usize) * size_of::<Slant>()) as u64)
     }
 
     fn weight(&self) -> f32 {
-        30.0 * self.iterations as f32
+        8.0 * self.iterations as f32
     }
 
     fn render(
@@ -138,24 +199,8 @@ impl Area for Reduce {
         }
         for iteration in 0..self.iterations {
             let beyond = 2 * (self.iterations - 1 - iteration);
-            for y in 1..=bounds.height as usize + beyond {
-                cancel.check()?;
-                let (above, rest) = padded[(y - 1) * stride..(y + 2) * stride].split_at_mut(stride);
-                let (row, below) = rest.split_at_mut(stride);
-                for x in 1..=bounds.width as usize + beyond {
-                    let neighbours = [
-                        above[x - 1],
-                        above[x],
-                        above[x + 1],
-                        row[x - 1],
-                        row[x + 1],
-                        below[x - 1],
-                        below[x],
-                        below[x + 1],
-                    ];
-                    row[x] = smooth(row[x], neighbours);
-                }
-            }
+            let last = (bounds.width as usize + beyond, bounds.height as usize + beyond);
+            self.once(&mut padded, stride, last, cancel)?;
         }
         let rect = output.rect();
         let left = margin + (rect.x - bounds.x) as usize;

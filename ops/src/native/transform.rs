@@ -5,6 +5,9 @@
 //! pixels and keep their format. All else reads between pixels in premultiplied linear light, where
 //! outside is transparent; `nearest` takes whole pixels as they are (GEGL 0.4, `transform-core.c`).
 
+use multiversion::multiversion;
+
+use super::compose::rows;
 use super::sampler::{self, Sampler};
 use crate::{
     Alpha, Area, Boxes, Cancel, Depth, Format, Formats, Kind, OpError, Pass, Properties, Property, Rect, Tile, View,
@@ -127,6 +130,7 @@ impl Transform {
 
     /// Where the centre of output pixel (x, y) comes from. The inverse of the matrix is its
     /// transpose.
+    #[inline(always)]
     fn source(&self, shift: (f64, f64), x: i32, y: i32) -> (f64, f64) {
         let [[a, b], [c, d]] = self.matrix;
         let (x, y) = (f64::from(x) + 0.5 - shift.0, f64::from(y) + 0.5 - shift.1);
@@ -198,6 +202,64 @@ fn nearest<T: Stored>(view: &View<'_>, u: f64, v: f64) -> T {
     if view.bounds().contains(x, y) { T::row(view, y)[(x - view.rect().x) as usize] } else { T::default() }
 }
 
+/// Pixels that are asked at a time whether they come from inside.
+const STRETCH: usize = 32;
+
+/// Fills some pixels of a row from output pixel (x, y) on by [`bilinear`].
+fn linear_stretch(transform: &Transform, shift: (f64, f64), view: &View<'_>, (x, y): (i32, i32), out: &mut [[f32; 4]]) {
+    let bounds = view.bounds();
+    let (left, top) = (f64::from(bounds.x), f64::from(bounds.y));
+    let (right, bottom) = (bounds.right() as f64, bounds.bottom() as f64);
+    // A stretch is a straight line in the input, too: what holds at its ends holds between.
+    let ends = [x, x + out.len() as i32 - 1].map(|x| transform.source(shift, x, y));
+    let both = |holds: &dyn Fn((f64, f64)) -> bool| ends.iter().all(|end| holds(*end));
+    if both(&|(u, v)| u >= left + 0.5 && v >= top + 0.5 && u < right - 0.5 && v < bottom - 0.5) {
+        linear_inside(transform, shift, view, (x, y), out);
+    } else if both(&|(u, _)| u < left - 0.5)
+        || both(&|(u, _)| u >= right + 0.5)
+        || both(&|(_, v)| v < top - 0.5)
+        || both(&|(_, v)| v >= bottom + 0.5)
+    {
+        out.fill([0.0; 4]);
+    } else {
+        for (x, pixel) in (x..).zip(out) {
+            let (u, v) = transform.source(shift, x, y);
+            *pixel = bilinear(view, u, v);
+        }
+    }
+}
+
+/// [`linear_stretch`] where all that is read is inside.
+#[multiversion(targets("x86_64+avx2"))]
+fn linear_inside(transform: &Transform, shift: (f64, f64), view: &View<'_>, (x, y): (i32, i32), out: &mut [[f32; 4]]) {
+    let (rows, stride, rect) = (view.rows(), view.rect().width as usize, view.rect());
+    let (mut places, mut parts) = ([[0; 2]; STRETCH], [[0.0; 2]; STRETCH]);
+    for (i, (place, part)) in places.iter_mut().zip(&mut parts).enumerate() {
+        let (u, v) = transform.source(shift, x + i as i32, y);
+        let (u, v) = (u - 0.5, v - 0.5);
+        let (left, top) = (u.floor(), v.floor());
+        *place = [left as i32, top as i32];
+        *part = [(u - left) as f32, (v - top) as f32];
+    }
+    for (pixel, ([x, y], [fx, fy])) in out.iter_mut().zip(places.into_iter().zip(parts)) {
+        let at = (y - rect.y) as usize * stride + (x - rect.x) as usize;
+        *pixel = between(&rows[at..at + 2], &rows[at + stride..at + stride + 2], fx, fy);
+    }
+}
+
+/// Between two pixels and the two below, so far right and down.
+#[inline(always)]
+fn between(top: &[[f32; 4]], bottom: &[[f32; 4]], fx: f32, fy: f32) -> [f32; 4] {
+    let mut pixel = [0.0; 4];
+    // A loop, which is inlined into vector code: a closure of `map` is not.
+    for c in 0..4 {
+        let above = top[0][c] + (top[1][c] - top[0][c]) * fx;
+        let below = bottom[0][c] + (bottom[1][c] - bottom[0][c]) * fx;
+        pixel[c] = above + (below - above) * fy;
+    }
+    pixel
+}
+
 /// Weighted mean of the four pixels around (u, v); outside counts as zero.
 fn bilinear(view: &View<'_>, u: f64, v: f64) -> [f32; 4] {
     let (u, v) = (u - 0.5, v - 0.5);
@@ -207,12 +269,7 @@ fn bilinear(view: &View<'_>, u: f64, v: f64) -> [f32; 4] {
     let bounds = view.bounds();
     if bounds.contains(x, y) && bounds.contains(x + 1, y + 1) {
         let at = (x - view.rect().x) as usize;
-        let (top, bottom) = (&view.row(y)[at..at + 2], &view.row(y + 1)[at..at + 2]);
-        return [0, 1, 2, 3].map(|c| {
-            let above = top[0][c] + (top[1][c] - top[0][c]) * fx;
-            let below = bottom[0][c] + (bottom[1][c] - bottom[0][c]) * fx;
-            above + (below - above) * fy
-        });
+        return between(&view.row(y)[at..at + 2], &view.row(y + 1)[at..at + 2], fx, fy);
     }
     let mut sum = [0.0; 4];
     for (dx, dy, weight) in
@@ -321,6 +378,10 @@ impl Area for Transform {
         )
     }
 
+    fn fewest_rows(&self) -> u32 {
+        16
+    }
+
     fn weight(&self) -> f32 {
         match self.sampler {
             Sampler::Nearest => 1.5,
@@ -346,8 +407,62 @@ impl Area for Transform {
                 (Depth::U8, _) => self.fill::<[u8; 4]>(shift, output, cancel, |u, v| nearest(&view, u, v)),
                 (Depth::F32, _) => self.fill::<[f32; 4]>(shift, output, cancel, |u, v| nearest(&view, u, v)),
             },
-            Sampler::Linear => self.fill(shift, output, cancel, |u, v| bilinear(&view, u, v)),
+            Sampler::Linear => {
+                let rect = output.rect();
+                // Rows of a stretch read the same part of the input, which may lie across it.
+                for from in (0..rect.width as usize).step_by(STRETCH) {
+                    cancel.check()?;
+                    for y in rows(rect) {
+                        let row = &mut output.row_mut(y)[from..];
+                        let length = row.len().min(STRETCH);
+                        linear_stretch(self, shift, &view, (rect.x + from as i32, y), &mut row[..length]);
+                    }
+                }
+                Ok(())
+            }
             sampler => self.fill(shift, output, cancel, |u, v| bicubic(&view, sampler, u, v)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Image;
+    use crate::native::testing::{assert_same, noise_image};
+
+    #[test]
+    fn rows_have_the_bits_of_single_pixels() {
+        let image = noise_image(Rect::new(-11, 6, 150, 90), Format::LINP);
+        let view = image.view(image.rect());
+        for degrees in [30.0, 0.5, 89.0, -135.0] {
+            let transform = Transform {
+                matrix: rotation(degrees),
+                shift: Shift::By([0.25, -7.5]),
+                sampler: Sampler::Linear,
+                whole: false,
+            };
+            let rect = transform.bounds(Boxes { inputs: &[Some(image.rect())], origin: None }).unwrap().grow(40, 40);
+            let shift = transform.shift(image.rect());
+            let draw = |row: &dyn Fn(i32, &mut [[f32; 4]])| {
+                let mut output = Image::new(rect, Format::LINP).unwrap();
+                for mut tile in output.tiles(rect.width, rect.height) {
+                    rows(rect).for_each(|y| row(y, tile.row_mut(y)));
+                }
+                output
+            };
+            let by_rows = draw(&|y, out| {
+                for (x, out) in (rect.x..).step_by(STRETCH).zip(out.chunks_mut(STRETCH)) {
+                    linear_stretch(&transform, shift, &view, (x, y), out);
+                }
+            });
+            let single = draw(&|y, out| {
+                for (x, pixel) in (rect.x..).zip(out) {
+                    let (u, v) = transform.source(shift, x, y);
+                    *pixel = bilinear(&view, u, v);
+                }
+            });
+            assert_same(&by_rows, &single, &format!("{degrees} degrees"));
         }
     }
 }
