@@ -5,7 +5,14 @@
 //! L. van Vliet, "Recursive implementation of the Gaussian filter", Signal Processing 44 (1995),
 //! with the right border of B. Triggs and M. Sdika, "Boundary conditions for Young-van Vliet
 //! recursive filtering", IEEE Transactions on Signal Processing 54 (2006). Its cost does not depend
-//! on the deviation. Works in premultiplied linear light; alpha is blurred as a colour is.
+//! on the deviation. Works in premultiplied linear light; alpha is blurred as a colour is. Wide blurs are done
+//! on blocks of pixels (`reduced`).
+
+mod reduced;
+
+use std::ops::{Add, Mul, Sub};
+
+use multiversion::multiversion;
 
 use super::scale::Scale;
 use crate::{
@@ -49,7 +56,7 @@ const INFO: Info = Info {
             kind: Kind::Boolean { default: true },
         },
     ],
-    revision: 2,
+    revision: 3,
 };
 
 /// The operation `gegl/gaussian-blur`.
@@ -66,8 +73,7 @@ impl Operation for GaussianBlur {
     }
 
     fn prepare(&self, properties: &Properties) -> Result<Vec<Pass>, OpError> {
-        let blur = Gaussian::of(properties, [properties.number("std-dev-x"), properties.number("std-dev-y")]);
-        Ok(blur.areas().map(Pass::Area).collect())
+        Ok(Gaussian::of(properties, [properties.number("std-dev-x"), properties.number("std-dev-y")]).passes())
     }
 
     /// Where the blur leaves nothing of what a reduced picture lacks, that one is blurred and made
@@ -81,7 +87,7 @@ impl Operation for GaussianBlur {
         // Reducing is a blur by a box of `step` pixels, whose variance is (step² - 1) / 12.
         let step = reduced.step();
         let left = |deviation: f64| (deviation * deviation - (step * step - 1.0) / 12.0).sqrt() / step;
-        let mut passes: Vec<_> = Gaussian::of(properties, deviations.map(left)).areas().map(Pass::Area).collect();
+        let mut passes = Gaussian::of(properties, deviations.map(left)).plain();
         passes.push(Scale::enlarge(reduced));
         Some((reduced, passes))
     }
@@ -126,6 +132,16 @@ impl Gaussian {
         Gaussian { deviations, beyond, recursive, grow: !properties.boolean("clip-extent") }
     }
 
+    /// The passes of the operation that is just this.
+    fn passes(self) -> Vec<Pass> {
+        reduced::passes(self).unwrap_or_else(|| self.plain())
+    }
+
+    /// The same, at full size.
+    fn plain(self) -> Vec<Pass> {
+        self.areas().map(Pass::Area).collect()
+    }
+
     /// Its passes, one after another; none along an axis where the deviation is next to nothing.
     pub(super) fn areas(self) -> impl Iterator<Item = Box<dyn Area>> {
         let [across, down] = self.deviations;
@@ -133,18 +149,22 @@ impl Gaussian {
     }
 
     fn along(self, axis: Axis, deviation: f64) -> Option<Box<dyn Area>> {
-        // One weight: the pixel itself.
+        let grow = if self.grow { weights(deviation).len() as u32 / 2 } else { 0 };
+        let filter = self.filter(deviation)?;
+        Some(Box::new(Blur { axis, filter, beyond: self.beyond, grow }))
+    }
+
+    /// None for one weight: the pixel itself.
+    fn filter(self, deviation: f64) -> Option<Filter> {
         let weights = weights(deviation);
         if weights.len() == 1 {
             return None;
         }
-        let grow = if self.grow { weights.len() as u32 / 2 } else { 0 };
-        let filter = if self.recursive.unwrap_or(deviation >= 1.0) {
-            Filter::Recursive(Recursion::new(deviation))
+        Some(if self.recursive.unwrap_or(deviation >= 1.0) {
+            Filter::Recursive(Recursion::new(Poles::of(deviation)))
         } else {
-            Filter::Weights(weights)
-        };
-        Some(Box::new(Blur { axis, filter, beyond: self.beyond, grow }))
+            Filter::Weights(weights.into_iter().map(|weight| weight as f32).collect())
+        })
     }
 }
 
@@ -176,40 +196,100 @@ pub(super) enum Beyond {
     /// The last pixel, again and again.
     Edge,
     /// This pixel, in premultiplied linear light.
-    Plain([f64; 4]),
+    Plain([f32; 4]),
 }
 
 #[derive(Debug)]
 enum Filter {
-    Weights(Vec<f64>),
+    Weights(Vec<f32>),
     Recursive(Recursion),
+    /// The recursion of that deviation on blocks of the picture at a second pad.
+    Blocks(f64),
 }
 
 /// Lines filtered side by side, so that one instruction works on several.
-const LINES: usize = 4;
+const LINES: usize = 8;
 
 /// A place on each of [`LINES`] lines: four components each.
-type Place = [f64; 4 * LINES];
+type Place<T> = [T; 4 * LINES];
 
-/// The coefficients of the recursive filter.
-#[derive(Debug)]
-struct Recursion {
-    a: [f64; 3],
-    b: f64,
-    /// From the last three values of the forward run to the first three of the backward run.
-    border: [[f64; 3]; 3],
+/// Places before the first and after the last, which the recursion starts from.
+const ENDS: usize = 3;
+
+/// The numbers of a recursion.
+trait Real: Copy + Default + From<f32> + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
+    fn of(value: f64) -> Self;
+    fn single(self) -> f32;
 }
 
-impl Recursion {
-    fn new(deviation: f64) -> Self {
+impl Real for f32 {
+    fn of(value: f64) -> f32 {
+        value as f32
+    }
+    fn single(self) -> f32 {
+        self
+    }
+}
+
+impl Real for f64 {
+    fn of(value: f64) -> f64 {
+        value
+    }
+    fn single(self) -> f32 {
+        self as f32
+    }
+}
+
+/// The coefficients of the recursive filter.
+#[derive(Clone, Copy, Debug)]
+struct Recursion<T = f64> {
+    a: [T; 3],
+    b: T,
+    /// From the last three values of the forward run to the first three of the backward run.
+    border: [[T; 3]; 3],
+}
+
+/// The poles of the recursion: a real one and a pair, as distance from 0 and angle.
+#[derive(Clone, Copy, Debug)]
+struct Poles {
+    real: f64,
+    pair: [f64; 2],
+}
+
+impl Poles {
+    fn of(deviation: f64) -> Self {
         let q = if deviation >= 2.5 {
             0.98711 * deviation - 0.96330
         } else {
             3.97156 - 4.14554 * (1.0 - 0.26891 * deviation).max(0.0).sqrt()
         };
-        let (k1, k2, k3) = (2.44413 * q, 1.4281 * q * q, 0.422205 * q * q * q);
-        let d = 1.57825 + k1 + k2 + k3;
-        let (a1, a2, a3) = ((k1 + 2.0 * k2 + 3.0 * k3) / d, -(k2 + 3.0 * k3) / d, k3 / d);
+        // q / (q + m), where m are the poles of the continuous filter.
+        let [re, im] = [1.10783, 1.40586];
+        Poles { real: q / (q + 1.16680), pair: [q / (q + re).hypot(im), -im.atan2(q + re)] }
+    }
+
+    /// Those of a filter that takes steps of so many pixels.
+    fn power(self, step: f64) -> Self {
+        let [radius, angle] = self.pair;
+        Poles { real: self.real.powf(step), pair: [radius.powf(step), angle * step] }
+    }
+
+    /// The variance of the filter run both ways: 2 p / (1 - p)² for each pole.
+    fn variance(self) -> f64 {
+        let [radius, angle] = self.pair;
+        let (p, one) = (radius * angle.cos(), radius * radius);
+        // (1 - p)² of the pair's product, and the real part of p (1 - p*)².
+        let distance = 1.0 - 2.0 * p + one;
+        let pair = (p - 2.0 * one + one * p) / (distance * distance);
+        2.0 * (self.real / (1.0 - self.real).powi(2) + 2.0 * pair)
+    }
+}
+
+impl Recursion {
+    fn new(poles: Poles) -> Self {
+        let Poles { real, pair: [radius, angle] } = poles;
+        let (twice, square) = (2.0 * radius * angle.cos(), radius * radius);
+        let (a1, a2, a3) = (real + twice, -(real * twice + square), real * square);
         let c = 1.0 / ((1.0 + a1 - a2 + a3) * (1.0 + a2 + (a1 - a3) * a3));
         let border = [
             [1.0 - a2 - a3 * (a1 + a3), (a1 + a3) * (a2 + a1 * a3), a3 * (a1 + a2 * a3)],
@@ -223,33 +303,99 @@ impl Recursion {
         Recursion { a: [a1, a2, a3], b: 1.0 - (a1 + a2 + a3), border: border.map(|row| row.map(|m| m * c)) }
     }
 
-    /// Filters lines in place; `left` and `right` lie beyond their ends.
-    fn run(&self, line: &mut [Place], left: &Place, right: &Place) {
-        let mut before = [*left; 3];
-        for place in line.iter_mut() {
-            self.step(place, &before);
-            before = [*place, before[0], before[1]];
+    fn with<T: Real>(&self) -> Recursion<T> {
+        Recursion { a: self.a.map(T::of), b: T::of(self.b), border: self.border.map(|row| row.map(T::of)) }
+    }
+}
+
+impl<T: Real> Recursion<T> {
+    /// Filters lines in place, from place [`ENDS`] to as many before the end; `left` and `right` lie
+    /// beyond.
+    ///
+    /// The border gives the filtered value at the last place and at two more. GEGL takes them for those
+    /// after the last, as if the picture's end came a place later, and so does this; for lines of
+    /// blocks, `late` says where and by how much.
+    #[inline(always)]
+    fn run(&self, line: &mut [Place<T>], left: &Place<T>, right: &Place<T>, late: Option<Late<T>>) {
+        let last = line.len() - ENDS - 1;
+        line[..ENDS].fill(*left);
+        for at in ENDS..=last {
+            let (before, rest) = line.split_at_mut(at);
+            self.step(&mut rest[0], [&before[at - 1], &before[at - 2], &before[at - 3]]);
         }
-        let mut after = [*right; 3];
-        for (value, row) in after.iter_mut().zip(&self.border) {
-            for (k, m) in row.iter().enumerate() {
-                for (lane, v) in value.iter_mut().enumerate() {
-                    *v += m * (before[k][lane] - right[lane]);
+        let end = if let Some(late) = late {
+            late.apply(&mut line[ENDS..=last]);
+            last
+        } else {
+            last + 1
+        };
+        let values = self.border.map(|row| {
+            let mut value = *right;
+            for (lane, v) in value.iter_mut().enumerate() {
+                for (k, m) in row.iter().enumerate() {
+                    *v = *v + *m * (line[last - k][lane] - right[lane]);
                 }
             }
-        }
-        for place in line.iter_mut().rev() {
-            self.step(place, &after);
-            after = [*place, after[0], after[1]];
+            value
+        });
+        line[end..end + ENDS].copy_from_slice(&values);
+        for at in (ENDS..end).rev() {
+            let (rest, after) = line.split_at_mut(at + 1);
+            self.step(&mut rest[at], [&after[0], &after[1], &after[2]]);
         }
     }
 
-    fn step(&self, place: &mut Place, last: &[Place; 3]) {
+    #[inline(always)]
+    fn step(&self, place: &mut Place<T>, last: [&Place<T>; 3]) {
         let [a1, a2, a3] = self.a;
         for (lane, v) in place.iter_mut().enumerate() {
-            *v = self.b * *v + a1 * last[0][lane] + a2 * last[1][lane] + a3 * last[2][lane];
+            // What depends on the step before comes last: all else need not wait for it.
+            *v = (self.b * *v + a3 * last[2][lane] + a2 * last[1][lane]) + a1 * last[0][lane];
         }
     }
+}
+
+/// What lies beyond the picture's end comes a pixel later: a part of a place, where places are blocks.
+#[derive(Clone, Copy, Debug)]
+struct Late<T> {
+    /// The first place of which a part lies beyond, and that part.
+    first: usize,
+    part: T,
+    /// One over the pixels of a block.
+    share: T,
+}
+
+impl<T: Real> Late<T> {
+    #[inline(always)]
+    fn apply(&self, line: &mut [Place<T>]) {
+        for at in (self.first..line.len()).rev() {
+            let share = if at == self.first { self.part * self.share } else { self.share };
+            let before = line[at - 1];
+            line[at].iter_mut().zip(before).for_each(|(v, before)| *v = *v + share * (before - *v));
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn run_single(
+    recursion: &Recursion<f32>,
+    line: &mut [Place<f32>],
+    left: &Place<f32>,
+    right: &Place<f32>,
+    late: Option<Late<f32>>,
+) {
+    recursion.run(line, left, right, late);
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn run_double(
+    recursion: &Recursion<f64>,
+    line: &mut [Place<f64>],
+    left: &Place<f64>,
+    right: &Place<f64>,
+    late: Option<Late<f64>>,
+) {
+    recursion.run(line, left, right, late);
 }
 
 /// One direction of the blur.
@@ -267,45 +413,51 @@ struct Reader<'a> {
     view: View<'a>,
     axis: Axis,
     /// A pixel inside the grown box, outside the input.
-    nothing: [f64; 4],
+    nothing: [f32; 4],
 }
 
 impl Reader<'_> {
     /// Reads `line.len()` places from `start` along `LINES` lines from `first`, `count` of which
     /// there are. Places outside the input stay `nothing`.
-    fn read(&self, first: i32, count: usize, start: i64, line: &mut [Place]) {
-        let mut empty = [0.0; 4 * LINES];
-        empty.as_chunks_mut::<4>().0.fill(self.nothing);
-        line.fill(empty);
+    fn read<T: Real>(&self, first: i32, count: usize, start: i64, line: &mut [Place<T>]) {
+        let rect = self.view.rect();
+        let (from, to) = match self.axis {
+            Axis::Rows => (i64::from(rect.x), rect.right()),
+            Axis::Columns => (i64::from(rect.y), rect.bottom()),
+        };
+        let (from, to) = (start.max(from), (start + line.len() as i64).min(to));
+        let outside = plain(self.nothing);
+        line[..(from - start).max(0) as usize].fill(outside);
+        line[(to - start).max(0) as usize..].fill(outside);
+        let inside = &mut line[(from - start).max(0) as usize..(to - start).max(0) as usize];
         match self.axis {
             Axis::Rows => {
-                let (from, to) = (
-                    start.max(i64::from(self.view.rect().x)),
-                    (start + line.len() as i64).min(self.view.rect().right()),
-                );
+                let at = (from - i64::from(rect.x)) as usize;
                 for i in 0..count {
-                    let row = self.view.row(first + i as i32);
-                    for x in from..to {
-                        let pixel = row[(x - i64::from(self.view.rect().x)) as usize];
-                        line[(x - start) as usize].as_chunks_mut::<4>().0[i] = pixel.map(f64::from);
+                    let row = &self.view.row(first + i as i32)[at..];
+                    for (place, pixel) in inside.iter_mut().zip(row) {
+                        place.as_chunks_mut::<4>().0[i] = pixel.map(T::from);
                     }
                 }
             }
             Axis::Columns => {
-                let (from, to) = (
-                    start.max(i64::from(self.view.rect().y)),
-                    (start + line.len() as i64).min(self.view.rect().bottom()),
-                );
-                for y in from..to {
-                    let at = (i64::from(first) - i64::from(self.view.rect().x)) as usize;
+                let at = (i64::from(first) - i64::from(rect.x)) as usize;
+                for (y, place) in (from..).zip(inside) {
                     let pixels = &self.view.row(y as i32)[at..at + count];
-                    for (place, pixel) in line[(y - start) as usize].as_chunks_mut::<4>().0.iter_mut().zip(pixels) {
-                        *place = pixel.map(f64::from);
+                    for (place, pixel) in place.as_chunks_mut::<4>().0.iter_mut().zip(pixels) {
+                        *place = pixel.map(T::from);
                     }
                 }
             }
         }
     }
+}
+
+/// The same pixel on all lines.
+fn plain<T: Real>(pixel: [f32; 4]) -> Place<T> {
+    let mut place = [T::default(); 4 * LINES];
+    place.as_chunks_mut::<4>().0.fill(pixel.map(T::from));
+    place
 }
 
 impl Blur {
@@ -326,12 +478,7 @@ impl Blur {
     }
 
     /// What lies beyond both ends of lines that have been read whole.
-    fn ends(&self, line: &[Place], nothing: [f64; 4]) -> (Place, Place) {
-        let plain = |pixel: [f64; 4]| {
-            let mut place = [0.0; 4 * LINES];
-            place.as_chunks_mut::<4>().0.fill(pixel);
-            place
-        };
+    fn ends<T: Real>(&self, line: &[Place<T>], nothing: [f32; 4]) -> (Place<T>, Place<T>) {
         match self.beyond {
             Beyond::Edge => (line[0], line[line.len() - 1]),
             Beyond::Nothing => (plain(nothing), plain(nothing)),
@@ -340,13 +487,14 @@ impl Blur {
     }
 
     /// Writes places of filtered lines into the tile; the first place is at `start`.
-    fn write(&self, output: &mut Tile<'_>, first: i32, count: usize, start: i64, line: &[Place]) {
+    fn write<T: Real>(&self, output: &mut Tile<'_>, first: i32, count: usize, start: i64, line: &[Place<T>]) {
         let rect = output.rect();
         match self.axis {
             Axis::Rows => {
+                let line = &line[(i64::from(rect.x) - start) as usize..];
                 for i in 0..count {
-                    for (x, pixel) in (i64::from(rect.x)..).zip(output.row_mut(first + i as i32)) {
-                        *pixel = line[(x - start) as usize].as_chunks::<4>().0[i].map(|v| v as f32);
+                    for (pixel, place) in output.row_mut(first + i as i32).iter_mut().zip(line) {
+                        *pixel = place.as_chunks::<4>().0[i].map(T::single);
                     }
                 }
             }
@@ -355,36 +503,58 @@ impl Blur {
                 for y in i64::from(rect.y)..rect.bottom() {
                     let place = line[(y - start) as usize].as_chunks::<4>().0;
                     for (pixel, v) in output.row_mut(y as i32)[at..at + count].iter_mut().zip(place) {
-                        *pixel = v.map(|v| v as f32);
+                        *pixel = v.map(T::single);
                     }
                 }
             }
         }
     }
+
+    /// Filters the lines of a tile one handful after the other: `filter` has lines from `span.0` to `span.1`,
+    /// with [`ENDS`] more places at both ends, and says which of them are the tile's.
+    fn each<T: Real>(
+        &self,
+        reader: &Reader<'_>,
+        span: (i64, i64),
+        output: &mut Tile<'_>,
+        cancel: &Cancel,
+        mut filter: impl FnMut(&mut [Place<T>]) -> Result<(), OpError>,
+    ) -> Result<(), OpError> {
+        let lines = self.across(output.rect());
+        let mut line = vec![[T::default(); 4 * LINES]; (span.1 - span.0) as usize + 2 * ENDS];
+        let inside = ENDS..line.len() - ENDS;
+        let mut first = lines.0;
+        while first < lines.1 {
+            cancel.check()?;
+            let count = (lines.1 - first).min(LINES as i64) as usize;
+            reader.read(first as i32, count, span.0, &mut line[inside.clone()]);
+            filter(&mut line)?;
+            self.write(output, first as i32, count, span.0, &line[inside.clone()]);
+            first += count as i64;
+        }
+        Ok(())
+    }
 }
 
-/// Sums weighted neighbours: `line` is longer than the result by one less than the weights.
-fn convolve(line: &[Place], weights: &[f64], cancel: &Cancel) -> Result<Vec<Place>, OpError> {
-    let mut result = Vec::new();
-    for (i, window) in line.windows(weights.len()).enumerate() {
-        if i % 64 == 0 {
-            cancel.check()?;
-        }
+/// Sums weighted neighbours: one sum less than the line has places for each weight but one.
+#[multiversion(targets("x86_64+avx2"))]
+fn convolve(line: &[Place<f32>], sums: &mut Vec<Place<f32>>, weights: &[f32]) {
+    for window in line.windows(weights.len()) {
         let mut sum = [0.0; 4 * LINES];
         for (weight, place) in weights.iter().zip(window) {
             for (sum, v) in sum.iter_mut().zip(place) {
                 *sum += weight * v;
             }
         }
-        result.push(sum);
+        sums.push(sum);
     }
-    Ok(result)
 }
 
 impl Area for Blur {
     fn formats(&self, inputs: &[Option<Format>]) -> Formats {
         let format = Format::LINP.opaque_like(inputs[0].unwrap_or(Format::LINP));
-        Formats { inputs: [format; 2], output: format }
+        let second = inputs.get(1).copied().flatten().unwrap_or(format);
+        Formats { inputs: [format, second], output: format }
     }
 
     fn bounds(&self, boxes: Boxes<'_>) -> Result<Rect, OpError> {
@@ -398,14 +568,17 @@ impl Area for Blur {
         })
     }
 
-    fn needed(&self, _pad: usize, region: Rect, boxes: Boxes<'_>) -> Rect {
+    fn needed(&self, pad: usize, region: Rect, boxes: Boxes<'_>) -> Rect {
         let input = boxes.inputs[0].unwrap_or(region);
+        if pad == 1 {
+            return Rect::default();
+        }
         match (&self.filter, self.axis) {
-            // A recursion runs along the whole line.
-            (Filter::Recursive(_), Axis::Rows) => Rect { x: input.x, width: input.width, ..region },
-            (Filter::Recursive(_), Axis::Columns) => Rect { y: input.y, height: input.height, ..region },
             (Filter::Weights(weights), Axis::Rows) => region.grow(weights.len() as u32 / 2, 0),
             (Filter::Weights(weights), Axis::Columns) => region.grow(0, weights.len() as u32 / 2),
+            // A recursion runs along the whole line.
+            (_, Axis::Rows) => Rect { x: input.x, width: input.width, ..region },
+            (_, Axis::Columns) => Rect { y: input.y, height: input.height, ..region },
         }
     }
 
@@ -416,9 +589,13 @@ impl Area for Blur {
         }
     }
 
+    fn fewest_rows(&self) -> u32 {
+        2 * LINES as u32
+    }
+
     fn weight(&self) -> f32 {
         match &self.filter {
-            Filter::Recursive(_) => 6.0,
+            Filter::Recursive(_) | Filter::Blocks(_) => 6.0,
             Filter::Weights(weights) => 2.0 + weights.len() as f32 / 2.0,
         }
     }
@@ -436,43 +613,59 @@ impl Area for Blur {
             return Ok(());
         }
         // An opaque format keeps 1 in the place of alpha.
-        let nothing = [0.0, 0.0, 0.0, if output.format().has_alpha() { 0.0 } else { 1.0 }];
+        let nothing: [f32; 4] = [0.0, 0.0, 0.0, if output.format().has_alpha() { 0.0 } else { 1.0 }];
         let reader = Reader { view, axis: self.axis, nothing };
         let whole = self.along(self.bounds(boxes)?);
         let there = self.along(boxes.inputs[0].ok_or(OpError::MissingInput("input"))?);
-        let (tile, lines) = (self.along(rect), self.across(rect));
-        let span = match &self.filter {
-            Filter::Recursive(_) => whole,
-            Filter::Weights(weights) => {
-                let half = (weights.len() / 2) as i64;
-                (tile.0 - half, tile.1 + half)
-            }
-        };
-        let mut line = vec![[0.0; 4 * LINES]; (span.1 - span.0) as usize];
-        let mut first = lines.0;
-        while first < lines.1 {
-            cancel.check()?;
-            let count = (lines.1 - first).min(LINES as i64) as usize;
-            reader.read(first as i32, count, span.0, &mut line);
-            match &self.filter {
-                Filter::Recursive(recursion) => {
-                    let (left, right) = self.ends(&line, nothing);
-                    recursion.run(&mut line, &left, &right);
-                    self.write(output, first as i32, count, span.0, &line);
+        match &self.filter {
+            Filter::Recursive(recursion) => self.each(&reader, whole, output, cancel, |line| {
+                let (left, right) = self.ends(&line[ENDS..line.len() - ENDS], nothing);
+                run_double(recursion, line, &left, &right, None);
+                Ok(())
+            }),
+            Filter::Blocks(deviation) => {
+                let picture = boxes.inputs[1].ok_or(OpError::MissingInput("input"))?;
+                let reduced::Line { recursion, late, wide } = reduced::line(*deviation, self.along(picture));
+                if wide {
+                    return self.each(&reader, whole, output, cancel, |line| {
+                        let (left, right) = self.ends(&line[ENDS..line.len() - ENDS], nothing);
+                        run_double(&recursion, line, &left, &right, Some(late));
+                        Ok(())
+                    });
                 }
-                Filter::Weights(weights) => {
-                    // Where the box grows the weights see what lies beyond the input; a recursion
-                    // sees the zeros that the line was made longer by.
-                    let inside = ((there.0 - span.0).max(0) as usize, (there.1.min(span.1) - span.0).max(0) as usize);
+                let recursion = recursion.with();
+                let late = Late { first: late.first, part: late.part as f32, share: late.share as f32 };
+                self.each(&reader, whole, output, cancel, |line| {
+                    let (left, right) = self.ends(&line[ENDS..line.len() - ENDS], nothing);
+                    run_single(&recursion, line, &left, &right, Some(late));
+                    Ok(())
+                })
+            }
+            Filter::Weights(weights) => {
+                let (half, tile) = ((weights.len() / 2) as i64, self.along(rect));
+                let span = (tile.0 - half, tile.1 + half);
+                // Where the box grows the weights see what lies beyond the input; a recursion
+                // sees the zeros that the line was made longer by.
+                let inside = ((there.0 - span.0).max(0) as usize, (there.1.min(span.1) - span.0).max(0) as usize);
+                let mut sums = Vec::new();
+                self.each(&reader, span, output, cancel, |line| {
+                    let ends = line.len() - ENDS;
+                    let line = &mut line[ENDS..ends];
                     let (left, right) = self.ends(&line[inside.0..inside.1], nothing);
                     line[..inside.0].fill(left);
                     line[inside.1..].fill(right);
-                    self.write(output, first as i32, count, tile.0, &convolve(&line, weights, cancel)?);
-                }
+                    sums.clear();
+                    let places = line.len() + 1 - weights.len();
+                    for start in (0..places).step_by(64) {
+                        cancel.check()?;
+                        let end = (start + 64).min(places) + weights.len() - 1;
+                        convolve(&line[start..end], &mut sums, weights);
+                    }
+                    line[weights.len() / 2..][..places].copy_from_slice(&sums);
+                    Ok(())
+                })
             }
-            first += count as i64;
         }
-        Ok(())
     }
 }
 
@@ -533,6 +726,7 @@ mod tests {
             let given = [("std-dev-x", deviation), ("std-dev-y", deviation)];
             let blurred = check(&GaussianBlur, &given, &[Some(&plane)]);
             assert_eq!(blurred.rect(), plane.rect());
+            let blurred = crate::format::convert(&blurred, Format::LINP).unwrap();
             for (x, y) in [(-3, 4), (16, 14), (5, 9)] {
                 assert_pixel(&blurred, x, y, [0.2, 0.3, 0.4, 0.5], 1e-5);
             }
