@@ -51,6 +51,7 @@ mod perlin_noise;
 mod pixelize;
 mod porter_duff;
 mod posterize;
+mod quarter_turn;
 mod random;
 mod reflect;
 mod resize;

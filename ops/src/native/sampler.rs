@@ -98,8 +98,16 @@ fn cubic(distance: f64, b: f64, c: f64) -> f64 {
 /// sinc(x) sinc(x / 3) inside of ±3. C. Duchon, "Lanczos Filtering in One and Two Dimensions",
 /// Journal of Applied Meteorology 18, 1979.
 fn lanczos(distance: f64) -> f64 {
-    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
-    if distance.abs() < 3.0 { sinc(distance) * sinc(distance / 3.0) } else { 0.0 }
+    match distance {
+        0.0 => 1.0,
+        -3.0..3.0 => {
+            let angle = PI * distance;
+            let sine = (angle / 3.0).sin();
+            // sin 3a = (3 - 4 sin² a) sin a
+            3.0 * sine * sine * (3.0 - 4.0 * sine * sine) / (angle * angle)
+        }
+        _ => 0.0,
+    }
 }
 
 #[cfg(test)]

@@ -201,13 +201,6 @@ impl Scale {
     }
 }
 
-/// First and last source, if any.
-fn ends(taps: &Taps) -> Option<(i64, i64)> {
-    let first = taps.sources.iter().min()?;
-    let last = taps.sources.iter().max()?;
-    Some((i64::from(*first), i64::from(*last)))
-}
-
 impl Area for Scale {
     fn formats(&self, inputs: &[Option<Format>]) -> Formats {
         let input = inputs[0].unwrap_or(Format::LINP);
@@ -229,10 +222,11 @@ impl Area for Scale {
 
     fn needed(&self, _pad: usize, region: Rect, boxes: Boxes<'_>) -> Rect {
         let Ok(geometry) = self.geometry(boxes) else { return Rect::default() };
-        let columns = geometry.x.taps(region.x, region.width);
-        let rows = geometry.y.taps(region.y, region.height);
-        match (ends(&columns), ends(&rows)) {
-            (Some((left, right)), Some((top, bottom))) => Rect::from_edges(left, top, right + 1, bottom + 1),
+        match (geometry.x.ends(region.x, region.width), geometry.y.ends(region.y, region.height)) {
+            (Some((left, right)), Some((top, bottom))) => {
+                let [left, top, right, bottom] = [left, top, right, bottom].map(i64::from);
+                Rect::from_edges(left, top, right + 1, bottom + 1)
+            }
             _ => Rect::default(),
         }
     }

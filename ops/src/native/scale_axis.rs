@@ -131,11 +131,7 @@ impl Mapping {
                 Some(source) => pixel.push((source, weight)),
                 None => outside += weight,
             };
-            match self.sampler {
-                Sampler::Nearest => add(self.centre(x).floor() as i64, 1.0),
-                sampler if sampler.widens() => self.widened(x, &mut add),
-                _ => self.averaged(x, &mut add),
-            }
+            self.weights(x, &mut add);
             // One entry a source: a stable order, so that sums do not depend on the tile.
             pixel.sort_by_key(|(source, _)| *source);
             let mut entries = pixel.iter().peekable();
@@ -153,6 +149,35 @@ impl Mapping {
             taps.outside.push(outside as f32);
         }
         taps
+    }
+
+    /// The first and the last source pixel that `count` output pixels from `x` on may need, if any.
+    pub(super) fn ends(&self, x: i32, count: u32) -> Option<(i32, i32)> {
+        let (first, last) = (i64::from(x), i64::from(x) + i64::from(count) - 1);
+        let mut ends: Option<(i32, i32)> = None;
+        let mut add = |source: i64, _weight: f64| {
+            if let Some(source) = self.inside(source) {
+                let (least, most) = ends.unwrap_or((source, source));
+                ends = Some((least.min(source), most.max(source)));
+            }
+        };
+        if self.beyond == Beyond::Clamp {
+            // What the others need lies between.
+            [first, last].into_iter().filter(|_| count > 0).for_each(|x| self.weights(x, &mut add));
+        } else {
+            (first..=last).for_each(|x| self.weights(x, &mut add));
+        }
+        ends
+    }
+
+    /// The source pixels, before what [`Beyond`] says, that output pixel `x` is made of, and their
+    /// weights.
+    fn weights(&self, x: i64, add: &mut impl FnMut(i64, f64)) {
+        match self.sampler {
+            Sampler::Nearest => add(self.centre(x).floor() as i64, 1.0),
+            sampler if sampler.widens() => self.widened(x, add),
+            _ => self.averaged(x, add),
+        }
     }
 
     /// GEGL's way: at a step of 2 and more, some samples spread evenly over the output pixel.
@@ -177,9 +202,10 @@ impl Mapping {
         let radius = self.sampler.radius() * wide;
         let sources = (position - radius).ceil() as i64..=(position + radius).floor() as i64;
         let weight = |source: i64| self.sampler.weight((position - source as f64) / wide, self.step);
-        let sum: f64 = sources.clone().map(weight).sum();
-        for source in sources {
-            add(source, weight(source) / sum);
+        let weights: Vec<f64> = sources.clone().map(weight).collect();
+        let sum: f64 = weights.iter().sum();
+        for (source, weight) in sources.zip(weights) {
+            add(source, weight / sum);
         }
     }
 }
@@ -241,6 +267,30 @@ mod tests {
         assert_eq!(entries(&at_start(Beyond::Loop), 0), [(0, 0.75), (3, 0.25)]);
         assert_eq!(entries(&at_start(Beyond::Constant), 0), [(0, 0.75)]);
         assert_eq!(at_start(Beyond::Constant).outside, [0.25]);
+    }
+
+    #[test]
+    fn what_is_needed_lies_between_the_ends() {
+        for sampler in [Sampler::Nearest, Sampler::Linear, Sampler::Cubic, Sampler::Nohalo, Sampler::Lanczos] {
+            for beyond in [Beyond::Clamp, Beyond::Loop, Beyond::Constant] {
+                for (step, len) in [(0.25, 30), (1.0, 40), (1.3, 50), (2.0, 90), (7.7, 400), (90.0, 1)] {
+                    let mapping = Mapping { beyond, first: -7, ..mapping(step, len, sampler) };
+                    for (x, count) in [(-30, 80), (3, 4), (-2, 1), (5, 0)] {
+                        let sources = mapping.taps(x, count).sources;
+                        let needed = sources.iter().min().zip(sources.iter().max());
+                        match (needed, mapping.ends(x, count)) {
+                            (None, _) => {}
+                            (Some((least, most)), Some((first, last))) => {
+                                assert!(first <= *least && *most <= last, "{mapping:?} {x} {count}");
+                                let spare = (least - first).max(last - most);
+                                assert!(f64::from(spare) <= step.ceil() + 2.0, "{mapping:?} {x} {count}: {spare}");
+                            }
+                            (Some(_), None) => panic!("{mapping:?} {x} {count}"),
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]

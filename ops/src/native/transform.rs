@@ -2,12 +2,13 @@
 //!
 //! x' = M x + t, where M is a rotation or a reflection. Coefficients within 1e-10 of a whole number
 //! are snapped to it, so that quarter turns, mirrors and moves by whole pixels are exact: they move
-//! pixels and keep their format. All else reads between pixels in premultiplied linear light, where
+//! pixels and keep their format (`quarter_turn`). All else reads between pixels in premultiplied linear light, where
 //! outside is transparent; `nearest` takes whole pixels as they are (GEGL 0.4, `transform-core.c`).
 
 use multiversion::multiversion;
 
 use super::compose::rows;
+use super::quarter_turn;
 use super::sampler::{self, Sampler};
 use crate::{
     Alpha, Area, Boxes, Cancel, Depth, Format, Formats, Kind, OpError, Pass, Properties, Property, Rect, Tile, View,
@@ -164,7 +165,7 @@ fn copy(view: &View<'_>, shift: (f64, f64), output: &mut Tile<'_>, cancel: &Canc
 }
 
 /// A pixel type that tiles and views hold; what the quarter turns and `nearest` move about.
-trait Stored: Copy + Default {
+pub(super) trait Stored: Copy + Default {
     fn row<'a>(view: &View<'a>, y: i32) -> &'a [Self];
     fn row_mut<'a>(tile: &'a mut Tile<'_>, y: i32) -> &'a mut [Self];
 }
@@ -400,8 +401,19 @@ impl Area for Transform {
         let view = inputs[0].ok_or(OpError::MissingInput("input"))?;
         let shift = self.shift(boxes.inputs[0].ok_or(OpError::MissingInput("input"))?);
         let format = output.format();
+        if self.whole && self.matrix != IDENTITY {
+            let from = |x, y| {
+                let (u, v) = self.source(shift, x, y);
+                (u.floor() as i32, v.floor() as i32)
+            };
+            return match (format.depth, format.alpha) {
+                (Depth::U8, Alpha::None) => quarter_turn::fill::<[u8; 3]>(&view, from, output, cancel),
+                (Depth::U8, _) => quarter_turn::fill::<[u8; 4]>(&view, from, output, cancel),
+                (Depth::F32, _) => quarter_turn::fill::<[f32; 4]>(&view, from, output, cancel),
+            };
+        }
         match self.sampler {
-            _ if self.whole && self.matrix == IDENTITY => copy(&view, shift, output, cancel),
+            _ if self.whole => copy(&view, shift, output, cancel),
             Sampler::Nearest => match (format.depth, format.alpha) {
                 (Depth::U8, Alpha::None) => self.fill::<[u8; 3]>(shift, output, cancel, |u, v| nearest(&view, u, v)),
                 (Depth::U8, _) => self.fill::<[u8; 4]>(shift, output, cancel, |u, v| nearest(&view, u, v)),
