@@ -60,6 +60,9 @@ fn command() -> Command {
 fn main() -> ExitCode {
     let matches = command().get_matches();
     let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
+    if matches!(name, "serve" | "worker") {
+        imgflo_ops::codec::keep_memory();
+    }
     let result = match name {
         "serve" => serve::run(matches),
         "worker" => worker::run(matches),

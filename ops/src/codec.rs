@@ -14,6 +14,7 @@
 mod avif;
 mod baseline;
 mod gif;
+mod heap;
 mod icc;
 mod jpeg;
 mod libjpeg;
@@ -22,6 +23,8 @@ mod png;
 mod rows;
 mod scale;
 mod webp;
+
+pub use heap::keep_memory;
 
 use crate::{Cancel, Format, Image, OpError, Rect, Reducible};
 
