@@ -8,13 +8,16 @@
 
 mod bits;
 mod cosine;
+mod encode;
 mod headers;
 mod huffman;
 mod picture;
 mod recode;
 mod scan;
+mod symbols;
 mod write;
 
+pub(super) use encode::Encoder;
 pub(super) use picture::Picture;
 pub(super) use recode::{Recoder, Recoding};
 

@@ -164,7 +164,12 @@ impl<'a> Source<'a> {
                 expand(&converted, components.converted());
                 Ok(())
             };
-            if self.alpha {
+            // What is stored as it is kept needs no look at each pixel.
+            if transform.is_none() && self.alpha && components == Components::Rgba {
+                Image::from_rgba8(size, scan.stored_rows()?)
+            } else if transform.is_none() && !self.alpha && components == Components::Rgb {
+                Image::from_rgb8(size, scan.stored_rows()?)
+            } else if self.alpha {
                 let pixels = scan.rows(|line, row: &mut [[u8; 4]]| {
                     convert(line, row.len(), &mut |samples, components| {
                         for (to, from) in row.iter_mut().zip(samples.chunks_exact(components.count())) {
@@ -176,10 +181,6 @@ impl<'a> Source<'a> {
             } else {
                 let pixels = scan.rows(|line, row: &mut [[u8; 3]]| {
                     convert(line, row.len(), &mut |samples, components| {
-                        if components == Components::Rgb {
-                            row.as_flattened_mut().copy_from_slice(samples);
-                            return;
-                        }
                         for (to, from) in row.iter_mut().zip(samples.chunks_exact(components.count())) {
                             let [r, g, b, _] = components.rgba(from, 255);
                             *to = [r, g, b];
@@ -202,46 +203,63 @@ struct Scan<'s, 'a, 'c> {
     cancel: &'c Cancel,
 }
 
+/// Reads the next row of a file.
+type ReadRow<'r> = dyn FnMut(&mut [u8]) -> Result<(), CodecError> + 'r;
+
 impl Scan<'_, '_, '_> {
+    /// The picture, of rows that `convert` makes of those of the file.
     fn rows<T: bytemuck::Zeroable + Copy>(
         &mut self,
         mut convert: impl FnMut(&[u8], &mut [T]) -> Result<(), CodecError>,
+    ) -> Result<Vec<T>, CodecError> {
+        let stride = self.reader.output_line_size(self.source.width).ok_or(TOO_LARGE)?;
+        let mut line: Vec<u8> = zeroed(stride)?;
+        self.picture(|read, row| {
+            read(&mut line)?;
+            convert(&line, row)
+        })
+    }
+
+    /// The picture, of rows that are as those of the file.
+    fn stored_rows<T: bytemuck::Pod>(&mut self) -> Result<Vec<T>, CodecError> {
+        self.picture(|read, row| read(bytemuck::cast_slice_mut(row)))
+    }
+
+    fn picture<T: bytemuck::Zeroable + Copy>(
+        &mut self,
+        mut make: impl FnMut(&mut ReadRow<'_>, &mut [T]) -> Result<(), CodecError>,
     ) -> Result<Vec<T>, CodecError> {
         let &mut Scan { source, ref mut reader, cancel } = self;
         let explain = |error: DecodingError| match cancel.check() {
             Err(stopped) => stopped.into(),
             Ok(()) => broken(error.to_string()),
         };
-        let too_large = OpError::OutOfMemory { bytes: u64::MAX };
-        let width = source.width as usize;
-        let stride = reader.output_line_size(source.width).ok_or(too_large.clone())?;
+        let missing = || broken("rows are missing");
         let mut picture = Upright::<T>::new(source.width, source.height, source.orientation)?;
-        if reader.info().interlaced {
-            let mut whole: Vec<u8> = zeroed(reader.output_buffer_size().ok_or(too_large)?)?;
-            reader.next_frame(&mut whole).map_err(explain)?;
-            let mut lines = whole.chunks_exact(stride);
+        let mut fill = |read: &mut ReadRow<'_>| {
             while picture.missing() > 0 {
                 cancel.check()?;
-                picture.fill(1, |row| match lines.next() {
-                    Some(line) => convert(line, row),
-                    None => Err(broken("rows are missing")),
-                })?;
+                let rows =
+                    |rows: &mut [T]| rows.chunks_exact_mut(source.width as usize).try_for_each(|row| make(read, row));
+                picture.fill(16, rows)?;
             }
-            return Ok(picture.finish());
-        }
-        let mut line: Vec<u8> = zeroed(stride)?;
-        while picture.missing() > 0 {
-            cancel.check()?;
-            picture.fill(16, |rows| {
-                rows.chunks_exact_mut(width).try_for_each(|row| match reader.read_row(&mut line).map_err(explain)? {
-                    Some(_) => convert(&line, row),
-                    None => Err(broken("rows are missing")),
-                })
-            })?;
+            Ok::<(), CodecError>(())
+        };
+        if reader.info().interlaced {
+            let stride = reader.output_line_size(source.width).ok_or(TOO_LARGE)?;
+            let mut whole: Vec<u8> = zeroed(reader.output_buffer_size().ok_or(TOO_LARGE)?)?;
+            reader.next_frame(&mut whole).map_err(explain)?;
+            let mut lines = whole.chunks_exact(stride);
+            fill(&mut |row| lines.next().map(|line| row.copy_from_slice(line)).ok_or_else(missing))?;
+        } else {
+            fill(&mut |row| reader.read_row(row).map_err(explain)?.map(|_| ()).ok_or_else(missing))?;
         }
         Ok(picture.finish())
     }
 }
+
+/// A picture that no memory holds.
+const TOO_LARGE: OpError = OpError::OutOfMemory { bytes: u64::MAX };
 
 /// The colours of the file, by the precedence of the PNG specification, section 4.3: an ICC
 /// profile, else the sRGB chunk, else gamma and primaries. Code points (cICP) come before all of

@@ -63,7 +63,6 @@ fn run<T: Copy>(row: &[T], first: i32, step: i32, out: &mut [T]) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::native::reflect::Reflect;
     use crate::native::rotate_on_center::RotateOnCenter;
     use crate::native::testing::{check, noise_image, pixel};

@@ -501,7 +501,9 @@ fn progressive_files_hold_the_same_picture_in_several_scans() {
     let progressive = encode(EncodeOptions { progressive: true, ..options });
     assert_eq!((count(&progressive, 0xc0), count(&progressive, 0xc2)), (0, 1));
     assert!(count(&progressive, 0xda) > 5);
-    assert_eq!(decode(&progressive), decode(&plain));
+    // Another encoder writes them, which rounds otherwise here and there.
+    let likeness = psnr(&decode(&progressive).unwrap(), &decode(&plain).unwrap());
+    assert!(likeness > 48.0, "{likeness} dB");
     let small = encode(EncodeOptions { small: true, ..options });
     assert!(count(&small, 0xc2) == 1 && count(&small, 0xda) > 3);
     for format in [FileFormat::Png, FileFormat::Webp] {

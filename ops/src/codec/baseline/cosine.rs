@@ -15,7 +15,7 @@ pub(super) struct Cosine {
 
 /// x(i) = ½ Σ C(u) X(u) cos((2i + 1) u π / 2n) with C(0) = 1/√2, else 1: ITU-T T.81, A.3.3 for
 /// n = 8. With any other number of points the mean stays what it is.
-fn weight(points: usize, point: usize, cosine: usize) -> f32 {
+pub(super) fn weight(points: usize, point: usize, cosine: usize) -> f32 {
     if point >= points || cosine >= points {
         return 0.0;
     }

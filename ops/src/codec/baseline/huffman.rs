@@ -2,6 +2,7 @@
 
 use super::Fault;
 use super::bits::Cursor;
+use super::scan::Coefficients;
 
 /// Bits that a coefficient is looked up by: code and value of most of them.
 const SHORT: u32 = 10;
@@ -60,11 +61,12 @@ fn extend(bits: usize, size: u32) -> i32 {
 }
 
 impl Table {
-    /// From the numbers of codes of 1 to 16 bits, and what they stand for.
+    /// From the numbers of codes of 1 to 16 bits, and what they stand for. `skips`: there will be
+    /// coefficients that nobody wants.
     ///
     /// # Errors
     /// [`Fault`] when there cannot be such codes.
-    pub(super) fn new(class: Class, lengths: &[u8; 16], symbols: &[u8]) -> Result<Table, Fault> {
+    pub(super) fn new(class: Class, lengths: &[u8; 16], symbols: &[u8], skips: bool) -> Result<Table, Fault> {
         let mut table = Table {
             short: Box::new([Coefficient::default(); _]),
             several: Box::new([NONE; _]),
@@ -89,9 +91,10 @@ impl Table {
             code <<= 1;
         }
         for index in 0..1 << SHORT {
-            table.short[index] = table.read(index << (16 - SHORT), SHORT).unwrap_or_default();
+            let first = table.long(index << (32 - SHORT)).filter(|first| u32::from(first.bits) <= SHORT);
+            table.short[index] = first.unwrap_or_default();
         }
-        if class == Class::Ac {
+        if class == Class::Ac && skips {
             for index in 0..1 << SEVERAL {
                 table.several[index] = table.read_several(index);
             }
@@ -108,7 +111,10 @@ impl Table {
 
     /// The coefficient that 16 bits begin with, when code and value are within the first `known`.
     fn read(&self, bits: usize, known: u32) -> Option<Coefficient> {
-        self.long(bits << 16).filter(|coefficient| u32::from(coefficient.bits) <= known)
+        let short = self.short[bits >> (16 - SHORT)];
+        // What takes more has to be looked for.
+        let found = if short.bits > 0 || known <= SHORT { Some(short) } else { self.long(bits << 16) };
+        found.filter(|found| (1..=known).contains(&u32::from(found.bits)))
     }
 
     /// The run before a coefficient, and its size in bits.
@@ -164,8 +170,8 @@ impl Table {
     }
 }
 
-/// Reads a block. `put` gets the coefficients other than 0 that are at place `last` of the zigzag or
-/// before, as stored, each with its place; the first always, as the difference it is stored as.
+/// Reads a block. `to` gets the coefficients that are at place `last` of the zigzag or before, as
+/// stored; the first is kept in `mean`, for what the next one is added to.
 ///
 /// # Errors
 /// [`Fault`]
@@ -175,11 +181,13 @@ pub(super) fn block(
     dc: &Table,
     ac: &Table,
     last: usize,
-    mut put: impl FnMut(usize, i32),
+    mean: &mut i32,
+    mut to: impl Coefficients,
 ) -> Result<(), Fault> {
     bits.refill();
     let (difference, _) = dc.next(bits)?;
-    put(0, difference);
+    *mean = mean.wrapping_add(difference);
+    to.mean(*mean);
     let mut place = 1;
     while place <= last {
         bits.refill();
@@ -187,7 +195,7 @@ pub(super) fn block(
             let (value, run) = ac.next(bits)?;
             place += run;
             if place <= last {
-                put(place, value);
+                to.put(place, value);
             }
             place += 1;
             if place > last {
@@ -195,6 +203,7 @@ pub(super) fn block(
             }
         }
     }
+    to.end();
     while place < 64 {
         bits.refill();
         for _ in 0..56 / SEVERAL {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::cosine::Cosine;
 use super::headers::Headers;
-use super::scan::{Nothing, Scan, Sink};
+use super::scan::{Coefficients, Nothing, Scan, Sink};
 use super::{Fault, ZIGZAG};
 use crate::Rect;
 
@@ -40,20 +40,44 @@ struct Mcu {
 }
 
 impl Sink for Mcu {
+    type Block<'s> = Target<'s>;
+
     #[inline(always)]
     fn last(&self, component: usize) -> usize {
         self.channels[component].last
     }
 
     #[inline(always)]
-    fn block(&mut self, component: usize, block: usize) -> impl FnMut(usize, i32) {
+    fn block(&mut self, component: usize, block: usize) -> Target<'_> {
         let Channel { target, steps, .. } = &self.channels[component];
-        let Block { values, found } = &mut self.blocks[block];
-        move |place, value| {
-            let place = place & 63;
-            values[usize::from(target[place] & 63)] = value as f32 * steps[place];
-            *found = place;
-        }
+        Target { target, steps, block: &mut self.blocks[block], found: 0 }
+    }
+}
+
+/// Where the coefficients of a block go.
+struct Target<'a> {
+    target: &'a [u8; 64],
+    steps: &'a [f32; 64],
+    block: &'a mut Block,
+    found: usize,
+}
+
+impl Coefficients for Target<'_> {
+    #[inline(always)]
+    fn mean(&mut self, value: i32) {
+        self.block.values[0] = value as f32 * self.steps[0];
+    }
+
+    #[inline(always)]
+    fn put(&mut self, place: usize, value: i32) {
+        let place = place & 63;
+        self.block.values[usize::from(self.target[place] & 63)] = value as f32 * self.steps[place];
+        self.found = place;
+    }
+
+    #[inline(always)]
+    fn end(self) {
+        self.block.found = self.found;
     }
 }
 
@@ -81,7 +105,7 @@ impl<'a> Picture<'a> {
     /// [`Fault`]: it is something else, or broken.
     pub(in super::super) fn open(file: &'a [u8], eighths: usize, part: Rect) -> Result<Self, Fault> {
         let headers = Headers::read(file)?;
-        let scan = Scan::new(&headers)?;
+        let scan = Scan::new(&headers, true)?;
         let most = headers.most();
         let (size, mcus) = (most.map(|blocks| blocks * eighths), headers.mcus());
         let side = |first: i32, length: u32| {

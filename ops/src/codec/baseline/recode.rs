@@ -1,15 +1,16 @@
 //! From one quality to another without pixels: the coefficients are quantised anew.
 
 use super::headers::Headers;
-use super::scan::{Scan, Sink};
-use super::write::{AC, Symbols, steps};
+use super::scan::{Coefficients, Scan, Sink};
+use super::symbols::{Block, Symbols};
+use super::write::steps;
 use super::{Fault, ZIGZAG};
 
 /// Coefficients that baseline JPEG can code: ITU-T T.81, tables F.1 and F.2.
-const LARGEST: f32 = 1023.0;
+pub(super) const LARGEST: f32 = 1023.0;
 
 /// Added to a small float, it leaves the nearest whole number in the low bits (1.5 × 2^23).
-const ROUND: f32 = 12_582_912.0;
+pub(super) const ROUND: f32 = 12_582_912.0;
 /// What makes a half less than a half: more than the steps of a float as large as [`LARGEST`].
 const LESS: f32 = 1e-4;
 
@@ -37,38 +38,45 @@ pub(in super::super) struct Recoder {
     steps: [[u16; 64]; 2],
     components: Vec<Component>,
     symbols: Symbols,
-    /// The table and the last place of the block that was taken last.
-    table: usize,
-    last: usize,
 }
 
 impl Sink for Recoder {
+    type Block<'s> = Requantised<'s>;
+
     #[inline(always)]
     fn last(&self, _component: usize) -> usize {
         63
     }
 
     #[inline(always)]
-    fn block(&mut self, component: usize, _block: usize) -> impl FnMut(usize, i32) {
-        self.end_block();
-        let Recoder { components, symbols, table, last, .. } = self;
-        let Component { ratios, mean } = &mut components[component];
-        let chroma = usize::from(component > 0);
-        (*table, *last) = (AC + chroma, 0);
-        move |place, value| {
-            let value = requantise(value, ratios[place & 63]);
-            if place == 0 {
-                symbols.put(chroma, 0, value - std::mem::replace(mean, value));
-            } else if value != 0 {
-                let mut run = place - *last - 1;
-                while run > 15 {
-                    symbols.put(*table, 15, 0);
-                    run -= 16;
-                }
-                symbols.put(*table, run, value);
-                *last = place;
-            }
-        }
+    fn block(&mut self, component: usize, _block: usize) -> Requantised<'_> {
+        let Component { ratios, mean } = &mut self.components[component];
+        Requantised { ratios, mean, block: self.symbols.block(usize::from(component > 0)) }
+    }
+}
+
+/// Quantises a block anew.
+pub(super) struct Requantised<'a> {
+    ratios: &'a [f32; 64],
+    mean: &'a mut i32,
+    block: Block<'a>,
+}
+
+impl Coefficients for Requantised<'_> {
+    #[inline(always)]
+    fn mean(&mut self, value: i32) {
+        let value = requantise(value, self.ratios[0]);
+        self.block.mean(value - std::mem::replace(self.mean, value));
+    }
+
+    #[inline(always)]
+    fn put(&mut self, place: usize, value: i32) {
+        self.block.put(place, requantise(value, self.ratios[place & 63]));
+    }
+
+    #[inline(always)]
+    fn end(self) {
+        self.block.end();
     }
 }
 
@@ -80,29 +88,21 @@ impl Recoder {
             let new = &steps[usize::from(index > 0)];
             Component { ratios: std::array::from_fn(|place| f32::from(old[place]) / f32::from(new[place])), mean: 0 }
         });
-        Recoder { size, steps, components: components.collect(), symbols: Symbols::default(), table: 0, last: 63 }
+        Recoder { size, steps, components: components.collect(), symbols: Symbols::default() }
     }
 
     /// Takes a block of coefficients, row by row.
     pub(in super::super) fn take(&mut self, component: usize, block: &[i16; 64]) {
-        let mut put = Sink::block(self, component, 0);
-        for (place, at) in ZIGZAG.into_iter().enumerate() {
-            let value = block[usize::from(at)];
-            if place == 0 || value != 0 {
-                put(place, value.into());
-            }
+        let mut to = Sink::block(self, component, 0);
+        to.mean(block[0].into());
+        for (place, at) in ZIGZAG.into_iter().enumerate().skip(1) {
+            to.put(place, block[usize::from(at)].into());
         }
-    }
-
-    fn end_block(&mut self) {
-        if self.last < 63 {
-            self.symbols.put(self.table, 0, 0);
-        }
+        to.end();
     }
 
     /// The file.
-    pub(in super::super) fn finish(mut self) -> Vec<u8> {
-        self.end_block();
+    pub(in super::super) fn finish(self) -> Vec<u8> {
         self.symbols.write(self.size, self.components.len() == 1, &self.steps)
     }
 }
@@ -126,7 +126,7 @@ impl<'a> Recoding<'a> {
         let steps = headers.components.iter().map(|component| headers.quantisation[component.quantisation]);
         let steps: Vec<[u16; 64]> = steps.collect::<Option<_>>().ok_or(Fault)?;
         let recoder = Recoder::new(headers.size, &steps, quality);
-        Ok(Recoding { scan: Scan::new(&headers)?, recoder, mcus: headers.mcus() })
+        Ok(Recoding { scan: Scan::new(&headers, false)?, recoder, mcus: headers.mcus() })
     }
 
     /// Rows of MCUs that are left.

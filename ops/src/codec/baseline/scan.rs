@@ -31,31 +31,59 @@ pub(super) struct Scan<'a> {
 
 /// Takes the blocks of an MCU.
 pub(super) trait Sink {
+    /// Takes a block.
+    type Block<'s>: Coefficients
+    where
+        Self: 's;
+
     /// The last place of the zigzag that is wanted of blocks of a component.
     fn last(&self, component: usize) -> usize;
 
-    /// Takes the coefficients of a block: the first, and those that are wanted and not 0, with their
-    /// places, which ascend.
-    fn block(&mut self, component: usize, block: usize) -> impl FnMut(usize, i32);
+    /// Begins a block.
+    fn block(&mut self, component: usize, block: usize) -> Self::Block<'_>;
+}
+
+/// Takes the coefficients of a block.
+pub(super) trait Coefficients {
+    /// Takes the first one.
+    fn mean(&mut self, value: i32);
+
+    /// Takes one that is wanted, with its place; places ascend. Those that are left out are 0.
+    fn put(&mut self, place: usize, value: i32);
+
+    /// Has taken all of them.
+    fn end(self);
 }
 
 /// Wants none.
 pub(super) struct Nothing;
 
 impl Sink for Nothing {
+    type Block<'s> = Nothing;
+
     fn last(&self, _component: usize) -> usize {
         0
     }
 
-    fn block(&mut self, _component: usize, _block: usize) -> impl FnMut(usize, i32) {
-        |_, _| {}
+    fn block(&mut self, _component: usize, _block: usize) -> Nothing {
+        Nothing
     }
 }
 
+impl Coefficients for Nothing {
+    fn mean(&mut self, _value: i32) {}
+
+    fn put(&mut self, _place: usize, _value: i32) {}
+
+    fn end(self) {}
+}
+
 impl<'a> Scan<'a> {
+    /// `skips`: not all coefficients will be wanted.
+    ///
     /// # Errors
     /// [`Fault`] when tables are missing, or an MCU has more blocks than it may have.
-    pub(super) fn new(headers: &Headers<'a>) -> Result<Scan<'a>, Fault> {
+    pub(super) fn new(headers: &Headers<'a>, skips: bool) -> Result<Scan<'a>, Fault> {
         let mut components = Vec::new();
         // Made once for all components that use them, and only those that are used: it takes time,
         // and a file may have any number.
@@ -64,7 +92,7 @@ impl<'a> Scan<'a> {
             let codes = codes.get(number).copied().flatten().ok_or(Fault)?;
             let made: &mut Option<Arc<Table>> = &mut made[number + 4 * usize::from(class == Class::Ac)];
             if made.is_none() {
-                *made = Some(Arc::new(Table::new(class, &codes.lengths, codes.symbols)?));
+                *made = Some(Arc::new(Table::new(class, &codes.lengths, codes.symbols, skips)?));
             }
             made.clone().ok_or(Fault)
         };
@@ -95,15 +123,7 @@ impl<'a> Scan<'a> {
             for (index, Coded { blocks, dc, ac, mean }) in components.iter_mut().enumerate() {
                 for _ in 0..*blocks {
                     let last = sink.last(index);
-                    let mut put = sink.block(index, block);
-                    huffman::block(bits, dc, ac, last, |place, value| {
-                        if place == 0 {
-                            *mean = mean.wrapping_add(value);
-                            put(0, *mean);
-                        } else {
-                            put(place, value);
-                        }
-                    })?;
+                    huffman::block(bits, dc, ac, last, mean, sink.block(index, block))?;
                     block += 1;
                 }
             }

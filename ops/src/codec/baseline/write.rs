@@ -3,7 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use memchr::memchr;
+
 use super::ZIGZAG;
+use super::symbols::{AC, KINDS, Symbols, TABLES, following, kind};
 
 /// Steps for luma and chroma at quality 50, row by row (T.81, tables K.1 and K.2).
 #[rustfmt::skip]
@@ -37,56 +40,11 @@ pub(super) fn steps(quality: u8) -> [[u16; 64]; 2] {
     STEPS.map(|steps| ZIGZAG.map(|at| ((u32::from(steps[usize::from(at)]) * percent + 50) / 100).max(1) as u16))
 }
 
-/// Symbols in the order of the file, each with bits that follow its code.
-///
-/// 6 bytes a pixel at most, 0.2 to 1 in photos.
-#[derive(Default)]
-pub(super) struct Symbols {
-    /// Table, symbol, and as many bits as the symbol says in its lower half. In pieces, so that none
-    /// is ever copied to have room for more.
-    full: Vec<Vec<u32>>,
-    last: Vec<u32>,
-}
-
-/// Symbols of a piece.
-const PIECE: usize = 16 * 1024;
-
-/// The tables: the differences of means and the other coefficients, of luma and of chroma.
-const TABLES: usize = 4;
-/// Of [`TABLES`], the first for coefficients other than means.
-pub(super) const AC: usize = 2;
-
 impl Symbols {
-    /// Puts `value` behind a run of zeroes; `table` is 0 for luma and 1 for chroma, [`AC`] more for
-    /// what is not the difference of two means.
-    #[inline(always)]
-    pub(super) fn put(&mut self, table: usize, run: usize, value: i32) {
-        // F.1.2.1.2: a negative one is less by 1 in as many bits.
-        let size = 32 - value.unsigned_abs().leading_zeros();
-        let bits = (value + (value >> 31)) as u32 & ((1 << size) - 1);
-        if self.last.len() == self.last.capacity() {
-            self.begin_piece();
-        }
-        self.last.push((table as u32) << 30 | (run as u32) << 20 | size << 16 | bits);
-    }
-
-    #[cold]
-    fn begin_piece(&mut self) {
-        let full = std::mem::replace(&mut self.last, Vec::with_capacity(PIECE));
-        self.full.push(full);
-    }
-
-    fn iter(&self) -> impl Iterator<Item = u32> {
-        self.full.iter().chain([&self.last]).flatten().copied()
-    }
-
     /// The file: gray, or YCbCr with chroma of half the size.
     pub(super) fn write(&self, [width, height]: [usize; 2], gray: bool, steps: &[[u16; 64]; 2]) -> Vec<u8> {
-        let mut counts = [[0; 256]; TABLES];
-        for symbol in self.iter() {
-            counts[(symbol >> 30) as usize][(symbol >> 16 & 0xff) as usize] += 1;
-        }
-        let tables = counts.map(|counts| Codes::new(&counts));
+        let counts = self.counts();
+        let tables: [Codes; TABLES] = std::array::from_fn(|table| Codes::new(&counts.as_chunks().0[table]));
         let planes = if gray { 1 } else { 2 };
         let mut out = vec![0xff, 0xd8];
         segment(&mut out, 0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
@@ -114,12 +72,10 @@ impl Symbols {
         scan.extend(components.iter().flat_map(|[id, _, table]| [*id, table << 4 | table]));
         scan.extend([0, 63, 0]);
         segment(&mut out, 0xda, &scan);
-        let mut bits = Bits { out, word: 0, count: 0 };
-        for symbol in self.iter() {
-            let table = &tables[(symbol >> 30) as usize];
-            let (code, length) = table.codes[(symbol >> 16 & 0xff) as usize];
-            let size = symbol >> 16 & 15;
-            bits.put(u64::from(code) << size | u64::from(symbol & 0xffff), u32::from(length) + size);
+        let codes: [Code; KINDS] = std::array::from_fn(|kind| tables[kind >> 8].codes[kind & 0xff]);
+        let mut bits = Bits::new(out);
+        for symbols in self.pieces().flat_map(|piece| piece.chunks(SYMBOLS)) {
+            bits.put(symbols.iter().map(|symbol| codes[kind(*symbol)].with(following(*symbol))));
         }
         let mut out = bits.finish();
         out.extend([0xff, 0xd9]);
@@ -139,8 +95,24 @@ struct Codes {
     lengths: [u8; 16],
     /// What they stand for, the shortest first.
     symbols: Vec<u8>,
-    /// Code and length of each symbol.
-    codes: [(u16, u8); 256],
+    /// That of each symbol.
+    codes: [Code; 256],
+}
+
+/// A code and the bits that follow it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Code {
+    /// The code, with zeroes in place of the bits that follow.
+    bits: u32,
+    /// Of both; 0 of what never comes.
+    length: u32,
+}
+
+impl Code {
+    #[inline(always)]
+    fn with(self, following: u32) -> Code {
+        Code { bits: self.bits | following, ..self }
+    }
 }
 
 impl Codes {
@@ -188,12 +160,14 @@ impl Codes {
         }
         let symbols: Vec<u8> =
             order.iter().filter(|(_, symbol)| *symbol < 256).map(|(_, symbol)| *symbol as u8).collect();
-        let mut codes = [(0, 0); 256];
+        let mut codes = [Code::default(); 256];
         let lengths: [u8; 16] = std::array::from_fn(|index| lengths[index + 1] as u8);
-        let (mut next, mut code) = (symbols.iter(), 0u16);
+        let (mut next, mut code) = (symbols.iter(), 0u32);
         for (length, number) in (1..).zip(lengths) {
             for symbol in next.by_ref().take(number.into()) {
-                codes[usize::from(*symbol)] = (code, length);
+                // Its lower half is how many bits follow.
+                let size = u32::from(symbol & 15);
+                codes[usize::from(*symbol)] = Code { bits: code << size, length: length + size };
                 code += 1;
             }
             code <<= 1;
@@ -202,46 +176,51 @@ impl Codes {
     }
 }
 
+/// Symbols that are written at a time, at most 32 bits each.
+const SYMBOLS: usize = 1024;
+/// Bytes of a word.
+const WORD: usize = size_of::<u64>();
+
 /// Writes bits.
 struct Bits {
     out: Vec<u8>,
-    /// The last `count` bits are still to be written; less than 32 of them.
+    /// What is written without a look at each byte, before zeroes are put behind those of ones.
+    buffer: Box<[u8; SYMBOLS * 4 + WORD]>,
+    /// Bits that are still to be written, the first one on top; less than 8 of them.
     word: u64,
     count: u32,
 }
 
 impl Bits {
-    /// At most 32 bits.
-    #[inline(always)]
-    fn put(&mut self, bits: u64, count: u32) {
-        self.word = self.word << count | bits;
-        self.count += count;
-        if self.count >= 32 {
-            self.count -= 32;
-            let word = (self.word >> self.count) as u32;
-            // Whether any byte is all ones.
-            if (!word).wrapping_sub(0x0101_0101) & word & 0x8080_8080 == 0 {
-                self.out.extend(word.to_be_bytes());
-            } else {
-                word.to_be_bytes().into_iter().for_each(|byte| self.byte(byte));
-            }
-        }
+    fn new(out: Vec<u8>) -> Bits {
+        Bits { out, buffer: bytemuck::zeroed_box(), word: 0, count: 0 }
     }
 
-    fn byte(&mut self, byte: u8) {
-        self.out.push(byte);
-        if byte == 0xff {
-            self.out.push(0);
+    /// Writes [`SYMBOLS`] codes at most.
+    #[inline(always)]
+    fn put(&mut self, codes: impl Iterator<Item = Code>) {
+        let (mut word, mut count, mut at) = (self.word, self.count, 0);
+        for Code { bits, length } in codes {
+            count += length;
+            word |= u64::from(bits) << (u64::BITS - count);
+            self.buffer[at..][..WORD].copy_from_slice(&word.to_be_bytes());
+            at += (count / 8) as usize;
+            word <<= count & !7;
+            count &= 7;
         }
+        (self.word, self.count) = (word, count);
+        let mut rest = &self.buffer[..at];
+        while let Some(ones) = memchr(0xff, rest) {
+            self.out.extend_from_slice(&rest[..=ones]);
+            self.out.push(0);
+            rest = &rest[ones + 1..];
+        }
+        self.out.extend_from_slice(rest);
     }
 
     /// Fills up the last byte with ones.
     fn finish(mut self) -> Vec<u8> {
-        self.put(0x7f, 7);
-        while self.count >= 8 {
-            self.count -= 8;
-            self.byte((self.word >> self.count) as u8);
-        }
+        self.put(std::iter::once(Code { bits: 0x7f, length: 7 }));
         self.out
     }
 }
@@ -259,16 +238,17 @@ mod tests {
         let codes = Codes::new(&counts);
         assert_eq!(codes.symbols.len(), 31);
         assert_eq!(codes.lengths.iter().map(|number| usize::from(*number)).sum::<usize>(), 31);
-        assert_eq!((codes.symbols[0], codes.codes[30]), (30, (0, 1)));
+        assert_eq!((codes.symbols[0], codes.codes[30]), (30, Code { bits: 0, length: 1 + 14 }));
         let mut room = 1 << 16;
-        for (code, length) in codes.codes.into_iter().filter(|(_, length)| *length > 0) {
-            assert!(length <= 16 && u32::from(code) != (1 << length) - 1);
+        for (symbol, Code { bits, length }) in (0..).zip(codes.codes).filter(|(_, code)| code.length > 0) {
+            let (code, length) = (bits >> (symbol & 15), length - (symbol & 15));
+            assert!(length <= 16 && code != (1 << length) - 1);
             room -= 1 << (16 - length);
         }
         assert!(room > 0);
         let mut counts = [0; 256];
         counts[7] = 3;
-        assert_eq!(Codes::new(&counts).codes[7], (0, 1));
+        assert_eq!(Codes::new(&counts).codes[7], Code { bits: 0, length: 1 + 7 });
         assert!(Codes::new(&[0; 256]).symbols.is_empty());
     }
 
@@ -283,7 +263,11 @@ mod tests {
             started.write_scanlines(&[0; 3]).unwrap();
             let theirs = started.finish().unwrap();
             let mut symbols = Symbols::default();
-            [0, AC, 0, AC, 0, AC, 0, AC, 1, AC + 1, 1, AC + 1].iter().for_each(|table| symbols.put(*table, 0, 0));
+            for chroma in [0, 0, 0, 0, 1, 1] {
+                let mut block = symbols.block(chroma);
+                block.mean(0);
+                block.end();
+            }
             let ours = symbols.write([1, 1], false, &steps(quality));
             for file in [ours, theirs] {
                 let [luma, chroma, ..] = Headers::read(&file).unwrap().quantisation;
@@ -294,10 +278,9 @@ mod tests {
 
     #[test]
     fn bytes_of_ones_are_followed_by_zeroes() {
-        let mut bits = Bits { out: Vec::new(), word: 0, count: 0 };
-        for (value, count) in [(0x12, 8), (0xff, 8), (0x34, 8), (0x56, 8), (0xff, 8), (0b101, 3)] {
-            bits.put(value, count);
-        }
+        let mut bits = Bits::new(Vec::new());
+        let codes = [(0x12, 8), (0xff, 8), (0x34, 8), (0x56, 8), (0xff, 8), (0b101, 3)];
+        bits.put(codes.into_iter().map(|(bits, length)| Code { bits, length }));
         assert_eq!(bits.finish(), [0x12, 0xff, 0, 0x34, 0x56, 0xff, 0, 0b1011_1111]);
     }
 }
