@@ -1,4 +1,4 @@
-// The barest image server around sharp: GET /?file=NAME&width=N&format=F[&blur=S].
+// The barest image server around sharp: GET /?file=NAME&width=N&format=F[&blur=S][&turn=DEGREES].
 // node server.mjs FOLDER: prints its URL, then serves until it is ended.
 import { createServer } from "node:http";
 import { basename, join } from "node:path";
@@ -14,6 +14,7 @@ const server = createServer(async (request, response) => {
   if (query.has("left")) {
     image = image.extract({ left: number("left"), top: number("top"), width: number("cropwidth"), height: number("cropheight") });
   }
+  if (query.has("turn")) image = image.rotate(number("turn"));
   if (query.has("width")) image = image.resize(Number(query.get("width")));
   if (query.has("blur")) image = image.blur(Number(query.get("blur")));
   const body = await image.toFormat(format === "jpg" ? "jpeg" : format, quality[format]).toBuffer();

@@ -19,6 +19,8 @@ pub enum Task {
     Recode,
     /// Cut to x, y, width, height.
     Crop(u32, u32, u32, u32),
+    /// The same, then turned clockwise by a quarter.
+    Turn(u32, u32, u32, u32),
     /// Blurred with this standard deviation, pixels.
     Blur(u32),
 }
@@ -159,6 +161,9 @@ impl Peer {
                     Task::Scale(width) => ("passthrough", format!("width={width}&")),
                     Task::Recode => ("passthrough", String::new()),
                     Task::Crop(x, y, w, h) => ("crop", format!("x={x}&y={y}&cropwidth={w}&cropheight={h}&")),
+                    Task::Turn(x, y, w, h) => {
+                        ("croprotate", format!("x={x}&y={y}&cropwidth={w}&cropheight={h}&degrees=-90&"))
+                    }
                     Task::Blur(deviation) => ("gaussianblur", format!("std-dev-x={deviation}&std-dev-y={deviation}&")),
                 };
                 // The same request again is rendered again.
@@ -169,6 +174,7 @@ impl Peer {
                     Task::Scale(width) => format!("&width={width}"),
                     Task::Recode => String::new(),
                     Task::Crop(x, y, w, h) => format!("&left={x}&top={y}&cropwidth={w}&cropheight={h}"),
+                    Task::Turn(x, y, w, h) => format!("&left={x}&top={y}&cropwidth={w}&cropheight={h}&turn=90"),
                     Task::Blur(deviation) => format!("&blur={deviation}"),
                 };
                 Some(format!("/?file={file}&format={extension}{parameters}"))
@@ -178,6 +184,7 @@ impl Peer {
                     Task::Scale(width) => format!(",w_{width}"),
                     Task::Recode => String::new(),
                     Task::Crop(x, y, w, h) => format!(",extract_{x}_{y}_{w}_{h}"),
+                    Task::Turn(..) => return None,
                     Task::Blur(deviation) => format!(",blur_{deviation}"),
                 };
                 let format = if *format == FileFormat::Jpeg { "jpeg" } else { extension };
@@ -191,6 +198,7 @@ impl Peer {
                     Task::Scale(width) => (format!("{width}x0/"), String::new()),
                     Task::Recode => (String::new(), String::new()),
                     Task::Crop(x, y, w, h) => (format!("{x}x{y}:{}x{}/", x + w, y + h), String::new()),
+                    Task::Turn(..) => return None,
                     Task::Blur(deviation) => (String::new(), format!(":blur({},{deviation})", deviation * 3)),
                 };
                 Some(format!("/unsafe/{before}filters:format({format}):quality(85){filter}/{file}"))
@@ -214,6 +222,7 @@ impl Peer {
                     Task::Scale(width) => format!("gegl:scale-size-keepaspect x={width}"),
                     Task::Recode => "gegl:nop".to_owned(),
                     Task::Crop(x, y, w, h) => format!("gegl:crop x={x} y={y} width={w} height={h}"),
+                    Task::Turn(..) => return None,
                     Task::Blur(deviation) => format!("gegl:gaussian-blur std-dev-x={deviation} std-dev-y={deviation}"),
                 };
                 let save = match request.format {

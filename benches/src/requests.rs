@@ -30,7 +30,7 @@ const INPUTS: [(&str, FileFormat, u32, u32, bool); 5] = [
 ];
 
 /// What is asked of them.
-const REQUESTED: [(&str, &str, Task, FileFormat); 8] = [
+const REQUESTED: [(&str, &str, Task, FileFormat); 9] = [
     ("12 MP JPEG to 800 wide JPEG", "12mp.jpg", Task::Scale(800), Jpeg),
     ("12 MP JPEG to 200 wide JPEG", "12mp.jpg", Task::Scale(200), Jpeg),
     ("24 MP JPEG to 1600 wide JPEG", "24mp.jpg", Task::Scale(1600), Jpeg),
@@ -38,6 +38,7 @@ const REQUESTED: [(&str, &str, Task, FileFormat); 8] = [
     ("2 MP RGBA PNG to 800 wide PNG", "2mp.png", Task::Scale(800), Png),
     ("3 MP JPEG to 800 wide WebP", "3mp.jpg", Task::Scale(800), Webp),
     ("1300 x 768 JPEG, 1000 x 600 of it", "1mp.jpg", Task::Crop(150, 100, 1000, 600), Jpeg),
+    ("The same, turned by 90 degrees", "1mp.jpg", Task::Turn(150, 100, 1000, 600), Jpeg),
     ("1300 x 768 JPEG blurred by 25", "1mp.jpg", Task::Blur(25), Jpeg),
 ];
 
