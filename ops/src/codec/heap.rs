@@ -10,7 +10,7 @@ const OPTIONS: [(c_int, c_int, &str); 3] = [
     (libc::M_ARENA_MAX, 2, "MALLOC_ARENA_MAX"),
     // Pictures of this many bytes are taken from the arenas, and as many bytes stay there when they
     // are freed. Memory that comes new from the system for each picture costs a fault a page, which
-    // took a sixth of all the time.
+    // took a tenth to a sixth of all the time.
     (libc::M_MMAP_THRESHOLD, 8 << 20, "MALLOC_MMAP_THRESHOLD_"),
     (libc::M_TRIM_THRESHOLD, 8 << 20, "MALLOC_TRIM_THRESHOLD_"),
 ];

@@ -66,7 +66,7 @@ impl<'a> Source<'a> {
         // What it consists of is kept as symbols, several to each byte; then as a file again.
         let as_it_is = self.orientation == Orientation::default() && profile(&self.file).is_none();
         let recoding_memory = (as_it_is && self.file.can_be_recoded())
-            .then(|| self.file.coefficients().saturating_add(self.bytes.len() as u64 * 8));
+            .then(|| self.file.coefficients().saturating_add(self.bytes.len() as u64 * 6));
         Header {
             format: FileFormat::Jpeg,
             width,
