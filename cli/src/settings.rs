@@ -340,7 +340,12 @@ pub fn flags(mut command: clap::Command, which: Command) -> clap::Command {
             let _ = write!(help, " [default: {}]", setting.default);
         }
         let flag = setting.flag(which).to_owned();
-        command = command.arg(Arg::new(setting.name).long(flag).value_name("VALUE").help(help));
+        let mut arg = Arg::new(setting.name).long(flag).value_name("VALUE").help(help);
+        if setting.default == "false" {
+            // The flag alone turns it on.
+            arg = arg.num_args(0..=1).default_missing_value("true");
+        }
+        command = command.arg(arg);
     }
     command
 }

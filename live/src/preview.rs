@@ -146,7 +146,22 @@ pub(crate) async fn get(
     };
     match picture(&workspace, &asked, &headers).await {
         Ok(response) => response,
-        Err(error) => problem(&error),
+        Err(error) => {
+            tell(&workspace, &asked, &error);
+            problem(&error)
+        }
+    }
+}
+
+/// Tells editors of a process that only the pixels showed to fail, such as code that crashed.
+fn tell(workspace: &Workspace, asked: &Asked, error: &Refused) {
+    let mut state = workspace.state();
+    let id = asked.graph.clone().or_else(|| state.main.clone());
+    let (Some(id), Some(node)) = (id, &error.node) else { return };
+    let Ok(live) = state.graph(&id) else { return };
+    if live.faults.insert(node.clone(), error.message.clone()).as_ref() != Some(&error.message) {
+        let payload = json!({ "id": node, "error": error.message, "graph": id });
+        state.tell(None, "network", "processerror", &payload);
     }
 }
 

@@ -94,7 +94,8 @@ pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan
     assign_lifetimes(&mut steps, &buffers, &kept);
     let held = held(&steps, &buffers, input_buffer.into_iter().chain(given.iter().flatten().copied()));
     let peak_memory = held.iter().copied().max().unwrap_or(0);
-    if let Some(over) = held.iter().position(|held| *held > limits.max_memory) {
+    // An input that is only handed on may never be in memory as pixels: that is for its decoder to say.
+    if let (false, Some(over)) = (steps.is_empty(), held.iter().position(|held| *held > limits.max_memory)) {
         let node = over.checked_sub(1).map_or("input", |step| &nodes[steps[step].task.node].process);
         return Err(PlanError::TooLarge {
             node: node.into(),

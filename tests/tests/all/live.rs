@@ -1,6 +1,7 @@
 //! The live runtime: `imgflo runtime`, as editors use it.
 
 mod abuse;
+mod behaviour;
 mod browser;
 mod clients;
 mod pictures;
