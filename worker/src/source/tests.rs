@@ -137,5 +137,6 @@ async fn an_editor_gets_what_was_never_ours() {
     assert_eq!(get("files/a.png").await.unwrap(), "inside");
     assert_eq!(get("http://127.0.0.1:1/a.png").await.unwrap_err().category, Category::Forbidden);
     assert_eq!(get("graph/crop?input=a.png").await.unwrap_err().category, Category::Forbidden);
-    assert_eq!(get("files/../secret").await.unwrap_err().category, Category::NotFound);
+    assert_eq!(get("files/../secret").await.unwrap_err().category, Category::Malformed);
+    assert_eq!(get("files/out").await.unwrap_err().category, Category::NotFound);
 }
