@@ -29,13 +29,13 @@ const CHAIN: [(&str, &str); 10] = [
     ("n9", "gegl/sepia"),
 ];
 
-/// A knob: what is said of it, the process, the port, and its value at a step.
+/// A knob: what is said of it, the process, the port, and its value at a step, another at each.
 type Knob = (&'static str, &'static str, &'static str, fn(u32) -> Value);
 
 const KNOBS: [Knob; 3] = [
-    ("the first of the graph", "n0", "exposure", |step| json!(f64::from(step % 37) / 40.0)),
-    ("in the middle (a blur)", "n3", "std-dev-x", |step| json!(2.0 + f64::from(step % 31))),
-    ("the last of the graph", "n9", "scale", |step| json!(0.2 + f64::from(step % 29) / 50.0)),
+    ("the first of the graph", "n0", "exposure", |step| json!(f64::from(step) / 100.0)),
+    ("in the middle (a blur)", "n3", "std-dev-x", |step| json!(2.0 + f64::from(step) / 3.0)),
+    ("the last of the graph", "n9", "scale", |step| json!(0.2 + f64::from(step) / 150.0)),
 ];
 
 /// The table of all knobs; the input is written to `folder`.

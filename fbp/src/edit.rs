@@ -8,7 +8,7 @@ use crate::graph::{Connection, End, Export, Graph, Group, Origin, Process};
 use crate::{MAX_DEPTH, number};
 
 /// One end of an edge, as the protocol writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PortRef {
     /// Process.
     pub node: String,
@@ -340,6 +340,36 @@ impl Graph {
                 Ok(vec![Edit::ChangeGroup { name, metadata }])
             }
         }
+    }
+
+    /// The edits that draw this graph where there is none: processes, edges and literals, exported ports, groups.
+    pub fn edits(&self) -> Vec<Edit> {
+        let some = |metadata: &Map<String, Value>| (!metadata.is_empty()).then(|| metadata.clone());
+        let mut edits = Vec::new();
+        for (id, process) in &self.processes {
+            let (component, metadata) = (process.component.clone(), some(&process.metadata));
+            edits.push(Edit::AddNode { id: id.clone(), component, metadata });
+        }
+        for Connection { src, tgt, metadata } in &self.connections {
+            let (tgt, metadata) = (PortRef::from(tgt), some(metadata));
+            edits.push(match src {
+                Origin::Process(src) => Edit::AddEdge { src: src.into(), tgt, metadata },
+                Origin::Data(data) => Edit::AddInitial { src: Literal { data: data.clone() }, tgt, metadata },
+            });
+        }
+        for (public, export) in &self.inports {
+            let (public, node, port) = (public.clone(), export.process.clone(), export.port.clone());
+            edits.push(Edit::AddInport { public, node, port, metadata: some(&export.metadata) });
+        }
+        for (public, export) in &self.outports {
+            let (public, node, port) = (public.clone(), export.process.clone(), export.port.clone());
+            edits.push(Edit::AddOutport { public, node, port, metadata: some(&export.metadata) });
+        }
+        for Group { name, nodes, metadata } in &self.groups {
+            let (name, nodes) = (name.clone(), nodes.clone());
+            edits.push(Edit::AddGroup { name, nodes, metadata: some(metadata) });
+        }
+        edits
     }
 
     /// With names of ports as this graph stores them, and numbers as in JavaScript.

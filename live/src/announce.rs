@@ -4,7 +4,7 @@
 //! is quiet, the addresses of exact pictures follow those of drafts. What is told is checked first without touching a
 //! pixel, so that a graph which makes no picture is an error that names the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ enum Place {
     /// An exported outport, by its public name.
     Outport(String),
     /// An edge.
-    Edge(PortRef, PortRef, Value),
+    Edge((PortRef, PortRef), Value),
 }
 
 /// A picture to tell of.
@@ -44,7 +44,6 @@ enum Place {
 struct Told {
     place: Place,
     end: End,
-    part: Part,
 }
 
 /// Tells of the pictures of a graph until it is gone.
@@ -82,30 +81,28 @@ async fn tell(workspace: &Arc<Workspace>, id: &str, wake: &Wake, draft: bool) ->
             return true;
         }
         let mut pictures = Vec::new();
-        let mut add = |place, end: &End| {
-            let component = live.graph.processes.get(&end.process).map_or("", |process| &process.component);
-            if library.component(component).is_some() {
-                pictures.push(Told { place, end: end.clone(), part: live.behind(end, &library) });
-            }
-        };
         for (public, export) in &live.graph.outports {
             let end = End { process: export.process.clone(), port: export.port.clone(), index: None };
-            add(Place::Outport(public.clone()), &end);
+            pictures.push(Told { place: Place::Outport(public.clone()), end });
         }
         for (name, _) in live.graph.processes.iter().filter(|(_, process)| process.component == PROCESSOR) {
-            if let Some(end) = live.shown_by(name) {
-                add(Place::Shown(name.clone()), &end);
-            }
+            pictures.extend(live.shown_by(name).map(|end| Told { place: Place::Shown(name.clone()), end }));
         }
         for connection in &live.graph.connections {
             if let (Origin::Process(end), Event::Data { payload, src: Some(src), tgt }) =
                 (&connection.src, passing(connection, &Value::Null))
             {
-                add(Place::Edge(src, tgt, payload), end);
+                pictures.push(Told { place: Place::Edge((src, tgt), payload), end: end.clone() });
             }
         }
+        let mut known: HashMap<String, bool> = HashMap::new();
+        let mut makes_pictures = |process: &str| {
+            let component = live.graph.processes.get(process).map_or("", |process| &process.component);
+            *known.entry(component.to_owned()).or_insert_with(|| library.component(component).is_some())
+        };
+        pictures.retain(|told| makes_pictures(&told.end.process));
         pictures.retain(|told| match &told.place {
-            Place::Edge(src, tgt, _) => state.is_looked_at(id, src, tgt),
+            Place::Edge(ends, _) => state.is_looked_at(id, ends),
             _ => true,
         });
         pictures
@@ -122,9 +119,14 @@ async fn tell(workspace: &Arc<Workspace>, id: &str, wake: &Wake, draft: bool) ->
             None if checks == MOST_CHECKS => true,
             None => {
                 checks += 1;
-                match check(workspace, &told.part).await {
+                let part = {
+                    let mut state = workspace.state();
+                    let Ok(live) = state.graph(id) else { return false };
+                    live.behind(&told.end, &library)
+                };
+                match check(workspace, &part).await {
                     Ok(()) => {
-                        known.extend(told.part.graph.processes.keys().map(|process| (process.clone(), true)));
+                        known.extend(part.graph.processes.keys().map(|process| (process.clone(), true)));
                         true
                     }
                     Err((node, message)) => {
@@ -178,7 +180,7 @@ fn say(workspace: &Workspace, id: &str, good: Vec<Told>, faults: &BTreeMap<Strin
         state.tell(None, "network", "processerror", &json!({ "id": node, "error": message, "graph": id }));
     }
     let exported = good.iter().any(|told| matches!(told.place, Place::Outport(_)));
-    for Told { place, end, .. } in good {
+    for Told { place, end } in good {
         let url =
             |base: &str, node: &str, port: &str, side: u32| address(base, id, node, port, side, version, draft, ticket);
         let packet = |port: &str, url: String| json!({ "port": port, "event": "data", "graph": id, "payload": url });
@@ -202,7 +204,7 @@ fn say(workspace: &Workspace, id: &str, good: Vec<Told>, faults: &BTreeMap<Strin
                     |base| json!({ "message": "", "type": "previewurl", "url": url(base, node.0, node.1, LARGE) }),
                 );
             }
-            Place::Edge(src, tgt, payload) => {
+            Place::Edge((src, tgt), payload) => {
                 state.tell_of_edge(id, (Some(&src), &tgt), |base| {
                     let mut payload = payload.clone();
                     payload["data"] = json!({ "type": "previewurl", "url": url(base, &src.node, &src.port, SMALL) });

@@ -62,6 +62,12 @@ pub(crate) fn describe(name: &str, library: &Library) -> Option<Value> {
     Some(protocol::component(&found, library.catalogue().component(name).is_none()))
 }
 
+/// True when pictures go into that port of a component.
+pub(crate) fn takes_picture(library: &Library, component: &str, port: &str) -> bool {
+    let ports = library.component(component).map(|found| found.inports).unwrap_or_default();
+    ports.iter().any(|inport| inport.type_ == "buffer" && inport.id.eq_ignore_ascii_case(port))
+}
+
 /// The ports that a graph exports, as `runtime:ports` has them.
 pub(crate) fn ports(graph: &Graph, library: &Library) -> (Vec<Value>, Vec<Value>) {
     let mut graph = graph.clone();
@@ -93,10 +99,10 @@ pub(crate) fn source(
     written: &BTreeMap<String, String>,
 ) -> Option<Source> {
     if let Some(name) = name.strip_prefix(IN_C).and_then(|name| name.strip_prefix('/')) {
+        // Only names of operations that are there: they hold no `/`.
+        library.catalogue().component(&format!("{IN_C}/{name}")).filter(|_| !name.contains('/'))?;
         let file = || fs::read_to_string(parts.ops.as_ref()?.join(format!("{name}.c"))).ok();
-        let is_known = library.catalogue().component(&format!("{IN_C}/{name}")).is_some();
-        let code = written.get(name).cloned().or_else(|| file().filter(|_| is_known));
-        return Some(Source { language: "c", code: code? });
+        return Some(Source { language: "c", code: written.get(name).cloned().or_else(file)? });
     }
     if let Some(component) =
         library.catalogue().component(name).or_else(|| plain().into_iter().find(|p| p.name == name))

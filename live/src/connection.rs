@@ -22,7 +22,8 @@ const STALL: Duration = Duration::from_secs(30);
 /// is open: any page that is visited can connect to this machine.
 pub(crate) fn level(workspace: &Workspace, headers: &HeaderMap) -> Level {
     let open = workspace.parts.access.open();
-    let Some(origin) = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()) else { return open };
+    let Some(origin) = headers.get(ORIGIN) else { return open };
+    let Ok(origin) = origin.to_str() else { return Level::None };
     let named = workspace.parts.origins.iter().any(|named| named.trim_end_matches('/') == origin);
     let local = origin.parse::<Uri>().ok().is_some_and(|uri| uri.host().is_some_and(is_local));
     let own = headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(|host| {
@@ -31,6 +32,17 @@ pub(crate) fn level(workspace: &Workspace, headers: &HeaderMap) -> Level {
         given && !host.is_empty()
     });
     if named || local || own { open } else { Level::None }
+}
+
+/// True when a request names this machine by an address, a name of loopback, or the name that it is told to have: a
+/// page can have any other name lead here.
+pub(crate) fn is_ours(workspace: &Workspace, headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<http::uri::Authority>().ok());
+    let Some(host) = host else { return false };
+    let name = host.host().trim_start_matches('[').trim_end_matches(']');
+    let public = workspace.parts.public_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
+    let known = public.is_some_and(|url| url.host() == Some(host.host()));
+    known || name == "localhost" || name.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// True for names and addresses of this machine.

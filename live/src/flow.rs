@@ -8,6 +8,7 @@ use imgflo_fbp::protocol::connection_id;
 use imgflo_fbp::{Connection, End, Origin, PortRef};
 use serde_json::{Map, Value, json};
 
+use crate::LiveLimits;
 use crate::live_graph::LiveGraph;
 
 /// Hands packets on: `in` -> `out`.
@@ -24,14 +25,49 @@ pub(crate) enum Event {
     Packet { port: String, payload: Value },
 }
 
-/// A packet went further than it may: the network is a circle.
+/// Packets went further than they may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a packet took more than {0} steps: the network leads back to itself")]
-pub(crate) struct Circle(pub usize);
+pub(crate) enum Overflow {
+    /// The network is a circle, or very wide.
+    #[error("packets took more than {0} steps: does the network lead back to itself?")]
+    Steps(usize),
+    /// What they carry became too much.
+    #[error("packets became more than {0} bytes")]
+    Bytes(usize),
+}
+
+/// How far packets may go that one packet makes, or the start of a network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    steps: usize,
+    bytes: usize,
+    most: (usize, usize),
+}
+
+impl Budget {
+    pub fn new(limits: &LiveLimits) -> Self {
+        Budget { steps: 0, bytes: 0, most: (limits.hops, limits.packet_bytes) }
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), Overflow> {
+        self.steps += 1;
+        self.bytes += bytes;
+        match self.most {
+            (steps, _) if self.steps > steps => Err(Overflow::Steps(steps)),
+            (_, most) if self.bytes > most => Err(Overflow::Bytes(most)),
+            _ => Ok(()),
+        }
+    }
+}
 
 impl LiveGraph {
-    /// Sends all literals, as starting the network does.
-    pub fn send_literals(&mut self, hops: usize) -> Result<Vec<Event>, Circle> {
+    /// Sends all literals, as starting the network does. `is_picture` says of a component and a port whether pictures
+    /// go in there.
+    pub fn send_literals(
+        &mut self,
+        mut budget: Budget,
+        is_picture: &dyn Fn(&str, &str) -> bool,
+    ) -> Result<Vec<Event>, Overflow> {
         let literals = self.graph.connections.iter().filter_map(|connection| match &connection.src {
             Origin::Data(data) => Some((connection.clone(), data.clone())),
             Origin::Process(_) => None,
@@ -40,16 +76,22 @@ impl LiveGraph {
         for (connection, data) in literals.collect::<Vec<_>>() {
             events.push(passing(&connection, &data));
             if self.is_plain(&connection.tgt.process) {
-                self.deliver(&connection.tgt, data, hops, &mut events)?;
+                self.deliver(&connection.tgt, &data, &mut budget, is_picture, &mut events)?;
             }
         }
         Ok(events)
     }
 
-    /// Sends a packet to a port. `input`, where it is one of pictures, is the picture that goes into the graph.
-    pub fn send(&mut self, tgt: &End, data: Value, hops: usize) -> Result<Vec<Event>, Circle> {
+    /// Sends a packet to a port.
+    pub fn send(
+        &mut self,
+        tgt: &End,
+        data: &Value,
+        mut budget: Budget,
+        is_picture: &dyn Fn(&str, &str) -> bool,
+    ) -> Result<Vec<Event>, Overflow> {
         let mut events = Vec::new();
-        self.deliver(tgt, data, hops, &mut events)?;
+        self.deliver(tgt, data, &mut budget, is_picture, &mut events)?;
         Ok(events)
     }
 
@@ -62,16 +104,25 @@ impl LiveGraph {
         matches!(self.component(process), REPEAT | DROP)
     }
 
-    fn deliver(&mut self, tgt: &End, data: Value, hops: usize, events: &mut Vec<Event>) -> Result<(), Circle> {
-        let mut waiting = vec![(tgt.clone(), data)];
-        let mut steps = 0;
-        while let Some((tgt, data)) = waiting.pop() {
-            steps += 1;
-            if steps > hops {
-                return Err(Circle(hops));
-            }
+    fn deliver(
+        &mut self,
+        tgt: &End,
+        data: &Value,
+        budget: &mut Budget,
+        is_picture: &dyn Fn(&str, &str) -> bool,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Overflow> {
+        let bytes = data.to_string().len();
+        let mut waiting = vec![tgt.clone()];
+        while let Some(tgt) = waiting.pop() {
+            budget.spend(bytes)?;
             if !self.is_plain(&tgt.process) {
-                self.values.insert((tgt.process.clone(), tgt.port.clone()), data);
+                match data.as_str().filter(|_| is_picture(self.component(&tgt.process), &tgt.port)) {
+                    Some(address) => self.input = Some(address.to_owned()),
+                    None => {
+                        self.values.insert((tgt.process.clone(), tgt.port.clone()), data.clone());
+                    }
+                }
                 continue;
             }
             if self.component(&tgt.process) != REPEAT || tgt.port != "in" {
@@ -81,12 +132,14 @@ impl LiveGraph {
             let mut next = Vec::new();
             for connection in &self.graph.connections {
                 if matches!(&connection.src, Origin::Process(end) if leaving(end)) {
-                    events.push(passing(connection, &data));
-                    next.push((connection.tgt.clone(), data.clone()));
+                    budget.spend(bytes)?;
+                    events.push(passing(connection, data));
+                    next.push(connection.tgt.clone());
                 }
             }
             for (public, export) in &self.graph.outports {
                 if export.process == tgt.process && export.port == "out" {
+                    budget.spend(bytes)?;
                     events.push(Event::Packet { port: public.clone(), payload: data.clone() });
                 }
             }
@@ -122,6 +175,14 @@ mod tests {
         LiveGraph::new(parse(text, &ParseOptions::default()).expect("a graph"), None, 1)
     }
 
+    fn budget(hops: usize) -> Budget {
+        Budget::new(&LiveLimits { hops, ..LiveLimits::default() })
+    }
+
+    fn no_picture(_component: &str, _port: &str) -> bool {
+        false
+    }
+
     fn ids(events: &[Event]) -> Vec<String> {
         events
             .iter()
@@ -140,7 +201,7 @@ mod tests {
             "OUTPORT=b.OUT:RESULT\n'hi' -> IN a(core/Repeat) OUT -> IN b(core/Repeat) OUT -> IN c(core/Drop)\n\
             a OUT -> IN d(core/Drop)\n5 -> STD-DEV-X e(gegl/gaussian-blur)\n",
         );
-        let events = graph.send_literals(100).expect("no circle");
+        let events = graph.send_literals(budget(100), &no_picture).expect("no circle");
         assert_eq!(
             ids(&events),
             [
@@ -159,7 +220,7 @@ mod tests {
     fn a_packet_sets_a_property() {
         let mut graph = live("a(core/Repeat) OUT -> STD-DEV-X e(gegl/gaussian-blur)\n");
         let tgt = End { process: "a".into(), port: "in".into(), index: None };
-        let events = graph.send(&tgt, 7.into(), 100).expect("no circle");
+        let events = graph.send(&tgt, &7.into(), budget(100), &no_picture).expect("no circle");
         assert_eq!(ids(&events), ["a() OUT -> STD-DEV-X e(): 7"]);
         assert_eq!(graph.values[&("e".to_owned(), "std-dev-x".to_owned())], 7);
     }
@@ -167,6 +228,19 @@ mod tests {
     #[test]
     fn a_circle_ends() {
         let mut graph = live("1 -> IN a(core/Repeat) OUT -> IN b(core/Repeat) OUT -> IN a\n");
-        assert_eq!(graph.send_literals(50), Err(Circle(50)));
+        assert_eq!(graph.send_literals(budget(50), &no_picture), Err(Overflow::Steps(50)));
+        let mut wide = live("a(core/Repeat) OUT -> IN b(core/Drop)\na OUT -> IN c(core/Drop)\n");
+        let tgt = End { process: "a".into(), port: "in".into(), index: None };
+        let few = Budget { most: (1000, 2000), ..budget(1000) };
+        assert_eq!(wide.send(&tgt, &"x".repeat(900).into(), few, &no_picture), Err(Overflow::Bytes(2000)));
+    }
+
+    #[test]
+    fn a_packet_to_an_input_names_the_picture() {
+        let mut graph = live("a(core/Repeat) OUT -> INPUT e(gegl/gaussian-blur)\n");
+        let tgt = End { process: "a".into(), port: "in".into(), index: None };
+        let is_picture = |component: &str, port: &str| component == "gegl/gaussian-blur" && port == "input";
+        graph.send(&tgt, &"files/a.jpg".into(), budget(100), &is_picture).expect("no circle");
+        assert_eq!((graph.input.as_deref(), graph.values.len()), (Some("files/a.jpg"), 0));
     }
 }

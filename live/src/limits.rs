@@ -21,6 +21,10 @@ pub struct LiveLimits {
     pub graphs: usize,
     /// How large a graph may become.
     pub edits: EditLimits,
+    /// Largest graph as JSON, with what packets set, bytes. Default 16 MiB.
+    pub graph_bytes: usize,
+    /// Most bytes of packets that one packet, or the start of a network, may make. Default 64 MiB.
+    pub packet_bytes: usize,
     /// Largest file that goes into a graph, bytes. Default 50 MiB.
     pub input_bytes: usize,
     /// Most steps that one packet may take through a network, so that a circle ends. Default 10,000.
@@ -45,6 +49,8 @@ impl Default for LiveLimits {
             waiting_bytes: 16 << 20,
             graphs: 200,
             edits: EditLimits::default(),
+            graph_bytes: 16 << 20,
+            packet_bytes: 64 << 20,
             input_bytes: 50 << 20,
             hops: 10_000,
             side: 4096,

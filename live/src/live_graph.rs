@@ -1,6 +1,6 @@
 //! One graph that is edited: what it is, whether it runs, and the part of it behind one process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,8 +20,14 @@ pub(crate) struct LiveGraph {
     pub file: Option<String>,
     /// Set anew by each edit; larger than that of any earlier edit of any graph.
     pub version: u64,
+    /// The version that its last edit made.
+    pub edited: u64,
     /// The version that was saved last.
     pub saved: u64,
+    /// Its size as JSON when it was measured last, bytes.
+    pub bytes: usize,
+    /// Bytes that edits and packets brought since.
+    pub added: usize,
     /// When its network was started; none where it is stopped.
     pub started: Option<SystemTime>,
     /// Pictures of it that are being made.
@@ -55,7 +61,10 @@ impl LiveGraph {
             graph,
             file,
             version,
+            edited: version,
             saved: version,
+            bytes: 0,
+            added: 0,
             started: None,
             busy: 0,
             values: BTreeMap::new(),
@@ -64,6 +73,21 @@ impl LiveGraph {
             wake: Arc::default(),
             changed: watch::Sender::new(version),
         }
+    }
+
+    /// Takes notice of an edit or a packet of so many bytes, unless the graph is too large already. It is measured
+    /// only now and then; what is small is taken in any case, so that a graph can be made smaller.
+    pub fn take(&mut self, bytes: usize, most: usize) -> Result<(), String> {
+        self.added += bytes;
+        if self.added > most / 16 {
+            let values = self.values.values().map(|value| value.to_string().len()).sum::<usize>();
+            self.bytes = self.graph.to_json().to_string().len() + values;
+            self.added = bytes;
+        }
+        if self.bytes + self.added > most && bytes > 1000 {
+            return Err(format!("the graph would be larger than the limit of {most} bytes"));
+        }
+        Ok(())
     }
 
     /// Says that its pictures are others from now on.
@@ -92,18 +116,24 @@ impl LiveGraph {
 
     /// The part of the graph that the picture at `end` depends on. What packets set is in it as literals.
     pub fn behind(&self, end: &End, library: &Library) -> Part {
-        let makes_pictures = |name: &str| {
-            self.graph.processes.get(name).is_some_and(|process| library.component(&process.component).is_some())
+        let mut into: HashMap<&str, Vec<&str>> = HashMap::new();
+        for connection in &self.graph.connections {
+            if let Origin::Process(src) = &connection.src {
+                into.entry(&connection.tgt.process).or_default().push(&src.process);
+            }
+        }
+        let mut known: HashMap<&str, bool> = HashMap::new();
+        let mut makes_pictures = |name: &str| {
+            let component = self.graph.processes.get(name).map_or("", |process| process.component.as_str());
+            *known.entry(component).or_insert_with(|| library.component(component).is_some())
         };
         let mut kept = BTreeSet::from([end.process.clone()]);
-        let mut open = vec![end.process.clone()];
+        let mut open = vec![end.process.as_str()];
         while let Some(process) = open.pop() {
-            for connection in self.graph.connections.iter().filter(|connection| connection.tgt.process == process) {
-                if let Origin::Process(src) = &connection.src
-                    && makes_pictures(&src.process)
-                    && kept.insert(src.process.clone())
-                {
-                    open.push(src.process.clone());
+            for src in into.get(process).into_iter().flatten() {
+                if !kept.contains(*src) && makes_pictures(src) {
+                    kept.insert((*src).to_owned());
+                    open.push(src);
                 }
             }
         }

@@ -25,6 +25,8 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::Level;
+use crate::connection::is_ours;
 use crate::live_graph::Part;
 use crate::workspace::Workspace;
 
@@ -40,16 +42,16 @@ const QUALITY: u8 = 85;
 
 /// Who makes pictures at a time, and those that were made last.
 pub(crate) struct Pictures {
-    drafts: Semaphore,
-    exact: Semaphore,
+    drafts: Arc<Semaphore>,
+    exact: Arc<Semaphore>,
     kept: Mutex<LruCache<String, Bytes>>,
 }
 
 impl Pictures {
     pub fn new(threads: usize) -> Self {
         // Drafts do not wait for exact ones.
-        let drafts = Semaphore::new(threads.max(1));
-        Pictures { drafts, exact: Semaphore::new(1), kept: Mutex::new(LruCache::new(KEPT)) }
+        let drafts = Arc::new(Semaphore::new(threads.max(1)));
+        Pictures { drafts, exact: Arc::new(Semaphore::new(1)), kept: Mutex::new(LruCache::new(KEPT)) }
     }
 }
 
@@ -180,7 +182,12 @@ fn problem(error: &Refused) -> Response {
 
 async fn picture(workspace: &Arc<Workspace>, asked: &Asked, headers: &HeaderMap) -> Result<Response, Refused> {
     let access = &workspace.parts.access;
-    let secret = access.level(asked.secret.as_deref()) >= crate::Level::Read;
+    let secret = access.level(asked.secret.as_deref()) > access.open();
+    // Where everybody may look, it is those who ask for this machine by its own name.
+    let strange = access.open() >= Level::Read && !is_ours(workspace, headers);
+    if strange && !secret {
+        return Err(refused(StatusCode::FORBIDDEN, "not allowed: this runtime is not known by that name; set --url"));
+    }
     if !secret && !access.may_look(asked.ticket.as_deref()) {
         return Err(refused(
             StatusCode::FORBIDDEN,
@@ -203,7 +210,7 @@ async fn picture(workspace: &Arc<Workspace>, asked: &Asked, headers: &HeaderMap)
         // Nobody waits for it any more, or it is old: it stops.
         let stop = Stop(Cancel::with_deadline(deadline.into_std()));
         let control = Control { cancel: stop.0.clone(), progress: None };
-        let graph = asked.graph.clone().unwrap_or_default();
+        let graph = asked.graph.clone().or_else(|| workspace.state().main.clone()).unwrap_or_default();
         let _busy = Busy::new(workspace, &graph);
         let mut making = std::pin::pin!(making(control));
         let newer = async {
@@ -336,9 +343,11 @@ fn make<'a>(
             let bytes = match kept {
                 Some(bytes) => bytes,
                 None => {
-                    let turn = if draft { &pictures.drafts } else { &pictures.exact };
-                    let _turn = turn.acquire().await;
+                    let turns = if draft { &pictures.drafts } else { &pictures.exact };
+                    let turn = Arc::clone(turns).acquire_owned().await;
                     let bytes = tokio::task::spawn_blocking(move || {
+                        // It ends with the work, not with those who wait for it.
+                        let _turn = turn;
                         let see =
                             if draft { imgflo_runtime::Evaluator::draft } else { imgflo_runtime::Evaluator::exact };
                         let seen = see(&evaluator, &graph, &arguments, input.as_ref(), look, &control)?;
@@ -382,8 +391,6 @@ fn tagged(mut response: Response, tag: &str) -> Response {
     if let Ok(tag) = HeaderValue::from_str(tag) {
         headers.insert(ETAG, tag);
     }
-    // Editors are pages of other origins.
-    headers.insert("access-control-allow-origin", HeaderValue::from_static("*"));
     headers.insert("vary", HeaderValue::from_static("accept"));
     response
 }

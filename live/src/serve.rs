@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http::StatusCode;
 use http::header::UPGRADE;
-use http::{HeaderMap, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,16 +28,17 @@ use crate::{Level, connection, page, preview};
 const HEAD: Duration = Duration::from_secs(10);
 /// Largest line and headers of a request, bytes.
 const HEAD_BYTES: usize = 32 << 10;
+/// Time for the picture of an upload to arrive.
+const BODY: Duration = Duration::from_secs(60);
 /// Time that clients have to leave when the runtime stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// The routes of a runtime that listens on `bound`.
 pub fn router(workspace: Arc<Workspace>, bound: SocketAddr) -> Router {
-    let upload = post(upload).layer(DefaultBodyLimit::max(workspace.parts.limits.input_bytes));
     let any = move |State(workspace): State<Arc<Workspace>>, request: Request| enter(workspace, request, bound);
     Router::new()
         .route("/process", get(preview::get))
-        .route("/input", upload)
+        .route("/input", post(upload))
         // Editors connect whatever the path.
         .fallback(any)
         .with_state(workspace)
@@ -64,15 +65,34 @@ async fn enter(workspace: Arc<Workspace>, request: Request, bound: SocketAddr) -
 }
 
 /// Takes a picture from a page; the answer is the address to name it by.
-async fn upload(State(workspace): State<Arc<Workspace>>, headers: HeaderMap, body: Bytes) -> Response {
-    let secret = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+#[expect(clippy::disallowed_methods, reason = "the body has a limit, and is only read for those who may")]
+async fn upload(State(workspace): State<Arc<Workspace>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let secret = parts.headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let level = workspace.parts.access.level(secret);
-    let level = if level > workspace.parts.access.open() { level } else { connection::level(&workspace, &headers) };
+    let level =
+        if level > workspace.parts.access.open() { level } else { connection::level(&workspace, &parts.headers) };
     if level < Level::Edit {
         return (StatusCode::FORBIDDEN, "not allowed: this needs a secret of the level 'edit'\n").into_response();
     }
+    // Few at a time: each is held whole.
+    let Ok(_turn) = workspace.uploading.try_acquire() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many pictures are sent at the moment\n").into_response();
+    };
+    let limit = workspace.parts.limits.input_bytes;
+    let body = match timeout(BODY, axum::body::to_bytes(body, limit)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            let message = format!("the picture did not arrive, or is larger than the limit of {limit} bytes\n");
+            return (StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
+        }
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the picture did not arrive in time\n").into_response(),
+    };
     match workspace.inputs.upload(&body) {
-        Ok(address) => axum::response::Html(json!({ "input": address }).to_string()).into_response(),
+        Ok(address) => {
+            let json = [(http::header::CONTENT_TYPE, "application/json")];
+            (json, json!({ "input": address }).to_string()).into_response()
+        }
         Err(message) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{message}\n")).into_response(),
     }
 }
@@ -84,6 +104,9 @@ async fn upload(State(workspace): State<Arc<Workspace>>, headers: HeaderMap, bod
 pub async fn serve(listener: TcpListener, workspace: Arc<Workspace>, shutdown: CancellationToken) -> io::Result<()> {
     let bound = listener.local_addr()?;
     let slots = Arc::new(Semaphore::new(workspace.parts.limits.connections));
+    // GEGL is asked for its operations before anybody waits for it.
+    let library = workspace.library();
+    let _ = tokio::task::spawn_blocking(move || library.catalogue().components()).await;
     let router = router(Arc::clone(&workspace), bound);
     let tasks = TaskTracker::new();
     loop {
@@ -111,7 +134,7 @@ pub async fn serve(listener: TcpListener, workspace: Arc<Workspace>, shutdown: C
     }
     drop(listener);
     tasks.close();
-    let _ = tokio::time::timeout(DRAIN, tasks.wait()).await;
+    let _ = timeout(DRAIN, tasks.wait()).await;
     Ok(())
 }
 

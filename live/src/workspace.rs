@@ -3,7 +3,7 @@
 //! One lock holds graphs and clients. An edit is applied and told under it, so all clients hear of all edits in the
 //! order in which they were applied. Nothing slow is done under it: pictures, files and compilers have none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -99,7 +99,7 @@ struct Client {
     /// What its addresses of pictures begin with.
     base: String,
     /// The edges it looks at, by graph; all of a graph where it said nothing.
-    edges: BTreeMap<String, Vec<(PortRef, PortRef)>>,
+    edges: BTreeMap<String, HashSet<(PortRef, PortRef)>>,
 }
 
 /// What is under the lock.
@@ -120,6 +120,8 @@ pub struct Workspace {
     pub(crate) written: Mutex<BTreeMap<String, String>>,
     /// Work that is done at a time: what a client writes is compiled and saved one after another.
     pub(crate) writing: Semaphore,
+    /// Pictures that pages send at a time.
+    pub(crate) uploading: Semaphore,
     library: RwLock<Arc<Library>>,
     state: Mutex<State>,
     ended: CancellationToken,
@@ -151,6 +153,7 @@ impl Workspace {
             pictures: Pictures::new(parts.threads),
             written: Mutex::default(),
             writing: Semaphore::new(1),
+            uploading: Semaphore::new(4),
             library: RwLock::new(Arc::clone(&parts.library)),
             state: Mutex::new(state),
             ended: CancellationToken::new(),
@@ -284,7 +287,7 @@ impl State {
     /// Tells all clients that may look; to who asked for it, it is the answer.
     pub fn tell(&mut self, asker: Option<&Asker>, protocol: &str, command: &str, payload: &Value) {
         let text = protocol::message(protocol, command, payload, None);
-        let clients = self.clients.iter().filter(|(_, client)| client.level >= Level::Read);
+        let clients = self.clients.iter().filter(|(_, client)| client.level >= least(protocol));
         for client in clients.map(|(id, _)| *id).collect::<Vec<_>>() {
             match asker.filter(|asker| asker.client == client) {
                 Some(asker) => self.answer(asker, protocol, command, payload),
@@ -295,7 +298,7 @@ impl State {
 
     /// Tells each client that may look what `payload` makes of the address that its pictures begin with.
     pub fn tell_of_pictures(&mut self, protocol: &str, command: &str, payload: impl Fn(&str) -> Value) {
-        let clients = self.clients.iter().filter(|(_, client)| client.level >= Level::Read);
+        let clients = self.clients.iter().filter(|(_, client)| client.level >= least(protocol));
         let texts =
             clients.map(|(id, client)| (*id, protocol::message(protocol, command, &payload(&client.base), None)));
         for (client, text) in texts.collect::<Vec<_>>() {
@@ -306,7 +309,7 @@ impl State {
     /// Tells of something on an edge to those who look at it.
     pub fn tell_of_edge(&mut self, graph: &str, ends: (Option<&PortRef>, &PortRef), payload: impl Fn(&str) -> Value) {
         let looks = |client: &Client| match (client.edges.get(graph), ends.0) {
-            (Some(edges), Some(src)) => edges.iter().any(|(from, to)| from == src && to == ends.1),
+            (Some(edges), Some(src)) => edges.contains(&(src.clone(), ends.1.clone())),
             _ => true,
         };
         let clients = self.clients.iter().filter(|(_, client)| client.level >= Level::Read && looks(client));
@@ -321,7 +324,7 @@ impl State {
     }
 
     /// Sets the edges that a client looks at; none at all is all of them.
-    pub fn look_at(&mut self, client: u64, graph: &str, edges: Vec<(PortRef, PortRef)>) {
+    pub fn look_at(&mut self, client: u64, graph: &str, edges: HashSet<(PortRef, PortRef)>) {
         if let Some(client) = self.clients.get_mut(&client) {
             if edges.is_empty() {
                 client.edges.remove(graph);
@@ -332,10 +335,9 @@ impl State {
     }
 
     /// True when anybody looks at that edge.
-    pub fn is_looked_at(&self, graph: &str, src: &PortRef, tgt: &PortRef) -> bool {
-        self.clients.values().filter(|client| client.level >= Level::Read).any(|client| {
-            client.edges.get(graph).is_none_or(|edges| edges.iter().any(|(from, to)| from == src && to == tgt))
-        })
+    pub fn is_looked_at(&self, graph: &str, ends: &(PortRef, PortRef)) -> bool {
+        let mut clients = self.clients.values().filter(|client| client.level >= Level::Read);
+        clients.any(|client| client.edges.get(graph).is_none_or(|edges| edges.contains(ends)))
     }
 
     /// Makes room for a graph: the stopped one that nobody edited for longest goes.
@@ -367,6 +369,11 @@ impl State {
             client.end.cancel();
         }
     }
+}
+
+/// Who is told of a protocol: capabilities of those who only look leave packets and ports out.
+fn least(protocol: &str) -> Level {
+    if protocol == "runtime" { Level::Edit } else { Level::Read }
 }
 
 /// What a client is told that did what it may not.

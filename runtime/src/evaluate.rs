@@ -22,7 +22,8 @@ use sha2::{Digest, Sha256};
 use crate::image_graph::Feed;
 use crate::plan::{Extent, Onward, Sight, live, scaled};
 use crate::{
-    Arguments, Catalogue, Control, ImageGraph, InputShape, NativeEngine, Plan, PlanError, PlanLimits, RenderError,
+    Arguments, Catalogue, Control, ImageGraph, InputShape, Measure, NativeEngine, Plan, PlanError, PlanLimits,
+    RenderError,
 };
 use remembered::{Key, Made, Remembered};
 
@@ -313,14 +314,17 @@ impl Evaluator {
         let (catalogue, limits) = (&self.catalogue, &self.limits.plan);
         let output = graph.output();
         let keys = keys(graph, arguments, entering.as_ref().map(|(key, _)| *key), scale);
-        let mut made: Vec<Option<Made>> = keys.iter().map(|key| self.recall((*key)?)).collect();
+        // GEGL runs a graph as a whole: what it made on the way is no way to begin from.
+        let whole = graph.gegl().is_some();
+        let known = |(index, key): (usize, &Option<Key>)| self.recall((*key).filter(|_| !whole || index == output)?);
+        let mut made: Vec<Option<Made>> = keys.iter().enumerate().map(known).collect();
         let mut there: Vec<(Feed, Made)> = entering.into_iter().map(|(_, made)| (Feed::Graph, made)).collect();
         there.extend(made.iter().enumerate().filter_map(|(at, found)| Some((Feed::Process(at), found.clone()?))));
-        let order = match graph.gegl() {
-            // GEGL runs a graph as a whole.
-            Some(_) => vec![output],
-            None => live(graph, output, |index| made[index].is_some()),
-        };
+        let order = if whole { vec![output] } else { live(graph, output, |index| made[index].is_some()) };
+        let mut readers = vec![0; graph.nodes().len()];
+        for index in &order {
+            processes(graph, *index).for_each(|read| readers[read] += 1);
+        }
         for index in order {
             if made[index].is_some() {
                 continue;
@@ -347,6 +351,19 @@ impl Evaluator {
             }
             there.push((Feed::Process(index), fresh.clone()));
             made[index] = Some(fresh);
+            // What nobody reads any more is held by nobody but those who remember it.
+            for read in processes(graph, index) {
+                readers[read] -= 1;
+                if readers[read] == 0 && read != output {
+                    there.retain(|(feed, _)| *feed != Feed::Process(read));
+                    made[read] = None;
+                }
+            }
+            let held = there.iter().map(|(_, made)| made.bytes()).sum::<u64>();
+            if held > limits.max_memory {
+                let (node, limit) = (graph.nodes()[index].name.clone(), limits.max_memory);
+                return Err(PlanError::TooLarge { node, what: Measure::Memory, value: held, limit }.into());
+            }
         }
         let node = || graph.nodes()[output].name.clone();
         let result = made[output].take().ok_or_else(|| PlanError::Unbounded { node: node() })?;
@@ -384,6 +401,14 @@ impl Look {
         let side = |side: u32| ((f64::from(side) * ratio).round() as u32).max(1);
         (window, side(window.width), side(window.height))
     }
+}
+
+/// The processes that a process reads.
+fn processes(graph: &ImageGraph, index: usize) -> impl Iterator<Item = usize> {
+    graph.nodes()[index].inputs.iter().filter_map(|feed| match feed {
+        Some(Feed::Process(read)) => Some(*read),
+        _ => None,
+    })
 }
 
 /// Where `window` of `full` is in a picture that covers `small`.

@@ -61,7 +61,7 @@ pub fn all() -> Vec<Setting> {
         edit("url", "", "Address that editors see (https://edit.example.org); without it the one they ask"),
         edit(
             "origins",
-            "http://app.flowhub.io,https://app.flowhub.io,https://noflojs.org",
+            "https://app.flowhub.io,https://noflojs.org",
             "Origins of pages that may connect without a secret where nothing is asked for one; pages of this machine may in any case",
         ),
         edit("graph", "", "The graph to begin with: a name of the folder of graphs, or a file"),
@@ -106,7 +106,15 @@ impl Reader {
                 SocketAddr::from(([127, 0, 0, 1], 0))
             }
         };
-        let open = !bind.ip().is_loopback();
+        let url = self.web_address("edit-url");
+        // Whoever gives it another address lets others in, by a proxy perhaps.
+        let elsewhere = url.as_deref().and_then(|url| Url::parse(url).ok()).is_some_and(|url| match url.host() {
+            Some(url::Host::Domain(name)) => name != "localhost",
+            Some(url::Host::Ipv4(address)) => !address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => !address.is_loopback(),
+            None => false,
+        });
+        let open = elsewhere || !bind.ip().is_loopback();
         let secret = self.edit_secret("edit-secret", open);
         let view_secret = self.edit_secret("edit-view-secret", open);
         if open && secret.is_none() {
@@ -115,7 +123,6 @@ impl Reader {
                 self.values["edit-bind"].0
             ));
         }
-        let url = self.web_address("edit-url");
         let origins = self.text("edit-origins").split(',').map(str::trim).filter(|origin| !origin.is_empty());
         let origins = origins.map(|origin| origin.trim_end_matches('/').to_owned()).collect();
         let registry = self.web_address("edit-registry");

@@ -266,5 +266,10 @@ fn repeating_what_was_told_makes_the_same_graph() {
     }
     assert!(done > 5_000, "{done}");
     assert_eq!(mirror, graph);
+    let mut drawn = Graph::default();
+    for edit in graph.edits() {
+        drawn.edit(edit, &limits).expect("a graph can be drawn");
+    }
+    assert_eq!(drawn, graph);
     assert!(graph.validate().is_empty(), "{:?}", graph.validate());
 }

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, PoisonError};
 
+use imgflo_fbp::Graph;
 use imgflo_runtime::ops::c::LIBRARY as IN_C;
 use serde_json::json;
 
 use super::{Payload, optional_text, text};
 use crate::Level;
 use crate::components::{self, Source};
-use crate::live_graph::LiveGraph;
 use crate::workspace::{Asker, Workspace, refusal};
 
 pub(super) async fn handle(
@@ -67,7 +67,7 @@ async fn source(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) ->
         let id = format!("{library}/{name}");
         let known = workspace.state().graphs.contains_key(&id);
         if known {
-            return replace(workspace, asker, &id, graph);
+            return replace(workspace, asker, &id, &graph);
         }
         let (saving, name) = (Arc::clone(workspace), name.to_owned());
         let saved = tokio::task::spawn_blocking(move || {
@@ -83,21 +83,35 @@ async fn source(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) ->
     Ok(())
 }
 
-/// Puts a graph that is edited in another one's place.
-fn replace(workspace: &Arc<Workspace>, asker: &Asker, id: &str, graph: imgflo_fbp::Graph) -> Result<(), String> {
-    let limits = &workspace.parts.limits.edits;
-    if graph.processes.len() > limits.nodes || graph.connections.len() > limits.connections {
-        return Err(format!("a graph has {} nodes and {} connections at most", limits.nodes, limits.connections));
+/// Puts a graph in the place of one that is edited, and tells of it as if it had been drawn.
+fn replace(workspace: &Arc<Workspace>, asker: &Asker, id: &str, graph: &Graph) -> Result<(), String> {
+    let limits = &workspace.parts.limits;
+    let mut drawn = Graph { case_sensitive: graph.case_sensitive, ..Graph::default() };
+    drawn.properties.clone_from(&graph.properties);
+    let mut told = Vec::new();
+    for edit in graph.edits() {
+        told.extend(drawn.edit(edit, &limits.edits).map_err(|error| error.to_string())?);
     }
     let library = workspace.library();
     let mut state = workspace.state();
     let version = state.tick();
-    let live: &mut LiveGraph = state.graph(id)?;
-    live.graph = graph;
+    let live = state.graph(id)?;
+    let size = graph.to_json().to_string().len();
+    if size > limits.graph_bytes {
+        return Err(format!("the graph has {size} bytes, more than the limit of {}", limits.graph_bytes));
+    }
+    live.graph = drawn;
     live.values.clear();
     live.faults.clear();
+    (live.edited, live.bytes, live.added) = (version, size, 0);
     live.touch(version);
     let (inports, outports) = components::ports(&live.graph, &library);
+    state.tell(None, "graph", "clear", &json!({ "id": id }));
+    for edit in &told {
+        let mut echo = serde_json::to_value(edit).unwrap_or_default()["payload"].take();
+        echo["graph"] = id.into();
+        state.tell(None, "graph", edit.command(), &echo);
+    }
     let payload = json!({ "name": id, "description": "", "subgraph": true, "inPorts": inports, "outPorts": outports });
     state.tell(Some(asker), "component", "component", &payload);
     Ok(())

@@ -6,8 +6,8 @@ use imgflo_fbp::{Edit, Graph};
 use serde_json::{Map, Value, json};
 
 use super::{Payload, graph_id, optional_text, text};
-use crate::components;
-use crate::flow::{Circle, Event};
+use crate::components::{self, takes_picture};
+use crate::flow::{Budget, Event, Overflow};
 use crate::live_graph::LiveGraph;
 use crate::requests::network;
 use crate::workspace::{Asker, State, Workspace};
@@ -35,6 +35,11 @@ pub(super) const COMMANDS: [&str; 19] = [
     "changegroup",
 ];
 
+/// Longest id of a graph, bytes.
+const LONGEST_ID: usize = 500;
+/// Longest description, name and the like of a graph, bytes.
+const LONGEST_TEXT: usize = 10_000;
+
 pub(super) fn handle(
     workspace: &Arc<Workspace>,
     asker: &Asker,
@@ -49,9 +54,11 @@ pub(super) fn handle(
     let library = workspace.library();
     let mut state = workspace.state();
     state.graph(&id)?;
+    let payload_bytes = Value::from(payload.clone()).to_string().len();
     let edit = serde_json::from_value::<Edit>(json!({ "command": command, "payload": payload }))
         .map_err(|error| format!("{command}: {error}"))?;
     let live = state.graph(&id)?;
+    live.take(payload_bytes, workspace.parts.limits.graph_bytes)?;
     let told = live.graph.edit(edit, &workspace.parts.limits.edits).map_err(|error| error.to_string())?;
     let mut events = Ok(Vec::new());
     for edit in &told {
@@ -59,12 +66,16 @@ pub(super) fn handle(
         if let Edit::AddInitial { src, tgt, .. } = edit
             && live.started.is_some()
         {
-            events = sent(live, &src.data, &tgt.clone().into(), workspace.parts.limits.hops);
+            let budget = Budget::new(&workspace.parts.limits);
+            events = sent(live, &src.data, &tgt.clone().into(), budget, &|component, port| {
+                takes_picture(&library, component, port)
+            });
         }
     }
     let (results, ports) = (told.iter().any(Edit::changes_the_result), told.iter().any(Edit::changes_ports));
     let version = state.tick();
     let live = state.graph(&id)?;
+    live.edited = version;
     if results {
         live.touch(version);
     } else {
@@ -96,11 +107,17 @@ pub(super) fn ports_payload(state: &mut State, id: &str, library: &imgflo_runtim
 }
 
 /// A literal that is added to a network that runs is a packet.
-fn sent(live: &mut LiveGraph, data: &Value, tgt: &imgflo_fbp::End, hops: usize) -> Result<Vec<Event>, Circle> {
+fn sent(
+    live: &mut LiveGraph,
+    data: &Value,
+    tgt: &imgflo_fbp::End,
+    budget: Budget,
+    is_picture: &dyn Fn(&str, &str) -> bool,
+) -> Result<Vec<Event>, Overflow> {
     let added = live.graph.connections.iter().rev().find(|connection| connection.tgt == *tgt).cloned();
     let mut events = added.iter().map(|connection| crate::flow::passing(connection, data)).collect::<Vec<_>>();
     if live.is_plain(&tgt.process) {
-        events.extend(live.send(tgt, data.clone(), hops)?);
+        events.extend(live.send(tgt, data, budget, is_picture)?);
     }
     Ok(events)
 }
@@ -127,8 +144,8 @@ fn follow(live: &mut LiveGraph, edit: &Edit) {
 /// Makes a graph, or empties it.
 fn clear(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result<(), String> {
     let id = text(payload, "id")?;
-    if id.is_empty() {
-        return Err("a graph needs an id".into());
+    if id.is_empty() || id.len() > LONGEST_ID {
+        return Err(format!("a graph needs an id of {LONGEST_ID} bytes at most"));
     }
     let main = match payload.get("main") {
         None | Some(Value::Null) => None,
@@ -140,6 +157,9 @@ fn clear(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result
     graph.properties.insert("environment".into(), json!({ "type": "imgflo" }));
     for key in ["name", "library", "icon", "description"] {
         if let Some(value) = optional_text(payload, key)? {
+            if value.len() > LONGEST_TEXT {
+                return Err(format!("'{key}' is longer than the limit of {LONGEST_TEXT} bytes"));
+            }
             echo.insert(key.into(), value.into());
             if !value.is_empty() {
                 graph.properties.insert(key.into(), value.into());
@@ -155,6 +175,7 @@ fn clear(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result
         live.values.clear();
         live.faults.clear();
         live.input = None;
+        (live.edited, live.bytes, live.added) = (version, 0, 0);
         live.touch(version);
     } else {
         state.make_room(workspace.parts.limits.graphs)?;

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Payload, graph_id};
-use crate::flow::{Circle, Event};
+use crate::components::takes_picture;
+use crate::flow::{Budget, Event, Overflow};
 use crate::workspace::{Asker, State, Workspace, error};
 
 /// Most edges that a client looks at one by one.
@@ -38,6 +39,7 @@ pub(super) async fn handle(
 }
 
 fn start(workspace: &Arc<Workspace>, asker: &Asker, id: &str) -> Result<(), String> {
+    let library = workspace.library();
     let mut state = workspace.state();
     let version = state.tick();
     let live = state.graph(id)?;
@@ -45,7 +47,9 @@ fn start(workspace: &Arc<Workspace>, asker: &Asker, id: &str) -> Result<(), Stri
     live.started = Some(now);
     live.values.clear();
     live.faults.clear();
-    let events = live.send_literals(workspace.parts.limits.hops);
+    let events = live.send_literals(Budget::new(&workspace.parts.limits), &|component, port| {
+        takes_picture(&library, component, port)
+    });
     live.touch(version);
     let time = humantime::format_rfc3339_millis(now).to_string();
     let payload = json!({ "graph": id, "time": time, "running": true, "started": true });
@@ -69,7 +73,7 @@ fn stop(workspace: &Arc<Workspace>, asker: &Asker, id: &str) -> Result<(), Strin
 }
 
 /// Tells of packets, or of what kept them from coming to an end.
-pub(super) fn tell(state: &mut State, id: &str, events: Result<Vec<Event>, Circle>) {
+pub(super) fn tell(state: &mut State, id: &str, events: Result<Vec<Event>, Overflow>) {
     match events {
         Ok(events) => {
             for event in events {
@@ -84,8 +88,8 @@ pub(super) fn tell(state: &mut State, id: &str, events: Result<Vec<Event>, Circl
                 }
             }
         }
-        Err(circle) => {
-            let mut payload = error(&circle.to_string());
+        Err(overflow) => {
+            let mut payload = error(&overflow.to_string());
             payload["graph"] = id.into();
             state.tell(None, "network", "error", &payload);
         }
@@ -113,7 +117,7 @@ fn edges(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result
     };
     let edges = edges.into_iter().map(|ends| (fold(ends.src), fold(ends.tgt))).collect::<Vec<_>>();
     let listed = edges.iter().map(|(src, tgt)| json!({ "src": src, "tgt": tgt })).collect::<Vec<_>>();
-    state.look_at(asker.client, id, edges);
+    state.look_at(asker.client, id, edges.into_iter().collect());
     state.answer(asker, "network", "edges", &json!({ "graph": id, "edges": listed }));
     state.graph(id)?.wake.notify_one();
     Ok(())
@@ -128,10 +132,10 @@ async fn persist(workspace: &Arc<Workspace>, asker: &Asker) -> Result<(), String
         let wanted = state
             .graphs
             .iter()
-            .filter(|(id, live)| live.version > live.saved && (main == Some(*id) || live.file.is_some()));
+            .filter(|(id, live)| live.edited > live.saved && (main == Some(*id) || live.file.is_some()));
         let graphs = wanted.map(|(id, live)| {
             let name = live.file.clone().or_else(|| live.graph.properties.get("name")?.as_str().map(str::to_owned));
-            (id.clone(), name.unwrap_or_else(|| last(id).to_owned()), live.to_save(), live.version)
+            (id.clone(), name.unwrap_or_else(|| last(id).to_owned()), live.to_save(), live.edited)
         });
         graphs.collect::<Vec<_>>()
     };

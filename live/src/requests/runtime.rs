@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 use super::{Payload, graph, network, optional_text, text};
 use crate::Level;
 use crate::access::capabilities;
+use crate::components::takes_picture;
+use crate::flow::Budget;
 use crate::workspace::{Asker, Workspace};
 
 /// The version of the protocol that all clients understand; messages of 0.7 come beside.
@@ -42,7 +44,7 @@ fn describe(workspace: &Arc<Workspace>, asker: &Asker) -> Result<(), String> {
         known.extend(main.iter().map(|id| ("graph".to_owned(), Value::from(id.as_str()))));
     });
     state.answer(asker, "runtime", "runtime", &payload);
-    if let Some(id) = main {
+    if let Some(id) = main.filter(|_| asker.level >= Level::Edit) {
         let ports = graph::ports_payload(&mut state, &id, &library)?;
         state.answer(asker, "runtime", "ports", &ports);
     }
@@ -72,20 +74,16 @@ fn packet(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Resul
     let data = payload.get("payload").cloned().unwrap_or_default();
     let mut events = Ok(Vec::new());
     if event == "data" {
+        live.take(data.to_string().len(), workspace.parts.limits.graph_bytes)?;
         let component = live.graph.processes.get(&tgt.process).map_or("", |process| &process.component);
-        let component = library.component(component);
-        let picture = component.is_some_and(|found| {
-            let port = found.inports.iter().find(|inport| live.graph.port_name(&inport.id) == tgt.port);
-            port.is_some_and(|port| port.type_ == "buffer")
-        });
-        if picture {
+        if takes_picture(&library, component, &tgt.port) {
             let address = data.as_str().ok_or("a picture is named by its address, a text")?;
             // Sent again, it is fetched again.
             workspace.inputs.forget(address);
-            live.input = Some(address.to_owned());
-        } else {
-            events = live.send(&tgt, data, workspace.parts.limits.hops);
         }
+        events = live.send(&tgt, &data, Budget::new(&workspace.parts.limits), &|component, port| {
+            takes_picture(&library, component, port)
+        });
         live.touch(version);
     }
     let mut echo = Map::new();

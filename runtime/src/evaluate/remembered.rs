@@ -45,7 +45,7 @@ impl Made {
         Given { rect: self.image.rect(), origin: self.origin, format: self.image.format() }
     }
 
-    fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.image.rect().area() * self.image.format().bytes_per_pixel() as u64
     }
 }

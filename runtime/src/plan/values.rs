@@ -191,6 +191,7 @@ pub(super) fn expand_onward(onward: &Onward<'_>, catalogue: &Catalogue) -> Resul
         let node = builder.name(&output_node, "GEGL");
         let output = builder.passes(node, vec![pass], &[entering])?;
         let output = builder.looked_at(output, catalogue)?;
+        let output = if sight.is_some() { builder.shown(output) } else { output };
         return Ok(builder.onward(ids, output, output_node));
     }
     for index in order {
@@ -207,6 +208,7 @@ pub(super) fn expand_onward(onward: &Onward<'_>, catalogue: &Catalogue) -> Resul
     }
     let output = made[output].unwrap_or_default();
     let output = builder.looked_at(output, catalogue)?;
+    let output = if sight.is_some() { builder.shown(output) } else { output };
     Ok(builder.onward(ids, output, output_node))
 }
 
