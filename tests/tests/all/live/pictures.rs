@@ -180,3 +180,23 @@ async fn a_knob_that_is_turned_is_followed() {
     let expected = get(&fresh, &format!("{}/process?graph=g&width=400&draft=1", fresh.url)).await;
     assert!(last == expected, "the last edit's picture is not the one that is shown");
 }
+
+/// A graph on GEGL runs as a whole, whatever of it was looked at before.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_on_gegl_are_made_one_after_another() {
+    let runtime = runtime(&["--input", "files/card.png"]);
+    let mut editor = Editor::connect(&runtime.url).await;
+    editor.draw("g", &[("a", "gegl/oilify"), ("b", "gegl/gaussian-blur"), ("c", "gegl/nop")]).await;
+    let mut seen = Vec::new();
+    for node in ["a", "b", "c", "b"] {
+        for draft in [1, 0] {
+            seen.push(
+                get(&runtime, &format!("{}/process?graph=g&node={node}&width=80&draft={draft}", runtime.url)).await,
+            );
+        }
+    }
+    assert!(seen[0] != seen[2] && seen[2] == seen[4] && seen[2] == seen[6]);
+    editor.turn("g", "b", "std-dev-x", 9.into()).await;
+    editor.until("graph", "addinitial").await;
+    assert!(get(&runtime, &format!("{}/process?graph=g&node=c&width=80", runtime.url)).await != seen[4]);
+}
