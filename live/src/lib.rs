@@ -16,7 +16,7 @@
 //! | `inputs` | the pictures that go into graphs |
 //! | `components` | what graphs can be made of, and the sources of that |
 //! | [`registry`] | where editors find this runtime, if it is to be found |
-//! | [`serve`] | connections, and what they may take |
+//! | [`mod@serve`] | connections, and what they may take |
 //!
 //! Knows no queue and no store. What fetches inputs and what saves graphs is given to it ([`Parts`]).
 
