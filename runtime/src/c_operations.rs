@@ -5,7 +5,7 @@
 //! `c/NAME`, and runs beside them. Each of its revisions has a name of its own, too:
 //! `c/NAME/REVISION`, which jobs carry, so that a job is done by the code that its key was made from.
 //!
-//! An operation that is written for GEGL (`gegl-op.h`) is a [`Module`], which GEGL's children load: the
+//! An operation that is written for GEGL (`gegl-op.h`) is a module, which GEGL's children load: the
 //! graph that it is in runs on GEGL as a whole.
 
 mod build;

@@ -6,7 +6,7 @@
 //! [`Arguments`] and the shape of its input make a [`Plan`], which knows the size, cost and peak
 //! memory before a pixel is touched, and an [`Engine`] renders it.
 //!
-//! [`Versions`] keeps what the graphs of a folder were. [`changes`] tells two graphs apart, [`distance`]
+//! [`Versions`] keeps what the graphs of a folder were. [`changes()`] tells two graphs apart, [`distance()`]
 //! two pictures, and [`check`] a graph from the one whose place it takes, by the pictures of both.
 //!
 //! This crate knows no queue and no HTTP.

@@ -12,7 +12,7 @@ use super::write::steps;
 /// Rows and columns of an MCU.
 const MCU: usize = 16;
 
-/// For each place of the zigzag column × 8 + row, as [`transform`] leaves coefficients.
+/// For each place of the zigzag column × 8 + row, as `cosine::transform` leaves coefficients.
 const ORDER: [u8; 64] = {
     let mut order = ZIGZAG;
     let mut place = 0;
