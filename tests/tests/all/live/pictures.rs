@@ -186,7 +186,7 @@ async fn a_knob_that_is_turned_is_followed() {
 async fn pictures_on_gegl_are_made_one_after_another() {
     let runtime = runtime(&["--input", "files/card.png"]);
     let mut editor = Editor::connect(&runtime.url).await;
-    editor.draw("g", &[("a", "gegl/oilify"), ("b", "gegl/gaussian-blur"), ("c", "gegl/nop")]).await;
+    editor.draw("g", &[("a", "gegl/alien-map"), ("b", "gegl/gaussian-blur"), ("c", "gegl/nop")]).await;
     let mut seen = Vec::new();
     for node in ["a", "b", "c", "b"] {
         for draft in [1, 0] {
