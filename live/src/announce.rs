@@ -148,13 +148,7 @@ async fn tell(workspace: &Arc<Workspace>, id: &str, wake: &Wake, draft: bool) ->
 async fn check(workspace: &Arc<Workspace>, part: &Part) -> Result<(), (Option<String>, String)> {
     let library = workspace.library();
     let graph = workspace.assemble(part, &library)?;
-    let address = part.input.clone().or_else(|| workspace.parts.input.clone());
-    let input = match address {
-        Some(address) if graph.takes_input() => {
-            Some(workspace.inputs.get(&address).await.map_err(|message| (None, format!("the input: {message}")))?)
-        }
-        _ => None,
-    };
+    let input = workspace.input(part, &graph).await.map_err(|message| (None, message))?;
     let evaluator = Arc::clone(&workspace.parts.evaluator);
     // GEGL may be asked for sizes.
     let checked =

@@ -26,11 +26,8 @@ pub(crate) fn level(workspace: &Workspace, headers: &HeaderMap) -> Level {
     let Ok(origin) = origin.to_str() else { return Level::None };
     let named = workspace.parts.origins.iter().any(|named| named.trim_end_matches('/') == origin);
     let local = origin.parse::<Uri>().ok().is_some_and(|uri| uri.host().is_some_and(is_local));
-    let own = headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(|host| {
-        // A name that leads here could be anybody's.
-        let given = workspace.parts.public_url.as_deref().is_some_and(|url| url.trim_end_matches('/') == origin);
-        given && !host.is_empty()
-    });
+    // Not the name that is asked for: any name can lead here.
+    let own = workspace.parts.public_url.as_deref().is_some_and(|url| url.trim_end_matches('/') == origin);
     if named || local || own { open } else { Level::None }
 }
 

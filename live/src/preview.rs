@@ -321,14 +321,8 @@ fn make<'a>(
             let unmade = |(node, message)| Refused { status: StatusCode::UNPROCESSABLE_ENTITY, node, message };
             let library = workspace.library();
             let graph = workspace.assemble(part, &library).map_err(unmade)?;
-            let address = part.input.clone().or_else(|| workspace.parts.input.clone());
-            let input = match address {
-                Some(address) if graph.takes_input() => {
-                    let input = workspace.inputs.get(&address).await;
-                    Some(input.map_err(|message| refused(StatusCode::BAD_GATEWAY, format!("the input: {message}")))?)
-                }
-                _ => None,
-            };
+            let input = workspace.input(part, &graph).await;
+            let input = input.map_err(|message| refused(StatusCode::BAD_GATEWAY, message))?;
             let arguments = Arguments::default();
             let evaluator = Arc::clone(&workspace.parts.evaluator);
             let key = format!("{} {look:?} {draft} {accepted:?}", evaluator.key(&graph, &arguments, input.as_ref()));

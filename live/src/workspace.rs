@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use imgflo_fbp::{Graph, PortRef, protocol};
 use imgflo_runtime::ops::codec::DecodeLimits;
-use imgflo_runtime::{Evaluator, ImageGraph, Library, LibraryLimits, LiveOperations};
+use imgflo_runtime::{Evaluator, ImageGraph, InputFile, Library, LibraryLimits, LiveOperations};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -230,6 +230,19 @@ impl Workspace {
     /// The graph of that id as it is now.
     pub fn graph(&self, id: &str) -> Option<Graph> {
         self.state().graphs.get(id).map(|live| live.graph.clone())
+    }
+
+    /// The picture that goes into the graph of a part: its own, or that of graphs which were given none.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub(crate) async fn input(&self, part: &Part, graph: &ImageGraph) -> Result<Option<InputFile>, String> {
+        match part.input.as_ref().or(self.parts.input.as_ref()).filter(|_| graph.takes_input()) {
+            Some(address) => {
+                self.inputs.get(address).await.map(Some).map_err(|message| format!("the input: {message}"))
+            }
+            None => Ok(None),
+        }
     }
 
     /// The image graph of a part.

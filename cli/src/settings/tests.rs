@@ -167,3 +167,18 @@ fn the_docs_table_is_this_table() {
     let shown: String = docs.lines().filter(|l| l.starts_with('|')).map(|l| format!("{l}\n")).collect();
     assert_eq!(shown, table(), "docs/SETTINGS.md is out of date: replace its table by the output of `imgflo settings`");
 }
+
+#[test]
+fn a_runtime_that_others_reach_needs_a_secret() {
+    let read = |arguments: &[&str]| read_for(Command::Runtime, arguments, &[]);
+    for open in [["--bind", "0.0.0.0:3569"], ["--url", "https://edit.example.org"]] {
+        let faults = read(&open).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].contains("IMGFLO_EDIT_SECRET"), "{faults:?}");
+        let short = read(&[&open[..], &["--secret", "short"]].concat()).unwrap_err();
+        assert!(short[0].contains("shorter than 16"), "{short:?}");
+        assert!(read(&[&open[..], &["--secret", "sixteen letters!"]].concat()).is_ok());
+    }
+    for here in [&[][..], &["--url", "http://localhost:1"], &["--secret", "s"]] {
+        assert!(read(here).is_ok(), "{here:?}");
+    }
+}

@@ -194,3 +194,15 @@ async fn half_open_lines_do_no_harm() {
     assert!(runtime.memory() < before + (600 << 20), "{} bytes", runtime.memory() - before);
     works(&runtime).await;
 }
+
+/// A page whose name was made to lead here is of this origin to its browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_leads_here_shows_nothing() {
+    let runtime = runtime(&["--graph", "gaussianblur"]);
+    let port = runtime.url.rsplit(':').next().expect("a port").to_owned();
+    for (host, status) in [("evil.example", 403), ("localhost", 200), ("127.0.0.1", 200)] {
+        let request = runtime.client().get(format!("{}/process?width=50", runtime.url));
+        let answer = request.header("host", format!("{host}:{port}")).send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{host}");
+    }
+}
