@@ -6,9 +6,10 @@
 //! ```
 //!
 //! A blob is written to a temporary file, flushed to the disk and renamed: under its own name a file is always whole,
-//! whatever kills the process or the power. What a killed writer leaves behind lies in `tmp` only, unlocked, and is
-//! removed by the next [`LocalStore::open`]. Several processes may share a folder: each sees what the others store;
-//! the bound in bytes then holds for what each one knows of.
+//! whatever kills the process or the power. The name of a new one is not flushed: when the power goes, blobs of the
+//! last moments may be missing, as if they had been evicted, and are made again. What a killed writer leaves behind lies
+//! in `tmp` only, unlocked, and is removed by the next [`LocalStore::open`]. Several processes may share a folder: each
+//! sees what the others store; the bound in bytes then holds for what each one knows of.
 
 use std::fs::{self, File, FileTimes};
 use std::io::{self, ErrorKind, Read, Write};
@@ -176,17 +177,10 @@ impl Inner {
             }
             other => other,
         };
-        let folder = key::path(&self.root, key).parent().map_or_else(|| self.root.clone(), Path::to_owned);
-        let new_folder = !folder.is_dir();
-        let written =
-            if new_folder { written.and_then(|file| fs::create_dir_all(&folder).map(|()| file)) } else { written };
         self.name(written, key, size, replace)?;
-        // The name, too, must survive a power cut.
-        sync_folder(&folder)?;
-        if new_folder {
-            for parent in folder.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root)) {
-                sync_folder(parent)?;
-            }
+        if replace && let Some(folder) = key::path(&self.root, key).parent() {
+            // Else the power may bring back what was replaced.
+            File::open(folder)?.sync_all()?;
         }
         Ok(())
     }
@@ -197,8 +191,15 @@ impl Inner {
         let mut index = self.index();
         index.release(size);
         let path = key::path(&self.root, key);
-        let file = file?;
-        let named = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
+        let give = |file: NamedTempFile| if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
+        let named = match (give(file?), path.parent()) {
+            // The first one there.
+            (Err(error), Some(folder)) if error.error.kind() == ErrorKind::NotFound => {
+                fs::create_dir_all(folder)?;
+                give(error.file)
+            }
+            (named, _) => named,
+        };
         match named {
             // Closing it drops its lock, which means "being written".
             Ok(_) => index.insert(key, size, SystemTime::now()),
@@ -330,10 +331,6 @@ fn folders(parent: &Path, length: usize) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

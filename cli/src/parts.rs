@@ -46,8 +46,12 @@ impl Parts {
         };
         let mut claims: Arc<dyn Claims> = Arc::new(LocalClaims::default());
         if let Some(link) = &redis {
-            let options = IndexOptions { ttl: settings.redis_ttl, ..IndexOptions::default() };
-            store = Arc::new(IndexedStore::new(Arc::clone(link), store, options));
+            // A folder on a disk is asked as quickly as Redis, and is right also when blobs go: evicted, or lost with the
+            // power.
+            if settings.s3.is_some() {
+                let options = IndexOptions { ttl: settings.redis_ttl, ..IndexOptions::default() };
+                store = Arc::new(IndexedStore::new(Arc::clone(link), store, options));
+            }
             claims = Arc::new(RedisClaims::new(Arc::clone(link), REDIS_PREFIX));
         }
         let transport: Arc<dyn Transport> = match &settings.broker {

@@ -293,12 +293,16 @@ pub fn all() -> Vec<Setting> {
                 ..setting(
                     "redis",
                     "",
-                    "Redis for the index of results and for making each only once: redis://:password@host:6379",
+                    "Redis for making each result only once and, with S3, for an index of them: redis://:password@host:6379",
                 )
             },
             &["REDIS_URL", "REDISCLOUD_URL"],
         ))),
-        of_workers(setting("redis-ttl", "86400", "Seconds after which Redis forgets a result; the store does not")),
+        of_workers(setting(
+            "redis-ttl",
+            "86400",
+            "Seconds after which Redis forgets that a result is in S3; S3 does not",
+        )),
         of_workers(setting(
             "s3-bucket",
             "",

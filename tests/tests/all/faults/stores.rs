@@ -7,7 +7,7 @@ use imgflo_tests::origin::{Answer, Origin};
 use imgflo_tests::proxy::{Line, Proxy};
 use imgflo_tests::s3::S3;
 use imgflo_tests::sample;
-use imgflo_tests::services::{Private, virtual_host};
+use imgflo_tests::services::{Private, shared, virtual_host};
 
 use super::{ask, picture, thumbnail, until};
 
@@ -25,7 +25,11 @@ async fn row_24_redis_that_fails_is_done_without() {
     let origin = Origin::start(paths.iter().map(|path| (path.as_str(), Answer::Body("image/png", picture()))));
     let redis = Private::start("redis");
     let proxy = Proxy::to(redis.port());
-    let fleet = Fleet::new(&virtual_host()).with("IMGFLO_REDIS_URL", &format!("redis://{}", proxy.address()));
+    // Results in a bucket, which has an index in Redis.
+    let s3 = S3::start();
+    let fleet = Fleet::new(&virtual_host())
+        .with_s3(s3.port())
+        .with("IMGFLO_REDIS_URL", &format!("redis://{}", proxy.address()));
     let front = fleet.front();
     let _worker = fleet.worker(&[]);
     let request = |n: usize| thumbnail(&origin, &paths[n]);
@@ -124,4 +128,25 @@ async fn row_25b_wrong_credentials_are_our_fault_and_logged() {
     assert!(!answer.text().await.unwrap().contains("AWS"), "our insides are not the client's business");
     assert!(worker.log().contains("AWS_ACCESS_KEY_ID"), "the operator is told what to look at");
     assert!(s3.objects().is_empty());
+}
+
+/// The names of files are not flushed to the disk: the power may take results that all have heard of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_the_folder_lost_is_made_again() {
+    let origin = Origin::start([("/a.png", Answer::Body("image/png", picture()))]);
+    let fleet = Fleet::new(&virtual_host()).with("IMGFLO_REDIS_URL", &shared("IMGFLO_TEST_REDIS"));
+    let (fronts, _worker) = ([fleet.front(), fleet.front()], fleet.worker(&[]));
+    let request = thumbnail(&origin, "/a.png");
+    for lost in 0..3 {
+        for front in &fronts {
+            let answer = front.get(&request).await;
+            assert_eq!(answer.status(), 301, "after {lost} losses");
+            let place = answer.headers()["location"].to_str().unwrap().to_owned();
+            assert_eq!(front.get(&place).await.status(), 200, "after {lost} losses");
+        }
+        assert_eq!(origin.requests("/a.png"), lost + 1, "made once each time");
+        for result in fleet.results() {
+            std::fs::remove_file(result).unwrap();
+        }
+    }
 }
