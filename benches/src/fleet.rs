@@ -14,6 +14,7 @@ use axum::routing::get;
 use futures::future::join_all;
 use imgflo_tests::fleet::{Fleet, Front};
 use imgflo_tests::origin::{Answer, Gate, Origin};
+use imgflo_tests::s3::S3;
 use imgflo_tests::server::{Server, client};
 use imgflo_tests::services::{shared, virtual_host};
 use reqwest::Client;
@@ -203,7 +204,9 @@ async fn redirects() -> Result<String> {
     std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut base)?;
     let base = base.trim();
 
-    let fleet = fleet().with("IMGFLO_MAX_BACKGROUND_JOBS", "100000");
+    // Results in a bucket, which has an index in Redis, and handed out by the front end.
+    let s3 = S3::start();
+    let fleet = fleet().with_s3(s3.port()).with("IMGFLO_MAX_BACKGROUND_JOBS", "100000");
     // The keys are learnt from another front end, which then has that many jobs to look after. They
     // are put into the index by hand, as if the results were there.
     let (front, other) = (fleet.front(), fleet.front());

@@ -52,7 +52,7 @@ fn run(part: &str, photos: Option<&Path>) -> Result<(), Box<dyn Error>> {
             (requests::photos(folder, &peers, photos.unwrap_or(&samples))?, versions(&peers[1..]))
         }
         "live" => (live::table(folder)?, Vec::new()),
-        "load" => (load::table(folder)?, versions(&[Peer::Sharp])),
+        "load" => (load::table(folder)?, versions(&[Peer::Sharp, Peer::Ipx])),
         "fleet" => (fleet::tables()?, ["rabbitmq-server", "redis-server"].iter().filter_map(|p| debian(p)).collect()),
         _ => return Err(USAGE.into()),
     };
