@@ -171,9 +171,16 @@ impl Fetcher {
         }
         let window = self.limits.first_byte_timeout;
         let mut speed = Speed::new(window);
-        // A header promises much: memory follows what really comes.
-        let mut body = Vec::with_capacity(announced.min(1 << 20) as usize);
-        let mut judged = wanted.any_type;
+        // Of one that may be what it is, all that it announces is reserved, so that nothing is copied while it grows. Of
+        // what does not come, no page is touched; what cannot be had at once may still come to fit.
+        let reserve = |body: &mut Vec<u8>| {
+            let more = usize::try_from(announced).unwrap_or(usize::MAX).saturating_sub(body.len());
+            let _ = body.try_reserve_exact(more);
+        };
+        let (mut body, mut judged) = (Vec::new(), wanted.any_type);
+        if judged {
+            reserve(&mut body);
+        }
         loop {
             let chunk = match timeout(window, response.chunk()).await {
                 Ok(Ok(chunk)) => chunk,
@@ -188,6 +195,7 @@ impl Fetcher {
             if !judged && body.len() >= JUDGED_AFTER {
                 recognise::supported(&body, media_type.as_deref())?;
                 judged = true;
+                reserve(&mut body);
             }
             if !speed.keeps_up(chunk.len() as u64) {
                 return Err(failure::slow(&site, MIN_SPEED));

@@ -133,6 +133,17 @@ async fn lying_lengths() {
 }
 
 #[tokio::test]
+async fn what_is_announced_is_taken_at_once() {
+    // No power of two, as a buffer has that grows.
+    let served = vec![1; 3_000_001];
+    let origin = Origin::start(move |_| answer("200 OK", &[], &served)).await;
+    let wanted = Wanted { max_bytes: 4_000_000, ..ANYTHING };
+    let bytes = local(patient()).fetch(&origin.url("/"), wanted).await.unwrap().bytes;
+    let bytes = bytes.try_into_mut().expect("nobody else has it");
+    assert_eq!((bytes.len(), bytes.capacity()), (3_000_001, 3_000_001));
+}
+
+#[tokio::test]
 async fn slow_origins() {
     let start = png(20, 10)[..30].to_vec();
     let origin = Origin::start(move |path| match path {
