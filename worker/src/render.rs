@@ -67,11 +67,8 @@ struct Prepared {
 impl Renderer {
     /// Renders on blocking threads; `cancel` stops it there, too, when this future is dropped.
     pub(crate) async fn render(self: &Arc<Self>, order: Order, cancel: &Cancel) -> Result<Picture, Error> {
-        let order = Arc::new(order);
-        let prepared = {
-            let (this, order) = (Arc::clone(self), Arc::clone(&order));
-            blocking(move || this.prepare(&order)).await?
-        };
+        let this = Arc::clone(self);
+        let (order, prepared) = blocking(move || this.prepare(&order).map(|prepared| (order, prepared))).await?;
         tracing::debug!(memory = prepared.memory, cost = prepared.plan.cost(), "planned");
         let over = |limit, setting| JobError::over("bytes of memory for this job", prepared.memory, limit, setting);
         if prepared.memory > self.limits.max_job_memory {
@@ -86,7 +83,7 @@ impl Renderer {
         blocking(move || {
             // The memory is in use for as long as this thread works, also when nobody waits for it any more.
             let _admission = admission;
-            this.pixels(&order, &prepared, &cancel)
+            this.pixels(order, &prepared, &cancel)
         })
         .await
     }
@@ -123,24 +120,26 @@ impl Renderer {
         Ok(header)
     }
 
-    fn pixels(&self, order: &Order, prepared: &Prepared, cancel: &Cancel) -> Result<Picture, Error> {
+    fn pixels(&self, order: Order, prepared: &Prepared, cancel: &Cancel) -> Result<Picture, Error> {
         cancel.check().map_err(stopped)?;
         let options = order.options(self.quality);
+        // Dropped as soon as it is decoded: it may be larger than the pictures.
+        let input = order.input;
         let input_size = prepared.header.map(|header| (header.width, header.height));
         let limits = DecodeLimits {
             pixels: self.limits.max_input_pixels,
             side: u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX),
         };
-        if let (Some(bytes), true) = (&order.input, prepared.plan.hands_on_the_input()) {
+        if let (Some(bytes), true) = (&input, prepared.plan.hands_on_the_input()) {
             let recoded = codec::recode(bytes, options, limits, cancel).map_err(|error| self.unreadable(error))?;
             if let (Some(bytes), Some(size)) = (recoded, input_size) {
                 return Ok(Picture { bytes: bytes.into(), input_size, output_size: size });
             }
         }
-        let image = match (&order.input, prepared.header) {
+        let image = match (input, prepared.header) {
             // One of which nothing is needed is read all the same: a broken one is a fault.
             (Some(bytes), Some(_)) => {
-                let image = codec::decode_part(bytes, prepared.plan.part(), limits, cancel);
+                let image = codec::decode_part(&bytes, prepared.plan.part(), limits, cancel);
                 Some(image.map_err(|error| self.unreadable(error))?)
             }
             _ => None,
@@ -188,7 +187,7 @@ fn arguments(graph: &ImageGraph, parameters: &BTreeMap<String, String>) -> Resul
 }
 
 /// Bytes that a job takes at its peak. Decoding holds the file, the pixels and what the decoder itself needs; rendering
-/// holds the file and the plan's buffers; encoding holds the result and what the encoder needs, the new file included.
+/// holds the plan's buffers; encoding holds the result and what the encoder needs, the new file included.
 /// What codecs need was measured at 24 megapixels, for the costliest kind of each format; AVIF at 2.
 fn memory(header: Option<&Header>, file: u64, plan: &Plan, written: EncodeOptions) -> u64 {
     let in_scans = written.small || written.progressive;
@@ -212,7 +211,7 @@ fn memory(header: Option<&Header>, file: u64, plan: &Plan, written: EncodeOption
         FileFormat::Avif => 40,
     };
     let encoding = plan.output().area() * (plan.output_format().bytes_per_pixel() as u64 + own);
-    file.saturating_add(decoding.max(plan.peak_memory()).max(encoding)).saturating_add(FIXED_BYTES)
+    file.saturating_add(decoding).max(plan.peak_memory()).max(encoding).saturating_add(FIXED_BYTES)
 }
 
 fn over_pixels(header: &Header, limit: u64) -> JobError {
@@ -307,3 +306,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
         }))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ pub(super) struct Orientation {
 
 /// Rows that a turned picture is collected in before they are written as columns: enough to use
 /// whole cache lines of the target, few enough for the band to stay in the second-level cache.
-const BAND: usize = 32;
+pub(super) const BAND: usize = 32;
 
 impl Orientation {
     /// From the value of the tag; what is none of 1..=8 counts as 1.

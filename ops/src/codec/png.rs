@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use png::{BitDepth, ColorType, DecodingError, Limits, Transformations};
 
 use super::icc::{Components, MAX_PROFILE, Profile};
-use super::orientation::{Orientation, Upright, zeroed};
+use super::orientation::{BAND, Orientation, Upright, zeroed};
 use super::rows::Rows;
 use super::{CodecError, DecodeLimits, FileFormat, Header};
 use crate::{Cancel, Format, Image, OpError, Rect};
@@ -24,6 +24,7 @@ pub(super) struct Source<'a> {
     height: u32,
     bits: u8,
     alpha: bool,
+    interlaced: bool,
     orientation: Orientation,
 }
 
@@ -55,7 +56,7 @@ fn chunks(bytes: &[u8]) -> impl Iterator<Item = Result<([u8; 4], &[u8]), CodecEr
 impl<'a> Source<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, CodecError> {
         let mut chunks = chunks(bytes);
-        let Some((b"IHDR", &[w0, w1, w2, w3, h0, h1, h2, h3, depth, color, _, _, _])) =
+        let Some((b"IHDR", &[w0, w1, w2, w3, h0, h1, h2, h3, depth, color, _, _, interlace])) =
             chunks.next().transpose()?.as_ref().map(|(kind, data)| (kind, *data))
         else {
             return Err(broken("it does not begin with a header chunk"));
@@ -82,14 +83,29 @@ impl<'a> Source<'a> {
             return Err(broken("it has no pixels"));
         }
         let orientation = exif.map(Orientation::from_exif).unwrap_or_default();
-        Ok(Source { bytes, width, height, bits: if depth == 16 { 16 } else { 8 }, alpha, orientation })
+        Ok(Source {
+            bytes,
+            width,
+            height,
+            bits: if depth == 16 { 16 } else { 8 },
+            alpha,
+            interlaced: interlace != 0,
+            orientation,
+        })
     }
 
     pub(super) fn header(&self) -> Header {
         let (width, height) = self.orientation.upright_size(self.width, self.height);
-        // Measured: with 16 bits, or interlaced, as all of it is there before the first row is whole.
-        let each = if self.bits == 16 { 8 } else { 4 };
-        let working_memory = u64::from(width) * u64::from(height) * each;
+        // Interlaced, all of it is there before the first row is whole; else there is a row at a time, or some of them
+        // that are turned together.
+        let each = match (self.interlaced, self.bits) {
+            (false, _) => 0,
+            (true, 16) => 8,
+            (true, _) => 4,
+        };
+        let band = if self.orientation == Orientation::default() { 0 } else { self.height.min(BAND as u32) };
+        let turned = u64::from(self.width) * u64::from(band) * if self.bits == 16 { 16 } else { 4 };
+        let working_memory = u64::from(width) * u64::from(height) * each + turned;
         let (alpha, bits) = (self.alpha, self.bits);
         Header {
             format: FileFormat::Png,
