@@ -1,5 +1,6 @@
 //! Images in memory, and the windows through which operations read and write them.
 
+use crate::format::{Source, Target};
 use crate::{Alpha, Depth, Format, OpError, Rect};
 
 /// The pixels of an image, row by row without padding, in the layout its [`Format`] asks for.
@@ -208,6 +209,20 @@ impl<'a> View<'a> {
         self.row_of(pixels, y)
     }
 
+    /// `width` pixels of row `y` from column `x` on, whatever the format.
+    ///
+    /// # Panics
+    /// When they are not in memory: a fault of the operation.
+    pub fn source(&self, x: i32, y: i32, width: u32) -> Source<'a> {
+        let first = (i64::from(x) - i64::from(self.image.rect.x)) as usize;
+        let range = first..first + width as usize;
+        match &self.image.pixels {
+            Pixels::Rgb8(pixels) => Source::Rgb8(&self.row_of(pixels, y)[range]),
+            Pixels::Rgba8(pixels) => Source::Rgba8(&self.row_of(pixels, y)[range]),
+            Pixels::Float(pixels) => Source::Float(&self.row_of(pixels, y)[range]),
+        }
+    }
+
     fn row_of<T>(&self, pixels: &'a [T], y: i32) -> &'a [T] {
         let rect = self.image.rect;
         let row = (i64::from(y) - i64::from(rect.y)) as usize;
@@ -285,6 +300,20 @@ impl Tile<'_> {
         let row = (i64::from(y) - i64::from(self.rect.y)) as usize;
         let Rows::Float(rows) = &mut self.rows else { panic!("row_mut() of {:?}", self.format) };
         rows[row]
+    }
+
+    /// `width` pixels of row `y` from column `x` on, whatever the format.
+    ///
+    /// # Panics
+    /// When they are outside [`Tile::rect`].
+    pub fn target(&mut self, x: i32, y: i32, width: u32) -> Target<'_> {
+        let first = (i64::from(x) - i64::from(self.rect.x)) as usize;
+        let (row, range) = ((i64::from(y) - i64::from(self.rect.y)) as usize, first..first + width as usize);
+        match &mut self.rows {
+            Rows::Rgb8(rows) => Target::Rgb8(&mut rows[row][range]),
+            Rows::Rgba8(rows) => Target::Rgba8(&mut rows[row][range]),
+            Rows::Float(rows) => Target::Float(&mut rows[row][range]),
+        }
     }
 
     /// The tile's part of row `y`, for RGB8; panics as [`Tile::row_mut`].

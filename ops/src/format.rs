@@ -182,16 +182,24 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
                 *dst = [table[usize::from(r)], table[usize::from(g)], table[usize::from(b)], 1.0];
             }
         }
+        (Source::Rgba8(src), Target::Float(dst)) if to.encoding == Encoding::Linear => {
+            assert_eq!(to.depth, Depth::F32);
+            let (light, value) = (decoding_table(Encoding::Linear), decoding_table(Encoding::Coded));
+            let straight = src.iter().map(|pixel| {
+                let [r, g, b, a] = pixel.map(usize::from);
+                ([light[r], light[g], light[b], 1.0], value[a])
+            });
+            let rows = dst.iter_mut().zip(straight);
+            match to.alpha {
+                Alpha::None => rows.for_each(|(dst, (pixel, _))| *dst = pixel),
+                Alpha::Straight => rows.for_each(|(dst, ([r, g, b, _], alpha))| *dst = [r, g, b, alpha]),
+                Alpha::Premultiplied => rows.for_each(|(dst, (pixel, alpha))| *dst = pixel.map(|c| c * alpha)),
+            }
+        }
         (Source::Rgba8(src), Target::Float(dst)) => {
             assert_eq!(to.depth, Depth::F32);
             for (dst, src) in dst.chunks_mut(CHUNK).zip(src.chunks(CHUNK)) {
                 from_bytes(src.as_flattened(), dst.as_flattened_mut());
-                if to.encoding == Encoding::Linear {
-                    let table = decoding_table(Encoding::Linear);
-                    for ([r, g, b, _], src) in dst.iter_mut().zip(src) {
-                        [*r, *g, *b] = [src[0], src[1], src[2]].map(|c| table[usize::from(c)]);
-                    }
-                }
                 match to.alpha {
                     Alpha::None => drop_alpha(dst),
                     Alpha::Straight => {}
@@ -367,21 +375,11 @@ pub fn convert_in_place(from: Format, to: Format, row: &mut [[f32; 4]]) {
 pub fn convert(image: &Image, to: Format) -> Result<Image, OpError> {
     let (rect, from) = (image.rect(), image.format());
     let mut output = Image::new(rect, to)?;
-    let bounds = rect;
-    let view = image.view(bounds);
+    let view = image.view(rect);
     for mut tile in output.tiles(rect.width, rect.height) {
         for y in (0..rect.height as i32).map(|row| rect.y + row) {
-            let src = match (from.depth, from.alpha) {
-                (Depth::U8, Alpha::None) => Source::Rgb8(view.row_rgb8(y)),
-                (Depth::U8, _) => Source::Rgba8(view.row_rgba8(y)),
-                (Depth::F32, _) => Source::Float(view.row(y)),
-            };
-            let dst = match (to.depth, to.alpha) {
-                (Depth::U8, Alpha::None) => Target::Rgb8(tile.row_rgb8_mut(y)),
-                (Depth::U8, _) => Target::Rgba8(tile.row_rgba8_mut(y)),
-                (Depth::F32, _) => Target::Float(tile.row_mut(y)),
-            };
-            convert_row(from, src, to, dst);
+            let src = view.source(rect.x, y, rect.width);
+            convert_row(from, src, to, tile.target(rect.x, y, rect.width));
         }
     }
     Ok(output)

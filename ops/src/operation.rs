@@ -178,6 +178,14 @@ pub trait Area: Debug + Send + Sync {
         false
     }
 
+    /// True when it can leave its output in another format than that of [`Area::formats`] by itself:
+    /// what is converted row by row is not written and read again. [`Area::render`] then gets tiles
+    /// of that format.
+    fn leaves(&self, format: Format) -> bool {
+        let _ = format;
+        false
+    }
+
     /// The part of input `pad` that `region` of the output needs; the evaluator cuts it to the
     /// input's box.
     fn needed(&self, pad: usize, region: Rect, boxes: Boxes<'_>) -> Rect;

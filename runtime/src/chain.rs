@@ -47,26 +47,6 @@ impl Chain {
     }
 }
 
-/// Row `y` of a view, `width` pixels from `x`.
-pub(crate) fn source<'a>(view: &View<'a>, x: i32, y: i32, width: u32) -> Source<'a> {
-    let from = (i64::from(x) - i64::from(view.rect().x)) as usize;
-    let range = from..from + width as usize;
-    match layout(view.format()) {
-        Layout::Rgb8 => Source::Rgb8(&view.row_rgb8(y)[range]),
-        Layout::Rgba8 => Source::Rgba8(&view.row_rgba8(y)[range]),
-        Layout::Float => Source::Float(&view.row(y)[range]),
-    }
-}
-
-/// Row `y` of a tile.
-pub(crate) fn target<'t>(tile: &'t mut Tile<'_>, y: i32) -> Target<'t> {
-    match layout(tile.format()) {
-        Layout::Rgb8 => Target::Rgb8(tile.row_rgb8_mut(y)),
-        Layout::Rgba8 => Target::Rgba8(tile.row_rgba8_mut(y)),
-        Layout::Float => Target::Float(tile.row_mut(y)),
-    }
-}
-
 /// How pixels lie in memory. Formats of one layout can share a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
@@ -114,16 +94,16 @@ impl<'c> Runner<'c> {
     pub fn run(&mut self, view: &View<'_>, tile: &mut Tile<'_>) {
         let rect = tile.rect();
         for y in rows(rect) {
-            let src = source(view, rect.x, y, rect.width);
+            let src = view.source(rect.x, y, rect.width);
             if let Some(table) = self.table {
-                table.map(src, target(tile, y));
+                table.map(src, tile.target(rect.x, y, rect.width));
                 continue;
             }
             if let [] | [Stage::Convert { .. }] = self.stages {
-                convert_row(self.from, src, self.to, target(tile, y));
+                convert_row(self.from, src, self.to, tile.target(rect.x, y, rect.width));
                 continue;
             }
-            match target(tile, y) {
+            match tile.target(rect.x, y, rect.width) {
                 // Floats are worked on where they end up.
                 Target::Float(row) => {
                     let rest = load(self.stages, self.from, src, row);
@@ -146,10 +126,10 @@ impl<'c> Runner<'c> {
         let rect = tile.rect();
         for y in rows(rect) {
             if let Some(table) = self.table {
-                table.map_in_place(target(tile, y));
+                table.map_in_place(tile.target(rect.x, y, rect.width));
                 continue;
             }
-            let src = match target(tile, y) {
+            let src = match tile.target(rect.x, y, rect.width) {
                 Target::Float(row) => {
                     work(self.stages, rect.x, y, row, self.at);
                     continue;
@@ -159,7 +139,7 @@ impl<'c> Runner<'c> {
             };
             self.row.resize(rect.width as usize, [0.0; 4]);
             let rest = load(self.stages, self.from, src, &mut self.row);
-            self.finish(rest, rect.x, y, target(tile, y));
+            self.finish(rest, rect.x, y, tile.target(rect.x, y, rect.width));
         }
     }
 

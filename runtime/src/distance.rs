@@ -20,8 +20,6 @@ use imgflo_ops::format::{Target, convert_row};
 use imgflo_ops::{Cancel, Format, Image, OpError};
 use rayon::prelude::*;
 
-use crate::chain::source;
-
 /// Side of a square, pixels.
 const SIDE: usize = 16;
 
@@ -91,7 +89,7 @@ fn light(image: &Image, top: usize, rows: usize) -> Vec<[f32; 4]> {
     let width = rect.width as usize;
     let mut light = vec![[0.0; 4]; width * rows];
     for (row, target) in light.chunks_mut(width.max(1)).enumerate() {
-        let from = source(&view, rect.x, rect.y + (top + row) as i32, rect.width);
+        let from = view.source(rect.x, rect.y + (top + row) as i32, rect.width);
         convert_row(image.format(), from, Format::LINP, Target::Float(target));
     }
     light

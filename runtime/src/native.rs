@@ -237,8 +237,10 @@ impl StepWork<'_> {
     /// Fills `output` tile by tile.
     fn run(&self, output: &mut Image, threads: usize, tile_bytes: u64) -> Result<(), RenderError> {
         let rect = output.rect();
-        // Tiles are as large as what is worked on. Chains work in float rows, whatever they leave.
+        // Tiles are as large as what is worked on. Chains work in float rows, whatever they leave, as do passes that
+        // leave bytes themselves.
         let (format, fewest) = match &self.step.task.work {
+            Work::Area { area, format, .. } if area.leaves(*format) => (Format::LINP, area.fewest_rows()),
             Work::Area { area, format, .. } => (*format, area.fewest_rows()),
             Work::Map(_) => (Format::LINP, tiles::FEWEST_ROWS),
         };

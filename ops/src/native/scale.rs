@@ -231,6 +231,10 @@ impl Area for Scale {
         }
     }
 
+    fn leaves(&self, format: Format) -> bool {
+        self.sampler != Sampler::Nearest && format.depth == Depth::U8
+    }
+
     /// A band converts the rows that its first output rows share with the one before.
     fn fewest_rows(&self) -> u32 {
         if self.sampler.widens() { 32 } else { 8 }
@@ -270,14 +274,19 @@ impl Area for Scale {
             &other
         };
         let rows = geometry.y.taps(rect.y, rect.height);
-        let mut lines = Lines::new(input, columns, output.format(), across_first(&geometry));
+        let format = self.output_format(input.format());
+        let mut lines = Lines::new(input, columns, format, across_first(&geometry));
         let mut between = vec![[0.0; 4]; if lines.across { 0 } else { columns.row_len() }];
+        // What is to be bytes, before it is.
+        let mut floats = vec![[0.0; 4]; if output.format().depth == Depth::U8 { rect.width as usize } else { 0 }];
         let outside = [self.outside, self.outside, self.outside, 1.0];
-        let opaque = output.format().alpha == Alpha::None;
         for (index, y) in (rect.y..rect.y + rect.height as i32).enumerate() {
             let entries = rows.entries(index);
             let (sources, weights) = (&rows.sources[entries.clone()], &rows.weights[entries]);
-            let out = output.row_mut(y);
+            let out = match output.target(rect.x, y, rect.width) {
+                Target::Float(row) => row,
+                _ => &mut floats[..],
+            };
             if lines.across {
                 lines.sum(sources, weights, out, cancel)?;
             } else {
@@ -293,8 +302,12 @@ impl Area for Scale {
                     }
                 }
             }
-            if opaque {
+            if format.alpha == Alpha::None {
                 out.iter_mut().for_each(|pixel| pixel[3] = 1.0);
+            }
+            if !floats.is_empty() {
+                let (to, row) = (output.format(), Source::Float(&floats));
+                convert_row(format, row, to, output.target(rect.x, y, rect.width));
             }
         }
         Ok(())
@@ -430,7 +443,7 @@ struct Lines<'a> {
     across: bool,
     /// Most rows that are kept.
     most: usize,
-    /// The used pixels of a row, as they came and converted.
+    /// The used pixels of a row, where they do not lie side by side, and converted.
     raw: Raw,
     converted: Vec<[f32; 4]>,
     /// By row, ascending.
@@ -438,33 +451,32 @@ struct Lines<'a> {
     free: Vec<Vec<[f32; 4]>>,
 }
 
-enum Raw {
-    Rgb8(Vec<[u8; 3]>),
-    Rgba8(Vec<[u8; 4]>),
-    Float(Vec<[f32; 4]>),
+/// Pixels gathered from a row.
+#[derive(Default)]
+struct Raw {
+    rgb8: Vec<[u8; 3]>,
+    rgba8: Vec<[u8; 4]>,
+    float: Vec<[f32; 4]>,
 }
 
 /// The pixels of `row` in those columns; `left` is the column of the first.
-fn gather<T: Copy>(raw: &mut Vec<T>, row: &[T], used: &[i32], left: i32) {
-    raw.clear();
-    match (used.first(), used.last()) {
-        (Some(&first), Some(&last)) if (last - first) as usize + 1 == used.len() => {
-            raw.extend_from_slice(&row[(first - left) as usize..=(last - left) as usize]);
-        }
-        _ => raw.extend(used.iter().map(|column| row[(column - left) as usize])),
+fn gather<'r, T: Copy>(raw: &'r mut Vec<T>, row: &'r [T], used: &[i32], left: i32) -> &'r [T] {
+    if let (Some(&first), Some(&last)) = (used.first(), used.last())
+        && (last - first) as usize + 1 == used.len()
+    {
+        return &row[(first - left) as usize..=(last - left) as usize];
     }
+    raw.clear();
+    raw.extend(used.iter().map(|column| row[(column - left) as usize]));
+    raw
 }
 
 impl<'a> Lines<'a> {
     fn new(input: View<'a>, columns: &'a Columns, format: Format, across: bool) -> Self {
-        let raw = match (input.format().depth, input.format().alpha) {
-            (Depth::U8, Alpha::None) => Raw::Rgb8(Vec::new()),
-            (Depth::U8, _) => Raw::Rgba8(Vec::new()),
-            (Depth::F32, _) => Raw::Float(Vec::new()),
-        };
         let pixels = if across { columns.outside.len() } else { columns.used.len() };
         let most = (KEPT / (pixels * size_of::<[f32; 4]>()).max(1)).max(8);
         let converted = vec![[0.0; 4]; if across { columns.row_len() } else { 0 }];
+        let raw = Raw::default();
         Lines { input, format, columns, across, most, raw, converted, kept: Vec::new(), free: Vec::new() }
     }
 
@@ -500,20 +512,14 @@ impl<'a> Lines<'a> {
         let width = if self.across { self.columns.outside.len() } else { used };
         line.resize(width, [0.0; 4]);
         let converted = Target::Float(if self.across { &mut self.converted[..used] } else { line });
-        match &mut self.raw {
-            Raw::Rgb8(raw) => {
-                gather(raw, self.input.row_rgb8(y), &self.columns.used, left);
-                convert_row(from, Source::Rgb8(raw), self.format, converted);
-            }
-            Raw::Rgba8(raw) => {
-                gather(raw, self.input.row_rgba8(y), &self.columns.used, left);
-                convert_row(from, Source::Rgba8(raw), self.format, converted);
-            }
-            Raw::Float(raw) => {
-                gather(raw, self.input.row(y), &self.columns.used, left);
-                convert_row(from, Source::Float(raw), self.format, converted);
-            }
-        }
+        let (raw, columns) = (&mut self.raw, &self.columns.used);
+        let rect = self.input.rect();
+        let row = match self.input.source(rect.x, y, rect.width) {
+            Source::Rgb8(row) => Source::Rgb8(gather(&mut raw.rgb8, row, columns, left)),
+            Source::Rgba8(row) => Source::Rgba8(gather(&mut raw.rgba8, row, columns, left)),
+            Source::Float(row) => Source::Float(gather(&mut raw.float, row, columns, left)),
+        };
+        convert_row(from, row, self.format, converted);
         if self.across {
             self.columns.apply(&self.converted, line);
         }
@@ -524,13 +530,13 @@ impl<'a> Lines<'a> {
 /// registers.
 #[multiversion(targets("x86_64+avx2"))]
 fn add_weighted(rows: &[(i32, Vec<[f32; 4]>)], weights: &[f32], out: &mut [[f32; 4]]) {
-    const PIXELS: usize = 8;
-    let whole = out.len() - out.len() % PIXELS;
+    const PIXELS: usize = 16;
     let (blocks, rest) = out.as_flattened_mut().as_chunks_mut::<{ 4 * PIXELS }>();
+    let whole = blocks.len();
     for (index, block) in blocks.iter_mut().enumerate() {
         let mut sums = *block;
         for ((_, row), weight) in rows.iter().zip(weights) {
-            let row = &row.as_flattened()[index * 4 * PIXELS..][..4 * PIXELS];
+            let row = &row.as_flattened().as_chunks::<{ 4 * PIXELS }>().0[index];
             for (sum, value) in sums.iter_mut().zip(row) {
                 *sum += value * weight;
             }
@@ -538,7 +544,7 @@ fn add_weighted(rows: &[(i32, Vec<[f32; 4]>)], weights: &[f32], out: &mut [[f32;
         *block = sums;
     }
     for ((_, row), weight) in rows.iter().zip(weights) {
-        for (sum, value) in rest.iter_mut().zip(row[whole..].as_flattened()) {
+        for (sum, value) in rest.iter_mut().zip(row[whole * PIXELS..].as_flattened()) {
             *sum += value * weight;
         }
     }
@@ -585,6 +591,8 @@ fn nearest(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Image;
+    use crate::format::convert;
 
     /// Numbers with all bits in use.
     fn numbers(count: usize) -> Vec<f32> {
@@ -636,6 +644,34 @@ mod tests {
                 assert_eq!(found, expected, "{entries} pairs for {count}");
             }
         }
+    }
+
+    /// Left as bytes or converted afterwards: the same to the last bit.
+    #[test]
+    fn bytes_are_those_of_its_floats() {
+        let rect = Rect::new(3, -2, 37, 29);
+        let noise = numbers(4 * 37 * 29).into_iter().map(|number| ((number + 0.4) * 255.0) as u8).collect::<Vec<_>>();
+        let rgba = Image::from_rgba8(rect, noise.as_chunks().0.to_vec());
+        let rgb = Image::from_rgb8(rect, noise.as_chunks().0[..37 * 29].to_vec());
+        for (input, bytes) in [(rgba, Format::RGBA8), (rgb, Format::RGB8)] {
+            for (ratio, beyond) in [(0.4, Beyond::Clamp), (1.7, Beyond::Constant)] {
+                let extent = Extent::Ratio([ratio, ratio * 1.1]);
+                let scale = Scale { beyond, outside: 1.0, ..Scale::new(extent, Sampler::Lanczos) };
+                assert!(scale.leaves(bytes) && !scale.leaves(Format::LIN));
+                let boxes = Boxes { inputs: &[Some(rect)], origin: None };
+                let output = scale.bounds(boxes).unwrap();
+                let render = |format: Format| {
+                    let mut image = Image::new(output, format).unwrap();
+                    for mut tile in image.tiles(11, 5) {
+                        scale.render(&[Some(input.view(rect))], boxes, &mut tile, &Cancel::new()).unwrap();
+                    }
+                    image
+                };
+                let floats = render(scale.output_format(bytes));
+                assert_eq!(render(bytes), convert(&floats, bytes).unwrap(), "{bytes:?} by {ratio}");
+            }
+        }
+        assert!(!Scale::new(Extent::Ratio([2.0; 2]), Sampler::Nearest).leaves(Format::RGB8));
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Scheduler<'_> {
         let region = self.needs.computed(group.head).unwrap_or_default();
         let Facts { node, format, .. } = self.facts[group.head];
         let mut cost = 0.0;
-        let work = match group.source {
+        let mut work = match group.source {
             Some(source) => Work::Map(self.buffer_of[source].unwrap_or_default()),
             None => match self.definitions[group.head].take() {
                 Some(Definition::Area { area, inputs, boxes, origin }) => {
@@ -172,7 +172,14 @@ impl Scheduler<'_> {
                 _ => unreachable!("a group without source begins with an area pass"),
             },
         };
-        let chain = group.chain.iter().filter_map(|id| self.stage(*id)).collect::<Vec<_>>();
+        let mut chain = group.chain.iter().filter_map(|id| self.stage(*id)).collect::<Vec<_>>();
+        // A pass that is asked for nothing but other pixels of the same picture may make those at once.
+        if let (Work::Area { area, format, .. }, [Stage::Convert { to, .. }]) = (&mut work, &chain[..])
+            && area.leaves(*to)
+        {
+            *format = *to;
+            chain.clear();
+        }
         let weight = chain.iter().map(|stage| f64::from(stage.weight())).sum::<f64>();
         (Task { node, work, chain: Chain::new(chain) }, cost + weight * region.area() as f64)
     }

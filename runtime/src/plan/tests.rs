@@ -308,3 +308,19 @@ fn a_plan_can_be_shared_and_printed() {
            result #1: 40x30 RGB8, cost 0.0 M, peak memory 0.0 MB\n"
     );
 }
+
+#[test]
+fn a_pass_that_can_makes_the_bytes_itself() {
+    let plan = |lines: &str| {
+        let text = format!("INPORT=a.INPUT:INPUT\nOUTPORT=b.OUTPUT:OUTPUT\n20 -> X a\n15 -> Y a\n{lines}\n");
+        let catalogue = Catalogue::native();
+        let graph = ImageGraph::new("test", graph(&text), &catalogue, &LIMITS).unwrap();
+        let plan = Plan::new(&graph, &arguments(&graph, &[]), Some(shape(&picture(40, 30))), &catalogue, &PLAN_LIMITS);
+        plan.unwrap().to_string()
+    };
+    let alone = plan("a(gegl/scale-size) OUTPUT -> INPUT b(gegl/nop)");
+    assert!(alone.contains("a (gegl/scale-size) in RGB8, from #0; frees"), "{alone}");
+    // What follows wants its floats.
+    let followed = plan("a(gegl/scale-size) OUTPUT -> INPUT b(gegl/brightness-contrast)\n2 -> CONTRAST b");
+    assert!(followed.contains("a (gegl/scale-size) in linear RGB, from #0, then b, to RGB8; frees"), "{followed}");
+}
