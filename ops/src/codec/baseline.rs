@@ -1,20 +1,27 @@
-//! Baseline JPEG (ITU-T T.81) at up to half its size, without a look at what that does not need.
+//! Baseline JPEG (ITU-T T.81) at full size or up to half of it, without a look at what that does not need.
 //!
 //! Most of the time that a reduced picture takes goes into codes of coefficients that it has no use
-//! for. Here they are passed over several at a time, and nothing is made of them; chroma that is
-//! stored at half the size is reduced by half as much, and never has to be made larger. This reads
+//! for, and most of that of a small part into codes beside it. Here they are passed over several at a time,
+//! and nothing is made of them; chroma that is stored at half the size is reduced by half as much, and never
+//! has to be made larger. At full size the pixels are those that libjpeg makes by default. This reads
 //! what nearly all JPEG files are: Huffman codes, one scan, YCbCr or gray. libjpeg reads the others,
 //! and says what is wrong with those that fail here.
 
 mod bits;
 mod cosine;
 mod encode;
+mod full;
 mod headers;
 mod huffman;
+mod islow;
+mod mcus;
 mod picture;
+mod pixels;
 mod recode;
+mod reduced;
 mod scan;
 mod symbols;
+mod upsample;
 mod write;
 
 pub(super) use encode::Encoder;

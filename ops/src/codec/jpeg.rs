@@ -128,7 +128,9 @@ impl<'a> Source<'a> {
             (components, _) => components,
         };
         let to = Delivery { stored, window, orientation: self.orientation, transform, components, cancel };
-        let quick = eighths < 5 && components == Components::Rgb && self.file.color_space() != J_COLOR_SPACE::JCS_RGB;
+        let quick = matches!(eighths, 1..=4 | 8)
+            && components == Components::Rgb
+            && self.file.color_space() != J_COLOR_SPACE::JCS_RGB;
         if quick && let Ok(baseline) = Picture::open(self.bytes, eighths as usize, stored) {
             match to.deliver(baseline) {
                 // Perhaps it is not as bad as that; if it is, libjpeg says why.
@@ -144,6 +146,10 @@ impl<'a> Source<'a> {
 trait StoredRows {
     /// Bytes of a row that is read, and which of them are the part's.
     fn row(&self) -> (usize, Range<usize>);
+    /// Passes over some of what comes before the part; false when there is none left.
+    fn pass(&mut self) -> Result<bool, CodecError> {
+        Ok(false)
+    }
     /// Reads as many rows as `rows` holds.
     fn read(&mut self, rows: &mut [u8]) -> Result<(), CodecError>;
     /// After the last row.
@@ -169,6 +175,9 @@ impl Delivery<'_> {
         let mut picture = Upright::<[u8; 3]>::new(stored.width, stored.height, self.orientation)?;
         let direct = self.components == Components::Rgb && transform.is_none() && columns.len() == stride;
         let mut band: Vec<u8> = zeroed(if direct { 0 } else { stride * BAND })?;
+        while file.pass()? {
+            self.cancel.check()?;
+        }
         while picture.missing() > 0 {
             self.cancel.check()?;
             picture.fill(BAND, |rows| {
@@ -197,6 +206,10 @@ impl StoredRows for Picture<'_> {
     fn row(&self) -> (usize, Range<usize>) {
         let bytes = self.width() * 3;
         (bytes, 0..bytes)
+    }
+
+    fn pass(&mut self) -> Result<bool, CodecError> {
+        self.pass().map_err(|Fault| CodecError::broken(FileFormat::Jpeg, "faulty codes"))
     }
 
     fn read(&mut self, rows: &mut [u8]) -> Result<(), CodecError> {
@@ -359,142 +372,4 @@ fn write(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use rand_mt::Mt;
-
-    use super::*;
-    use crate::Pixels;
-
-    /// All JPEG files of the corpus, two photos, and pictures with chroma in all the sizes that
-    /// libjpeg writes.
-    fn files() -> Vec<(String, Vec<u8>)> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let corpus = std::fs::read_dir(folder.join("tests/corpus")).unwrap();
-        let mut paths: Vec<_> = corpus.map(|entry| entry.unwrap().path()).collect();
-        paths.extend(["lake.jpg", "marbles.jpg"].map(|name| folder.join("../files").join(name)));
-        let jpegs = paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "jpg"));
-        let mut files: Vec<(String, Vec<u8>)> =
-            jpegs.map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect();
-        assert_eq!(files.len(), 28);
-        for (width, height) in [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1)] {
-            let mut random = Mt::new(5);
-            let mut encoder = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
-            encoder.set_size(157, 93);
-            encoder.set_fastest_defaults();
-            encoder.set_chroma_sampling_pixel_sizes((width, height), (width, height));
-            let mut started = encoder.start_compress(Vec::new()).unwrap();
-            for y in 0..93 {
-                let wave = |x: usize, step: usize| ((x * step + y * 3) % 256) as u8;
-                let row: Vec<u8> =
-                    (0..157).flat_map(|x| [wave(x, 1), wave(x, 2) / 2, (random.next_u32() % 60) as u8]).collect();
-                started.write_scanlines(&row).unwrap();
-            }
-            files.push((format!("chroma of {width} x {height} pixels"), started.finish().unwrap()));
-        }
-        files
-    }
-
-    /// A picture in gray or YCbCr as it comes from libjpeg and, if it can be read here, from here.
-    fn read(file: &[u8], eighths: u32) -> [Option<Result<Image, CodecError>>; 2] {
-        let cancel = &Cancel::new();
-        let Ok(source) = Source::open(file, cancel) else { return [None, None] };
-        if !matches!(source.file.color_space(), J_COLOR_SPACE::JCS_GRAYSCALE | J_COLOR_SPACE::JCS_YCbCr) {
-            return [None, None];
-        }
-        let (width, height) = source.file.size();
-        let stored = Reducible { width, height, mirrored: [false; 2] }.by(eighths).rect();
-        let (orientation, components) = (Orientation::default(), Components::Rgb);
-        let to = Delivery { stored, window: stored, orientation, transform: None, components, cancel };
-        let baseline = Picture::open(file, eighths as usize, stored).ok();
-        let libjpeg = Libjpeg::start(source.file, components, eighths, stored);
-        [Some(libjpeg.and_then(|file| to.deliver(file))), baseline.map(|file| to.deliver(file))]
-    }
-
-    fn bytes(image: &Image) -> &[u8] {
-        match image.pixels() {
-            Pixels::Rgb8(pixels) => pixels.as_flattened(),
-            _ => panic!("a JPEG is RGB"),
-        }
-    }
-
-    /// Root mean square and largest difference, of 255.
-    fn distance(a: &[u8], b: &[u8]) -> (f64, u8) {
-        assert_eq!(a.len(), b.len());
-        let differences = || a.iter().zip(b).map(|(a, b)| a.abs_diff(*b));
-        let squares: f64 = differences().map(|difference| f64::from(difference).powi(2)).sum();
-        ((squares / a.len() as f64).sqrt(), differences().max().unwrap())
-    }
-
-    /// A picture at `eighths`/8, which divide 8, by the means of its pixels.
-    fn means(whole: &Image, eighths: u32) -> Vec<u8> {
-        let (side, rect) = (8 / eighths as usize, whole.rect());
-        let (width, height) = (rect.width as usize, rect.height as usize);
-        let mut means = Vec::new();
-        for (y, x) in (0..height).step_by(side).flat_map(|y| (0..width).step_by(side).map(move |x| (y, x))) {
-            for c in 0..3 {
-                let (rows, columns) = (y..(y + side).min(height), x..(x + side).min(width));
-                let count = rows.len() * columns.len();
-                let at = |y, x| usize::from(bytes(whole)[(y * width + x) * 3 + c]);
-                let sum: usize = rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, x)| at(y, x)).sum();
-                means.push(((sum + count / 2) / count) as u8);
-            }
-        }
-        means
-    }
-
-    #[test]
-    fn reduced_pictures_are_those_of_libjpeg_and_the_means_of_pixels() {
-        let mut seen = 0;
-        for (name, file) in files() {
-            let [Some(Ok(whole)), _] = read(&file, 8) else { continue };
-            for eighths in 1..=4 {
-                let [Some(Ok(theirs)), Some(ours)] = read(&file, eighths) else { continue };
-                let (ours, theirs) = (ours.unwrap(), theirs);
-                seen += 1;
-                let libjpeg_enlarges_chroma = ["2 x 1", "1 x 2", "4 x 1"].iter().any(|size| name.contains(size));
-                if eighths == 3 && !libjpeg_enlarges_chroma {
-                    // Both make the same of the same coefficients; libjpeg rounds in between.
-                    let (error, largest) = distance(bytes(&ours), bytes(&theirs));
-                    assert!(error < 0.7 && largest < 8, "{name}: {error}, {largest}");
-                } else if eighths != 3 {
-                    let means = means(&whole, eighths);
-                    let [(ours, _), (theirs, _)] = [ours, theirs].map(|image| distance(bytes(&image), &means));
-                    assert!(ours < 4.0 || ours < theirs * 1.05, "{name} at {eighths}/8: {ours}; libjpeg: {theirs}");
-                }
-            }
-        }
-        assert_eq!(seen, 90);
-    }
-
-    #[test]
-    fn what_libjpeg_calls_broken_is_broken() {
-        let mut random = Mt::new(23);
-        let (mut both_read, mut both_refuse, mut left_to_libjpeg) = (0, 0, 0);
-        for (name, file) in files().iter().filter(|(name, _)| !name.contains("marbles") && !name.contains("lake")) {
-            for round in 0..200 {
-                let mut damaged = file.clone();
-                // Behind the headers, which are all that most of these files have.
-                let from = damaged.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
-                for _ in 0..1 + round % 3 {
-                    let at = from + random.next_u32() as usize % (damaged.len() - from);
-                    damaged[at] ^= 1 << (random.next_u32() % 8);
-                }
-                if round % 4 == 0 {
-                    damaged.truncate(from + random.next_u32() as usize % (damaged.len() - from));
-                }
-                let eighths = 1 + random.next_u32() % 4;
-                match read(&damaged, eighths) {
-                    [Some(Ok(_)), Some(Ok(_))] => both_read += 1,
-                    [Some(Err(_)), Some(Err(_))] => both_refuse += 1,
-                    [Some(Ok(_)), Some(Err(_))] => left_to_libjpeg += 1,
-                    [Some(Err(error)), Some(Ok(_))] => panic!("{name}: read here, not by libjpeg: {error}"),
-                    _ => {}
-                }
-            }
-        }
-        let counts = format!("{both_read} read, {both_refuse} refused by both, {left_to_libjpeg} read by libjpeg only");
-        assert!(both_read > 500 && both_refuse > 1000 && left_to_libjpeg < 200, "{counts}");
-    }
-}
+mod tests;

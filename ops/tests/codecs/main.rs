@@ -274,6 +274,21 @@ fn png_checksums_are_checked() {
 }
 
 #[test]
+fn an_interlaced_or_turned_png_takes_memory_beside_its_pixels() {
+    // 48 x 32 pixels as shown; 32 rows of what is stored are turned together.
+    for (name, bytes) in [
+        ("rgb-8.png", 0),
+        ("rgba-16.png", 0),
+        ("interlaced-rgb-8.png", 48 * 32 * 4),
+        ("interlaced-rgba-16.png", 48 * 32 * 8),
+        ("exif-6.png", 32 * 32 * 4),
+        ("exif-6-interlaced-16.png", 48 * 32 * 8 + 32 * 32 * 16),
+    ] {
+        assert_eq!(codec::read_header(&file(name)).unwrap().working_memory, bytes, "{name}");
+    }
+}
+
+#[test]
 fn limits_hold_to_the_pixel() {
     for name in ["baseline.jpg", "orientation-6.jpg", "rgb-8.png", "interlaced-rgba-16.png", "lossy.webp", "plain.gif"]
     {

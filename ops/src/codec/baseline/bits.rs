@@ -27,7 +27,7 @@ pub(super) struct Bits<'a> {
 
 /// Where in the buffer it is read.
 #[derive(Clone, Copy)]
-struct Reader {
+pub(super) struct Reader {
     /// The next byte that is not in `word`.
     at: usize,
     /// Bits that follow, the first one on top.
@@ -44,18 +44,22 @@ impl<'a> Bits<'a> {
         Bits { rest, buffer: Box::new([0; _]), end: 0, ended: false, reader: START }
     }
 
-    /// Lets `read` read an MCU.
-    ///
-    /// # Errors
-    /// [`Fault`] when the segment is shorter.
-    #[inline]
-    pub(super) fn mcu(&mut self, read: impl FnOnce(&mut Cursor<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    /// To read an MCU; what was read is to be told to [`Bits::pass`].
+    #[inline(always)]
+    pub(super) fn cursor(&mut self) -> Cursor<'_> {
         if !self.ended && self.end - self.reader.at < MCU + WORD {
             self.copy();
         }
-        let mut cursor = Cursor { bytes: &self.buffer, reader: self.reader };
-        read(&mut cursor)?;
-        self.reader = cursor.reader;
+        Cursor { bytes: &self.buffer, reader: self.reader }
+    }
+
+    /// Passes over what a cursor has read.
+    ///
+    /// # Errors
+    /// [`Fault`] when the segment is shorter.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, read: Reader) -> Result<(), Fault> {
+        self.reader = read;
         self.left().map(|_| ())
     }
 
@@ -67,6 +71,7 @@ impl<'a> Bits<'a> {
         (self.end * 8 + self.reader.count as usize).checked_sub(self.reader.at * 8).ok_or(Fault)
     }
 
+    #[inline(never)]
     fn copy(&mut self) {
         let Bits { buffer, reader, .. } = self;
         buffer.copy_within(reader.at..self.end, 0);
@@ -129,6 +134,18 @@ pub(super) struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    /// What has been read.
+    #[inline(always)]
+    pub(super) fn reader(&self) -> Reader {
+        self.reader
+    }
+
+    /// Goes back to where it was.
+    #[inline(always)]
+    pub(super) fn go_back(&mut self, before: Reader) {
+        self.reader = before;
+    }
+
     /// Makes sure of 56 bits.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
@@ -145,10 +162,16 @@ impl Cursor<'_> {
         (self.reader.word >> (64 - number)) as usize
     }
 
+    /// The next 64 bits, those that are there.
+    #[inline(always)]
+    pub(super) fn word(&self) -> u64 {
+        self.reader.word
+    }
+
     /// Passes over bits that are there.
     #[inline(always)]
     pub(super) fn pass(&mut self, number: u32) {
-        self.reader.word <<= number;
+        self.reader.word <<= number & 63;
         self.reader.count -= number;
     }
 }
@@ -164,23 +187,22 @@ mod tests {
         let scan = [&bytes[..], &[0xff, 0xd9]].concat();
         let mut bits = Bits::new(&scan);
         for number in 0..bytes.len() * 2 {
-            let mut read = 0;
-            let done = bits.mcu(|cursor| {
-                cursor.refill();
-                read = cursor.peek(4);
-                cursor.pass(4);
-                Ok(())
-            });
+            let mut cursor = bits.cursor();
+            cursor.refill();
+            let read = cursor.peek(4);
+            cursor.pass(4);
+            let reader = cursor.reader();
+            let done = bits.pass(reader);
             let byte = usize::from(bytes[number / 2]);
             let expected = if number % 2 == 0 { byte >> 4 } else { byte & 15 };
             assert_eq!((done.is_ok(), read), (true, expected), "half a byte {number}");
         }
         assert!(matches!(bits.marker(), Ok(0xd9)));
-        let beyond = Bits::new(&scan[scan.len() - 3..]).mcu(|cursor| {
-            cursor.refill();
-            cursor.pass(9);
-            Ok(())
-        });
-        assert!(beyond.is_err());
+        let mut bits = Bits::new(&scan[scan.len() - 3..]);
+        let mut cursor = bits.cursor();
+        cursor.refill();
+        cursor.pass(9);
+        let reader = cursor.reader();
+        assert!(bits.pass(reader).is_err());
     }
 }

@@ -12,7 +12,7 @@ use super::write::steps;
 /// Rows and columns of an MCU.
 const MCU: usize = 16;
 
-/// For each place of the zigzag column × 8 + row, as `cosine::transform` leaves coefficients.
+/// For each place of the zigzag column × 8 + row, where the transform leaves its coefficient.
 const ORDER: [u8; 64] = {
     let mut order = ZIGZAG;
     let mut place = 0;
@@ -32,6 +32,7 @@ pub(in super::super) struct Encoder {
     /// Their inverses, in the order of coefficients.
     scales: [[f32; 64]; 2],
     cosines: Cosines,
+    places: Box<Places>,
     symbols: Symbols,
     /// The means of the last blocks of Y, Cb and Cr.
     means: [i32; 3],
@@ -57,6 +58,7 @@ impl Encoder {
             steps,
             scales,
             cosines: Cosines::new(),
+            places: places(),
             symbols: Symbols::default(),
             means: [0; 3],
             pair: [vec![[0; 3]; stride + 1], vec![[0; 3]; stride + 1]],
@@ -85,13 +87,13 @@ impl Encoder {
 
     /// Makes symbols of a row of MCUs, of which so many rows are of the picture.
     fn blocks(&mut self, rows: usize) {
-        let Encoder { size: [width, _], stride, scales, cosines, symbols, means, luma, chroma, .. } = self;
+        let Encoder { size: [width, _], stride, scales, cosines, places, symbols, means, luma, chroma, .. } = self;
         for mcu in 0..*stride / MCU {
             for (x, y) in [(0, 0), (8, 0), (0, 8), (8, 8)] {
                 let left = mcu * MCU + x;
                 if left < *width && y < rows {
                     let block = quantised(&luma[y * *stride + left..], *stride, cosines, &scales[0]);
-                    put(symbols, 0, &mut means[0], &block);
+                    put(symbols, 0, &mut means[0], &block, places);
                 } else {
                     // Nobody sees it: what takes fewest bits is the mean of the block before.
                     let mut block = symbols.block(0);
@@ -101,7 +103,7 @@ impl Encoder {
             }
             for (plane, mean) in chroma.iter().zip(&mut means[1..]) {
                 let block = quantised(&plane[mcu * MCU / 2..], *stride / 2, cosines, &scales[1]);
-                put(symbols, 1, mean, &block);
+                put(symbols, 1, mean, &block, places);
             }
         }
     }
@@ -112,21 +114,35 @@ impl Encoder {
     }
 }
 
-/// Puts a block, by place, into the symbols of luma (0) or chroma (1).
-fn put(symbols: &mut Symbols, chroma: usize, mean: &mut i32, values: &[i16; 64]) {
+/// Where bits go: of each eighth of the 64, for each of the values that it may have. Bit n of what comes out is that
+/// of the coefficient at place n.
+type Places = [[u64; 256]; 8];
+
+fn places() -> Box<Places> {
+    let mut places: Box<Places> = bytemuck::zeroed_box();
+    for (place, at) in ORDER.into_iter().map(usize::from).enumerate() {
+        for (bits, to) in places[at / 8].iter_mut().enumerate() {
+            *to |= (bits as u64 >> (at % 8) & 1) << place;
+        }
+    }
+    places
+}
+
+/// Puts a block, as [`ORDER`] has it, into the symbols of luma (0) or chroma (1).
+fn put(symbols: &mut Symbols, chroma: usize, mean: &mut i32, values: &[i16; 64], places: &Places) {
     let mut block = symbols.block(chroma);
     block.mean(i32::from(values[0]) - std::mem::replace(mean, values[0].into()));
-    // Bit n: the one at place n is not 0.
+    // Of the 64, few are not 0: those are found first, and only they are put in order.
     let mut others = 0;
-    for (eighth, values) in (0..).zip(values.as_chunks::<8>().0) {
+    for (values, places) in values.as_chunks::<8>().0.iter().zip(places) {
         // A one at bit 8 n comes to bit 56 + n.
         let ones = u64::from_le_bytes(values.map(|value| u8::from(value != 0)));
-        others |= (ones.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (eighth * 8);
+        others |= places[(ones.wrapping_mul(0x0102_0408_1020_4080) >> 56) as usize];
     }
     others &= !1;
     while others != 0 {
         let place = others.trailing_zeros() as usize;
-        block.put(place, values[place].into());
+        block.put(place, values[usize::from(ORDER[place] & 63)].into());
         others &= others - 1;
     }
     block.end();
@@ -229,7 +245,7 @@ fn subtract(a: Lanes, b: Lanes) -> Lanes {
     std::array::from_fn(|lane| a[lane] - b[lane])
 }
 
-/// The coefficients of the block that `plane` begins with, over their steps, by place (T.81, A.3.3).
+/// The coefficients of the block that `plane` begins with, over their steps, as [`ORDER`] has them (T.81, A.3.3).
 #[multiversion(targets("x86_64+avx2"))]
 fn quantised(plane: &[f32], stride: usize, cosines: &Cosines, scales: &[f32; 64]) -> [i16; 64] {
     let mut values = [[0.0; 8]; 8];
@@ -244,7 +260,7 @@ fn quantised(plane: &[f32], stride: usize, cosines: &Cosines, scales: &[f32; 64]
         // The nearest whole number is in the low bits of the sum.
         *to = ((value * scale).clamp(-LARGEST, LARGEST) + ROUND).to_bits() as i16;
     }
-    ORDER.map(|at| rounded[usize::from(at & 63)])
+    rounded
 }
 
 #[cfg(test)]
@@ -337,7 +353,8 @@ mod tests {
         let mut random = Mt::new(3);
         let plane: Vec<f32> = (0..8 * 11).map(|_| (random.next_u32() % 256) as f32 - 128.0).collect();
         let found = quantised(&plane, 11, &Cosines::new(), &[0.5; 64]);
-        for (place, found) in found.into_iter().enumerate() {
+        for (place, at) in ORDER.into_iter().enumerate() {
+            let found = found[usize::from(at)];
             let (u, v) = (f64::from(ZIGZAG[place] % 8), f64::from(ZIGZAG[place] / 8));
             let scale = |w: f64| if w == 0.0 { FRAC_1_SQRT_2 } else { 1.0 };
             let cosine = |x: usize, w: f64| ((2 * x + 1) as f64 * w * PI / 16.0).cos();

@@ -4,21 +4,82 @@ use super::Fault;
 use super::bits::Cursor;
 use super::scan::Coefficients;
 
-/// Bits that a coefficient is looked up by: code and value of most of them.
-const SHORT: u32 = 10;
+/// Bits that a code is looked up by: most of them are shorter.
+const SHORT: u32 = 9;
 /// Bits that coefficients nobody wants are looked up by, several at once.
 const SEVERAL: u32 = 12;
+/// Bits that wanted coefficients are looked up by, two at once where both fit.
+const PAIR: u32 = 10;
+/// The last place from which on that pays.
+const MANY: usize = 8;
+/// The most bits that a short code takes, with the value behind it.
+const MOST: u32 = SHORT + 15;
 
 /// A run that no block has: nothing but zeroes follows.
 const END: u8 = 128;
 
-/// A coefficient and the zeroes before it.
+/// What a code stands for, in one word, as it comes with one load: the bits of code and value, of the
+/// code, 63 less those of the value, and the zeroes before the coefficient, a byte for each. 0 is a code
+/// of more than [`SHORT`] bits.
 #[derive(Clone, Copy, Default)]
-struct Coefficient {
-    value: i16,
-    run: u8,
-    /// Of code and value; 0 where it is not known from so few.
-    bits: u8,
+struct Code(u32);
+
+impl Code {
+    fn new(length: u32, size: u8, run: u8) -> Code {
+        Code(u32::from_le_bytes([length as u8 + size, length as u8, 63 - size, run]))
+    }
+
+    /// Bits of the code and of the value.
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        self.0 & 0xff
+    }
+
+    /// The same, whatever follows it in a [`Pair`].
+    #[inline(always)]
+    fn own_bits(self) -> u32 {
+        (self.0 >> 8 & 0xff) + 63 - (self.0 >> 16 & 0xff)
+    }
+
+    /// The zeroes before the coefficient.
+    #[inline(always)]
+    fn run(self) -> u8 {
+        (self.0 >> 24) as u8
+    }
+
+    /// The value of a coefficient whose code 64 bits begin with (T.81, F.2.2.1: EXTEND). Without a
+    /// branch: nobody could guess where it goes.
+    #[inline(always)]
+    fn value(self, bits: u64) -> i32 {
+        let bits = bits << (self.0 >> 8 & 63);
+        // Without a one on top it is negative, and all its bits are turned over.
+        let negative = !(bits as i64 >> 63);
+        let size = (bits ^ negative as u64) >> 1 >> (self.0 >> 16 & 63);
+        ((size as i64 ^ negative) - negative) as i32
+    }
+}
+
+/// A coefficient as a [`Code`], of which the bits are those of both, and the next one: the places it takes
+/// with the zeroes before it, and its value from bit 48 on; both are 0 where it takes too many bits. 0 is a
+/// code of more than [`PAIR`] bits.
+#[derive(Clone, Copy, Default)]
+struct Pair(u64);
+
+impl Pair {
+    #[inline(always)]
+    fn first(self) -> Code {
+        Code(self.0 as u32)
+    }
+
+    #[inline(always)]
+    fn places(self) -> usize {
+        usize::from((self.0 >> 32) as u8)
+    }
+
+    #[inline(always)]
+    fn second(self) -> i32 {
+        (self.0 as i64 >> 48) as i32
+    }
 }
 
 /// Coefficients one after the other.
@@ -43,7 +104,8 @@ pub(super) enum Class {
 
 /// A table of codes, made ready for reading.
 pub(super) struct Table {
-    short: Box<[Coefficient; 1 << SHORT]>,
+    short: Box<[Code; 1 << SHORT]>,
+    pairs: Box<[Pair; 1 << PAIR]>,
     several: Box<[Several; 1 << SEVERAL]>,
     /// For each length the first 16 bits that no code so long begins with.
     limits: [u32; 17],
@@ -51,13 +113,6 @@ pub(super) struct Table {
     offsets: [i32; 17],
     symbols: [u8; 256],
     class: Class,
-}
-
-/// A value of `size` bits (T.81, F.2.2.1: EXTEND).
-#[inline(always)]
-fn extend(bits: usize, size: u32) -> i32 {
-    let bits = bits as i32;
-    if size > 0 && bits >> (size - 1) == 0 { bits - (1 << size) + 1 } else { bits }
 }
 
 impl Table {
@@ -68,7 +123,8 @@ impl Table {
     /// [`Fault`] when there cannot be such codes.
     pub(super) fn new(class: Class, lengths: &[u8; 16], symbols: &[u8], skips: bool) -> Result<Table, Fault> {
         let mut table = Table {
-            short: Box::new([Coefficient::default(); _]),
+            short: Box::new([Code::default(); _]),
+            pairs: Box::new([Pair::default(); _]),
             several: Box::new([NONE; _]),
             limits: [0; 17],
             offsets: [0; 17],
@@ -84,15 +140,30 @@ impl Table {
             table.offsets[length] = place - code as i32;
             code += u32::from(*number);
             place += i32::from(*number);
-            if code > 1 << length {
+            // None is all ones.
+            if *number > 0 && code >= 1 << length {
                 return Err(Fault);
             }
             table.limits[length] = code << (16 - length);
             code <<= 1;
         }
-        for index in 0..1 << SHORT {
-            let first = table.long(index << (32 - SHORT)).filter(|first| u32::from(first.bits) <= SHORT);
-            table.short[index] = first.unwrap_or_default();
+        let codes = (1..).zip(lengths).flat_map(|(length, number)| (0..*number).map(move |_| length));
+        let (mut short, mut pairs) = (0, 0);
+        for (length, symbol) in codes.zip(symbols).take_while(|(length, _)| *length <= PAIR) {
+            let code = table.code(length, *symbol);
+            if length <= SHORT {
+                let next = short + (1 << (SHORT - length));
+                table.short[short..next].fill(code);
+                short = next;
+            }
+            if class == Class::Ac {
+                let next = pairs + (1 << (PAIR - length));
+                table.pairs[pairs..next].fill(Pair(code.0.into()));
+                pairs = next;
+            }
+        }
+        for index in 0..pairs {
+            table.pairs[index] = table.read_pair(index);
         }
         if class == Class::Ac && skips {
             for index in 0..1 << SEVERAL {
@@ -102,71 +173,68 @@ impl Table {
         Ok(table)
     }
 
-    /// The code that 16 bits begin with: its length and what it stands for.
-    fn code(&self, bits: usize) -> Option<(u32, u8)> {
-        let length = (1..17).find(|length| bits < self.limits[*length] as usize)?;
-        let place = self.offsets[length] + (bits >> (16 - length)) as i32;
-        Some((length as u32, self.symbols[place as usize & 0xff]))
-    }
-
-    /// The coefficient that 16 bits begin with, when code and value are within the first `known`.
-    fn read(&self, bits: usize, known: u32) -> Option<Coefficient> {
-        let short = self.short[bits >> (16 - SHORT)];
-        // What takes more has to be looked for.
-        let found = if short.bits > 0 || known <= SHORT { Some(short) } else { self.long(bits << 16) };
-        found.filter(|found| (1..=known).contains(&u32::from(found.bits)))
-    }
-
-    /// The run before a coefficient, and its size in bits.
-    fn parts(&self, symbol: u8) -> (u8, u32) {
-        let (run, size) = (symbol >> 4, u32::from(symbol & 15));
-        match (self.class, run, size) {
+    /// What a symbol stands for, behind a code of so many bits.
+    fn code(&self, length: u32, symbol: u8) -> Code {
+        let (run, size) = match (self.class, symbol >> 4, symbol & 15) {
             (Class::Ac, 0..15, 0) => (END, 0),
-            _ => (run, size),
+            (_, run, size) => (run, size),
+        };
+        Code::new(length, size, run)
+    }
+
+    /// Adds the second one to a first, if it fits.
+    fn read_pair(&self, index: usize) -> Pair {
+        let pair = self.pairs[index];
+        let bits = pair.first().own_bits();
+        if bits >= PAIR || pair.first().run() == END {
+            return pair;
         }
+        let rest = index << bits & ((1 << PAIR) - 1);
+        let second = self.pairs[rest].first();
+        if second.0 == 0 || bits + second.own_bits() > PAIR {
+            return pair;
+        }
+        let value = second.value((rest as u64) << (64 - PAIR)) as u16;
+        let places = u64::from(second.run()) + 1;
+        Pair((pair.0 + u64::from(second.own_bits())) | (places << 32) | (u64::from(value) << 48))
     }
 
     fn read_several(&self, index: usize) -> Several {
         let mut several = Several { bits: 0, places: 0 };
         loop {
-            let known = SEVERAL - u32::from(several.bits);
-            let bits = index << (16 - SEVERAL + u32::from(several.bits)) & 0xffff;
-            let next = self.read(bits, known).filter(|next| next.run == END || several.places + next.run < 63);
-            match next {
-                Some(Coefficient { run: END, bits, .. }) => {
-                    return Several { bits: several.bits + bits, places: several.places | END };
-                }
-                Some(Coefficient { run, bits, .. }) => {
-                    several = Several { bits: several.bits + bits, places: several.places + run + 1 };
-                }
-                None if several.bits == 0 => return NONE,
-                None => return several,
+            // Followed by zeroes, which may not be there: what takes more bits does not count.
+            let next = self.short[(index << several.bits & ((1 << SEVERAL) - 1)) >> (SEVERAL - SHORT)];
+            let (bits, run) = (several.bits + next.bits() as u8, next.run());
+            if next.0 == 0 || u32::from(bits) > SEVERAL || (run != END && several.places + run >= 63) {
+                return if several.bits == 0 { NONE } else { several };
             }
+            if run == END {
+                return Several { bits, places: several.places | END };
+            }
+            several = Several { bits, places: several.places + run + 1 };
         }
     }
 
-    /// Reads a coefficient: its value, and the zeroes before it. There have to be 32 bits.
+    /// Reads a coefficient: its value, and the zeroes before it. There have to be [`MOST`] bits, of which
+    /// it takes all at most: if it is longer, more are made sure of.
     #[inline(always)]
     fn next(&self, bits: &mut Cursor<'_>) -> Result<(i32, usize), Fault> {
-        let mut next = self.short[bits.peek(SHORT)];
-        if next.bits == 0 {
-            next = self.long(bits.peek(32)).ok_or(Fault)?;
-            bits.pass(u32::from(next.bits));
+        let mut code = self.short[bits.peek(SHORT)];
+        if code.0 == 0 {
             bits.refill();
-        } else {
-            bits.pass(u32::from(next.bits));
+            code = self.long(bits.peek(16)).ok_or(Fault)?;
         }
-        Ok((i32::from(next.value), usize::from(next.run)))
+        let value = code.value(bits.word());
+        bits.pass(code.bits());
+        Ok((value, code.run().into()))
     }
 
-    /// The coefficient that 32 bits begin with.
+    /// The code that 16 bits begin with.
     #[cold]
-    fn long(&self, bits: usize) -> Option<Coefficient> {
-        let (length, symbol) = self.code(bits >> 16)?;
-        let (run, size) = self.parts(symbol);
-        let taken = length + size;
-        let value = (bits >> (32 - taken)) & ((1 << size) - 1);
-        Some(Coefficient { value: extend(value, size) as i16, run, bits: taken as u8 })
+    fn long(&self, bits: usize) -> Option<Code> {
+        let length = (1..17).find(|length| bits < self.limits[*length] as usize)?;
+        let place = self.offsets[length] + (bits >> (16 - length)) as i32;
+        Some(self.code(length as u32, self.symbols[place as usize & 0xff]))
     }
 }
 
@@ -189,21 +257,27 @@ pub(super) fn block(
     *mean = mean.wrapping_add(difference);
     to.mean(*mean);
     let mut place = 1;
-    while place <= last {
+    if to.pairs() && last >= MANY {
+        place = pairs(bits, ac, last, &mut to)?;
+    }
+    'wanted: while place <= last {
         bits.refill();
-        for _ in 0..(56 - 32 + SHORT) / SHORT {
+        for _ in 0..56 / MOST {
             let (value, run) = ac.next(bits)?;
             place += run;
-            if place <= last {
-                to.put(place, value);
+            if place >= last {
+                if place == last {
+                    to.put(place, value);
+                }
+                place += 1;
+                break 'wanted;
             }
+            to.put(place, value);
             place += 1;
-            if place > last {
-                break;
-            }
         }
     }
-    to.end();
+    // The end by code follows the last one; what is left out may have any place.
+    to.end(if place > usize::from(END) { (place - usize::from(END) - 2).min(last) } else { last });
     while place < 64 {
         bits.refill();
         for _ in 0..56 / SEVERAL {
@@ -224,4 +298,50 @@ pub(super) fn block(
     }
     // Zeroes may end a block by number, or by the code for it.
     if place == 64 || place >= usize::from(END) { Ok(()) } else { Err(Fault) }
+}
+
+/// Reads coefficients up to place `last` at least, and where the next one would be.
+#[inline(always)]
+fn pairs(bits: &mut Cursor<'_>, ac: &Table, last: usize, to: &mut impl Coefficients) -> Result<usize, Fault> {
+    let mut place = 1;
+    while place <= last {
+        bits.refill();
+        for _ in 0..56 / (PAIR + 15) {
+            let pair = ac.pairs[bits.peek(PAIR)];
+            let first = pair.first();
+            if first.0 == 0 {
+                let (value, run) = ac.next(bits)?;
+                to.put_pair([place + run; 2], [value, 0]);
+                place += run + 1;
+                break;
+            }
+            let (value, at, before) = (first.value(bits.word()), place + usize::from(first.run()), bits.reader());
+            bits.pass(first.bits());
+            place = at + 1 + pair.places();
+            to.put_pair([at, place - 1], [value, pair.second()]);
+            if place > last {
+                // Of a full block the second one is that of the next.
+                if (63..usize::from(END)).contains(&at) {
+                    bits.go_back(before);
+                    bits.pass(first.own_bits());
+                    place = at + 1;
+                }
+                break;
+            }
+        }
+    }
+    Ok(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_is_all_ones() {
+        let table = |lengths: [u8; 16]| Table::new(Class::Ac, &lengths, &[1, 2, 3], true).is_ok();
+        assert!(table([1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(!table([2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+        assert!(!table([1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    }
 }

@@ -1,5 +1,7 @@
 //! From one quality to another without pixels: the coefficients are quantised anew.
 
+use multiversion::multiversion;
+
 use super::headers::Headers;
 use super::scan::{Coefficients, Scan, Sink};
 use super::symbols::{Block, Symbols};
@@ -75,7 +77,7 @@ impl Coefficients for Requantised<'_> {
     }
 
     #[inline(always)]
-    fn end(self) {
+    fn end(self, _found: usize) {
         self.block.end();
     }
 }
@@ -98,7 +100,7 @@ impl Recoder {
         for (place, at) in ZIGZAG.into_iter().enumerate().skip(1) {
             to.put(place, block[usize::from(at)].into());
         }
-        to.end();
+        to.end(63);
     }
 
     /// The file.
@@ -139,9 +141,7 @@ impl<'a> Recoding<'a> {
     /// # Errors
     /// [`Fault`] where the file is broken.
     pub(in super::super) fn next_row(&mut self) -> Result<(), Fault> {
-        for _ in 0..self.mcus[0] {
-            self.scan.mcu(&mut self.recoder)?;
-        }
+        recode(&mut self.scan, &mut self.recoder, self.mcus[0])?;
         self.mcus[1] = self.mcus[1].saturating_sub(1);
         Ok(())
     }
@@ -154,6 +154,14 @@ impl<'a> Recoding<'a> {
         self.scan.finish()?;
         Ok(self.recoder.finish())
     }
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
+fn recode(scan: &mut Scan<'_>, recoder: &mut Recoder, mcus: usize) -> Result<(), Fault> {
+    for _ in 0..mcus {
+        scan.mcu(recoder)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -51,8 +51,17 @@ pub(super) trait Coefficients {
     /// Takes one that is wanted, with its place; places ascend. Those that are left out are 0.
     fn put(&mut self, place: usize, value: i32);
 
-    /// Has taken all of them.
-    fn end(self);
+    /// Whether it takes them by two.
+    fn pairs(&self) -> bool {
+        false
+    }
+
+    /// Takes one or two. The second one is at the place of the first if there is none; places up to 255
+    /// may be none that is wanted.
+    fn put_pair(&mut self, _places: [usize; 2], _values: [i32; 2]) {}
+
+    /// Has taken all of them; behind place `found` there are none but 0.
+    fn end(self, found: usize);
 }
 
 /// Wants none.
@@ -75,7 +84,7 @@ impl Coefficients for Nothing {
 
     fn put(&mut self, _place: usize, _value: i32) {}
 
-    fn end(self) {}
+    fn end(self, _found: usize) {}
 }
 
 impl<'a> Scan<'a> {
@@ -117,18 +126,17 @@ impl<'a> Scan<'a> {
         if self.interval > 0 {
             self.restart()?;
         }
-        let components = &mut self.components;
-        self.bits.mcu(|bits| {
-            let mut block = 0;
-            for (index, Coded { blocks, dc, ac, mean }) in components.iter_mut().enumerate() {
-                for _ in 0..*blocks {
-                    let last = sink.last(index);
-                    huffman::block(bits, dc, ac, last, mean, sink.block(index, block))?;
-                    block += 1;
-                }
+        let mut bits = self.bits.cursor();
+        let mut block = 0;
+        for (index, Coded { blocks, dc, ac, mean }) in self.components.iter_mut().enumerate() {
+            for _ in 0..*blocks {
+                let last = sink.last(index);
+                huffman::block(&mut bits, dc, ac, last, mean, sink.block(index, block))?;
+                block += 1;
             }
-            Ok(())
-        })
+        }
+        let read = bits.reader();
+        self.bits.pass(read)
     }
 
     /// Before each MCU of a file with restarts (E.2.4).

@@ -1,0 +1,209 @@
+use std::path::Path;
+
+use rand_mt::Mt;
+
+use super::*;
+use crate::Pixels;
+
+/// All JPEG files of the corpus, two photos, and pictures with chroma in all the sizes that
+/// libjpeg writes.
+fn files() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let corpus = std::fs::read_dir(folder.join("tests/corpus")).unwrap();
+    let mut paths: Vec<_> = corpus.map(|entry| entry.unwrap().path()).collect();
+    paths.extend(["lake.jpg", "marbles.jpg"].map(|name| folder.join("../files").join(name)));
+    let jpegs = paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+    let mut files: Vec<(String, Vec<u8>)> =
+        jpegs.map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect();
+    assert_eq!(files.len(), 28);
+    for chroma in [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1)] {
+        let name = format!("chroma of {} x {} pixels", chroma.0, chroma.1);
+        files.push((name, drawn([157, 93], Some(chroma), 75.0)));
+    }
+    files
+}
+
+/// Waves and noise; in gray without a size of chroma.
+fn drawn([width, height]: [usize; 2], chroma: Option<(u8, u8)>, quality: f32) -> Vec<u8> {
+    let mut random = Mt::new(5);
+    let colors = if chroma.is_some() { mozjpeg::ColorSpace::JCS_RGB } else { mozjpeg::ColorSpace::JCS_GRAYSCALE };
+    let mut encoder = mozjpeg::Compress::new(colors);
+    encoder.set_size(width, height);
+    encoder.set_fastest_defaults();
+    encoder.set_quality(quality);
+    if let Some(chroma) = chroma {
+        encoder.set_chroma_sampling_pixel_sizes(chroma, chroma);
+    }
+    let mut started = encoder.start_compress(Vec::new()).unwrap();
+    for y in 0..height {
+        let wave = |x: usize, step: usize| ((x * step + y * 3) % 256) as u8;
+        let pixels = (0..width).map(|x| [wave(x, 1), wave(x, 2) / 2, (random.next_u32() % 60) as u8]);
+        let bytes = if chroma.is_some() { 3 } else { 1 };
+        let row: Vec<u8> = pixels.flat_map(|pixel| pixel.into_iter().take(bytes)).collect();
+        started.write_scanlines(&row).unwrap();
+    }
+    started.finish().unwrap()
+}
+
+/// A picture in gray or YCbCr as it comes from libjpeg and, if it can be read here, from here.
+fn read(file: &[u8], eighths: u32) -> [Option<Result<Image, CodecError>>; 2] {
+    read_part(file, eighths, None)
+}
+
+/// As [`read`], of a part.
+fn read_part(file: &[u8], eighths: u32, part: Option<Rect>) -> [Option<Result<Image, CodecError>>; 2] {
+    let cancel = &Cancel::new();
+    let Ok(source) = Source::open(file, cancel) else { return [None, None] };
+    if !matches!(source.file.color_space(), J_COLOR_SPACE::JCS_GRAYSCALE | J_COLOR_SPACE::JCS_YCbCr) {
+        return [None, None];
+    }
+    let (width, height) = source.file.size();
+    let stored = part.unwrap_or(Reducible { width, height, mirrored: [false; 2] }.by(eighths).rect());
+    let (orientation, components) = (Orientation::default(), Components::Rgb);
+    let to = Delivery { stored, window: stored, orientation, transform: None, components, cancel };
+    let baseline = Picture::open(file, eighths as usize, stored).ok();
+    let libjpeg = Libjpeg::start(source.file, components, eighths, stored);
+    [Some(libjpeg.and_then(|file| to.deliver(file))), baseline.map(|file| to.deliver(file))]
+}
+
+fn bytes(image: &Image) -> &[u8] {
+    match image.pixels() {
+        Pixels::Rgb8(pixels) => pixels.as_flattened(),
+        _ => panic!("a JPEG is RGB"),
+    }
+}
+
+/// Root mean square and largest difference, of 255.
+fn distance(a: &[u8], b: &[u8]) -> (f64, u8) {
+    assert_eq!(a.len(), b.len());
+    let differences = || a.iter().zip(b).map(|(a, b)| a.abs_diff(*b));
+    let squares: f64 = differences().map(|difference| f64::from(difference).powi(2)).sum();
+    ((squares / a.len() as f64).sqrt(), differences().max().unwrap())
+}
+
+/// A picture at `eighths`/8, which divide 8, by the means of its pixels.
+fn means(whole: &Image, eighths: u32) -> Vec<u8> {
+    let (side, rect) = (8 / eighths as usize, whole.rect());
+    let (width, height) = (rect.width as usize, rect.height as usize);
+    let mut means = Vec::new();
+    for (y, x) in (0..height).step_by(side).flat_map(|y| (0..width).step_by(side).map(move |x| (y, x))) {
+        for c in 0..3 {
+            let (rows, columns) = (y..(y + side).min(height), x..(x + side).min(width));
+            let count = rows.len() * columns.len();
+            let at = |y, x| usize::from(bytes(whole)[(y * width + x) * 3 + c]);
+            let sum: usize = rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, x)| at(y, x)).sum();
+            means.push(((sum + count / 2) / count) as u8);
+        }
+    }
+    means
+}
+
+#[test]
+fn reduced_pictures_are_those_of_libjpeg_and_the_means_of_pixels() {
+    let mut seen = 0;
+    for (name, file) in files() {
+        let [Some(Ok(whole)), _] = read(&file, 8) else { continue };
+        for eighths in 1..=4 {
+            let [Some(Ok(theirs)), Some(ours)] = read(&file, eighths) else { continue };
+            let (ours, theirs) = (ours.unwrap(), theirs);
+            seen += 1;
+            let libjpeg_enlarges_chroma = ["2 x 1", "1 x 2", "4 x 1"].iter().any(|size| name.contains(size));
+            if eighths == 3 && !libjpeg_enlarges_chroma {
+                // Both make the same of the same coefficients; libjpeg rounds in between.
+                let (error, largest) = distance(bytes(&ours), bytes(&theirs));
+                assert!(error < 0.7 && largest < 8, "{name}: {error}, {largest}");
+            } else if eighths != 3 {
+                let means = means(&whole, eighths);
+                let [(ours, _), (theirs, _)] = [ours, theirs].map(|image| distance(bytes(&image), &means));
+                assert!(ours < 4.0 || ours < theirs * 1.05, "{name} at {eighths}/8: {ours}; libjpeg: {theirs}");
+            }
+        }
+    }
+    assert_eq!(seen, 90);
+}
+
+/// To the last bit: transform, chroma between the stored pixels, and colours.
+#[test]
+fn full_pictures_are_those_of_libjpeg() {
+    let mut files = files();
+    for size in [[1, 1], [8, 8], [16, 16], [17, 33], [5, 40], [40, 5], [6, 7], [4, 3], [150, 31]] {
+        for chroma in [None, Some((1, 1)), Some((2, 1)), Some((2, 2))] {
+            for quality in [1.0, 50.0, 100.0] {
+                files.push((format!("{size:?} {chroma:?} {quality}"), drawn(size, chroma, quality)));
+            }
+        }
+    }
+    let (mut seen, mut left_to_libjpeg) = (0, 0);
+    for (name, file) in files {
+        match read(&file, 8) {
+            [Some(Ok(theirs)), Some(ours)] => {
+                assert_eq!(distance(bytes(&ours.unwrap()), bytes(&theirs)), (0.0, 0), "{name}");
+                seen += 1;
+            }
+            [Some(Ok(_)), None] => left_to_libjpeg += 1,
+            _ => {}
+        }
+    }
+    // Those are progressive or in several scans, have bytes between markers, or chroma of other sizes or of
+    // one or two columns.
+    assert_eq!((seen, left_to_libjpeg), (117, 19));
+}
+
+#[test]
+fn a_part_does_not_depend_on_what_else_is_read() {
+    let mut random = Mt::new(7);
+    let restarts = files().into_iter().find(|(name, _)| name.ends_with("restarts.jpg")).unwrap().1;
+    let drawn = [None, Some((1, 1)), Some((2, 1)), Some((2, 2))].map(|chroma| drawn([157, 93], chroma, 90.0));
+    for file in [restarts].into_iter().chain(drawn) {
+        let [_, Some(Ok(whole))] = read(&file, 8) else { panic!() };
+        let (width, height) = (whole.rect().width, whole.rect().height);
+        // At each place within two MCUs, and anywhere up to the last column and row.
+        let near = (0..33).flat_map(|y| (0..33).map(move |x| Rect::new(x, y.min(29), 9, 3)));
+        let mut below = |limit: u32| random.next_u32() % limit;
+        let anywhere: Vec<_> = (0..300)
+            .map(|_| {
+                let (x, y) = (below(width), below(height));
+                Rect::new(x as i32, y as i32, 1 + below(width - x), 1 + below(height - y))
+            })
+            .collect();
+        for part in near.chain(anywhere) {
+            let [_, Some(Ok(read))] = read_part(&file, 8, Some(part)) else { panic!("{part:?}") };
+            let row = |y: i64| {
+                let first = (y as usize * width as usize + part.x as usize) * 3;
+                &bytes(&whole)[first..first + part.width as usize * 3]
+            };
+            let expected: Vec<u8> = (i64::from(part.y)..part.bottom()).flat_map(row).copied().collect();
+            assert!(bytes(&read) == expected, "{part:?} of {width} x {height}");
+        }
+    }
+}
+
+#[test]
+fn what_libjpeg_calls_broken_is_broken() {
+    let mut random = Mt::new(23);
+    let (mut both_read, mut both_refuse, mut left_to_libjpeg) = (0, 0, 0);
+    for (name, file) in files().iter().filter(|(name, _)| !name.contains("marbles") && !name.contains("lake")) {
+        for round in 0..200 {
+            let mut damaged = file.clone();
+            // Behind the headers, which are all that most of these files have.
+            let from = damaged.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+            for _ in 0..1 + round % 3 {
+                let at = from + random.next_u32() as usize % (damaged.len() - from);
+                damaged[at] ^= 1 << (random.next_u32() % 8);
+            }
+            if round % 4 == 0 {
+                damaged.truncate(from + random.next_u32() as usize % (damaged.len() - from));
+            }
+            let eighths = [1, 2, 3, 4, 8][random.next_u32() as usize % 5];
+            match read(&damaged, eighths) {
+                [Some(Ok(_)), Some(Ok(_))] => both_read += 1,
+                [Some(Err(_)), Some(Err(_))] => both_refuse += 1,
+                [Some(Ok(_)), Some(Err(_))] => left_to_libjpeg += 1,
+                [Some(Err(error)), Some(Ok(_))] => panic!("{name}: read here, not by libjpeg: {error}"),
+                _ => {}
+            }
+        }
+    }
+    let counts = format!("{both_read} read, {both_refuse} refused by both, {left_to_libjpeg} read by libjpeg only");
+    assert!(both_read > 500 && both_refuse > 1000 && left_to_libjpeg < 200, "{counts}");
+}
