@@ -378,8 +378,10 @@ impl Transport for Amqp {
             tracing::warn!("what was settled last has not reached the broker; it delivers it again");
         }
         self.closed.cancel();
+        // Until the keeper is done, who alone can send: a connection that is cut off in its farewell takes along what the
+        // broker has not read yet.
         let mut current = self.shared.current.clone();
-        let _ = tokio::time::timeout(FAREWELL, current.wait_for(Option::is_none)).await;
+        let _ = tokio::time::timeout(FAREWELL, current.wait_for(|_| false)).await;
     }
 }
 

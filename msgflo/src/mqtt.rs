@@ -328,8 +328,9 @@ impl Transport for Mqtt {
             tracing::warn!("the messages that waited here are lost: the broker does not take them back in time");
         }
         self.closed.cancel();
+        // Until the keeper is done, who alone can send: what it has not written is lost with the process.
         let mut current = shared.current.clone();
-        let _ = tokio::time::timeout(FAREWELL, current.wait_for(Option::is_none)).await;
+        let _ = tokio::time::timeout(FAREWELL, current.wait_for(|_| false)).await;
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::topology::{Consuming, Item, Topology};
 use crate::reconnect::{self, CONNECT};
-use crate::transport::{Link, TransportError};
+use crate::transport::{FAREWELL, Link, TransportError};
 
 /// Interval of heartbeats, unless the address says otherwise (`?heartbeat=`), seconds. A connection
 /// that is silent for two of them is given up.
@@ -66,14 +66,14 @@ impl Session {
         Ok(channel)
     }
 
-    /// Says farewell, as far as the broker listens.
-    async fn close(&self) {
+    /// Says farewell, as far as the broker listens within that time.
+    async fn close(&self, patience: Duration) {
         let farewell = async {
             let (one, other) =
                 (self.publishing.close(200, "done".into()), self.consuming.connection.close(200, "done".into()));
             let _ = futures::join!(one, other);
         };
-        let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+        let _ = tokio::time::timeout(patience, farewell).await;
     }
 }
 
@@ -131,10 +131,15 @@ impl Keeper {
             session.lost.cancel();
             self.current.send_replace(None);
             self.link.send_replace(Link::Down);
-            session.close().await;
             match ended {
-                Some(reason) => tracing::warn!(broker = self.place(), reason, "the broker is lost; connecting again"),
-                None => break,
+                Some(reason) => {
+                    tracing::warn!(broker = self.place(), reason, "the broker is lost; connecting again");
+                    session.close(Duration::from_secs(1)).await;
+                }
+                None => {
+                    session.close(FAREWELL).await;
+                    break;
+                }
             }
         }
         self.current.send_replace(None);

@@ -140,6 +140,24 @@ async fn what_was_settled_before_closing_is_settled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_closed_has_left_the_broker() {
+    let second = connect(&crate::amqp_url(), "second").await.unwrap();
+    for round in 0..5 {
+        let queue = name("in");
+        second.declare_inport(&queue, QueueOptions::default()).await.unwrap();
+        second.send_to_queue(&queue, "held".into()).await.unwrap();
+        let first = connect(&crate::amqp_url(), "first").await.unwrap();
+        let held = within(first.consume(&queue).await.unwrap().next()).await.unwrap();
+        assert_eq!(second.backlog(&queue).await.unwrap().waiting, 0);
+        first.close().await;
+        // The broker has heard all that was said: at this moment the process may end.
+        assert_eq!(second.backlog(&queue).await.unwrap().waiting, 1, "round {round}");
+        drop(held);
+    }
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_password_is_an_error_at_once() {
     let url = crate::amqp_url().replace("amqp://", "amqp://guest:hush@");
     let refused = connect(&url, "refused test").await.map(|_: Arc<dyn Transport>| ());
