@@ -214,11 +214,9 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
             }
         }
         (Source::Float(src), Target::Rgb8(dst)) => {
-            let (mut encoder, mut bytes) = (Encoder::new(), [[0; 4]; CHUNK]);
+            let mut encoder = Encoder::new();
             for_straight(from, src, |start, pixels| {
-                let bytes = &mut bytes[..pixels.len()];
-                encoder.encode(from.encoding, pixels, bytes);
-                dst[start..].iter_mut().zip(bytes).for_each(|(dst, [r, g, b, _])| *dst = [*r, *g, *b]);
+                encoder.encode_opaque(from.encoding, pixels, &mut dst[start..start + pixels.len()]);
             });
         }
         (Source::Float(src), Target::Rgba8(dst)) => {
@@ -233,6 +231,14 @@ pub fn convert_row(from: Format, src: Source<'_>, to: Format, dst: Target<'_>) {
                 }
             });
         }
+    }
+}
+
+/// Linear light of coded bytes, one number each.
+pub(crate) fn light(bytes: &[u8], light: &mut [f32]) {
+    let table = decoding_table(Encoding::Linear);
+    for (light, byte) in light.iter_mut().zip(bytes) {
+        *light = table[usize::from(*byte)];
     }
 }
 
@@ -267,6 +273,21 @@ impl Encoder {
             });
         }
         finish(pixels, places, found, bytes);
+    }
+
+    /// As [`Encoder::encode`], without alpha: little is left then that would be worth doing for the whole chunk afterwards.
+    fn encode_opaque(&mut self, encoding: Encoding, pixels: &[[f32; 4]], bytes: &mut [[u8; 3]]) {
+        if encoding == Encoding::Coded {
+            let mut coded = [[0; 4]; CHUNK];
+            to_bytes(pixels.as_flattened(), coded[..pixels.len()].as_flattened_mut());
+            return bytes.iter_mut().zip(&coded).for_each(|(byte, [r, g, b, _])| *byte = [*r, *g, *b]);
+        }
+        let table = &*LIGHT_TO_BYTE;
+        let places = &mut self.places[..pixels.len()];
+        find_places(pixels.as_flattened(), places.as_flattened_mut());
+        for (byte, places) in bytes.iter_mut().zip(places) {
+            *byte = std::array::from_fn(|component| byte_of(places[component], entry(places[component], table)));
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod color;
 pub mod curve;
 pub mod error;
 pub mod format;
+mod fused;
 pub mod native;
 pub mod operation;
 pub mod property;

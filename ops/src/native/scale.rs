@@ -3,12 +3,16 @@
 //! Scaling is axis-aligned, so it runs as one weighted sum along each axis, from tables
 //! (`scale_axis`).
 
+mod columns;
+mod lines;
+
 use std::sync::OnceLock;
 
-use multiversion::multiversion;
+use columns::Columns;
+use lines::Lines;
 
 use super::sampler::{self, Sampler};
-use super::scale_axis::{Beyond, Mapping, Taps};
+use super::scale_axis::{Beyond, Mapping};
 use super::transform::{IDENTITY, Matrix, NEAR_Z, ORIGIN, around, origin};
 use crate::format::{Source, Target, convert_row};
 use crate::{
@@ -275,10 +279,13 @@ impl Area for Scale {
         };
         let rows = geometry.y.taps(rect.y, rect.height);
         let format = self.output_format(input.format());
-        let mut lines = Lines::new(input, columns, format, across_first(&geometry));
-        let mut between = vec![[0.0; 4]; if lines.across { 0 } else { columns.row_len() }];
+        let across = across_first(&geometry);
+        let mut lines = Lines::new(input, columns, format, across);
+        let components = lines.components();
+        let mut between = vec![0.0; if across { 0 } else { components * columns.row_len() }];
+        let output_format = output.format();
         // What is to be bytes, before it is.
-        let mut floats = vec![[0.0; 4]; if output.format().depth == Depth::U8 { rect.width as usize } else { 0 }];
+        let mut floats = vec![[0.0; 4]; if output_format.depth == Depth::U8 { rect.width as usize } else { 0 }];
         let outside = [self.outside, self.outside, self.outside, 1.0];
         for (index, y) in (rect.y..rect.y + rect.height as i32).enumerate() {
             let entries = rows.entries(index);
@@ -287,11 +294,11 @@ impl Area for Scale {
                 Target::Float(row) => row,
                 _ => &mut floats[..],
             };
-            if lines.across {
-                lines.sum(sources, weights, out, cancel)?;
+            if across {
+                lines.sum(sources, weights, out.as_flattened_mut(), cancel)?;
             } else {
-                lines.sum(sources, weights, &mut between[..columns.used.len()], cancel)?;
-                columns.apply(&between, out);
+                lines.sum(sources, weights, &mut between[..components * columns.used.len()], cancel)?;
+                columns.apply(&between, components, out);
             }
             if self.beyond == Beyond::Constant {
                 let inside_rows = 1.0 - rows.outside[index];
@@ -302,120 +309,15 @@ impl Area for Scale {
                     }
                 }
             }
-            if format.alpha == Alpha::None {
+            if format.alpha == Alpha::None && output_format != Format::RGB8 {
                 out.iter_mut().for_each(|pixel| pixel[3] = 1.0);
             }
             if !floats.is_empty() {
-                let (to, row) = (output.format(), Source::Float(&floats));
-                convert_row(format, row, to, output.target(rect.x, y, rect.width));
+                let row = output.target(rect.x, y, rect.width);
+                convert_row(format, Source::Float(&floats), output_format, row);
             }
         }
         Ok(())
-    }
-}
-
-/// The taps of output pixels side by side.
-#[derive(Debug)]
-struct Columns {
-    /// The columns of the source that any of them needs, ascending.
-    used: Vec<i32>,
-    /// For each output pixel what lies beyond the ends.
-    outside: Vec<f32>,
-    taps: ColumnTaps,
-}
-
-#[derive(Debug)]
-enum ColumnTaps {
-    /// Each output pixel has `pairs` pairs of columns, side by side from `starts` on, counted in
-    /// `used`. A weight stands there once for each component.
-    Pairs { pairs: usize, starts: Vec<u32>, weights: Vec<[f32; 8]> },
-    /// Any columns.
-    Scattered(Taps),
-}
-
-impl Columns {
-    /// `side_by_side`: the columns of each output pixel are ([`Mapping::is_side_by_side`]).
-    fn new(mut taps: Taps, side_by_side: bool) -> Columns {
-        let used = taps.compact();
-        let outside = std::mem::take(&mut taps.outside);
-        let entries = |pixel| taps.entries(pixel);
-        let pairs = (0..outside.len()).map(|pixel| entries(pixel).len()).max().unwrap_or(0).div_ceil(2);
-        if !side_by_side || pairs == 0 {
-            return Columns { used, outside, taps: ColumnTaps::Scattered(taps) };
-        }
-        let mut starts = Vec::with_capacity(outside.len());
-        let mut weights = vec![[0.0; 8]; outside.len() * pairs];
-        for (pixel, pairs) in weights.chunks_mut(pairs).enumerate() {
-            starts.push(taps.sources[entries(pixel)].first().map_or(0, |first| *first as u32));
-            for (pair, weights) in pairs.iter_mut().zip(taps.weights[entries(pixel)].chunks(2)) {
-                for (half, weight) in pair.chunks_mut(4).zip(weights) {
-                    half.fill(*weight);
-                }
-            }
-        }
-        Columns { used, outside, taps: ColumnTaps::Pairs { pairs, starts, weights } }
-    }
-
-    /// Pixels of a row for [`Columns::apply`]: the used columns, and some that have no weight, so
-    /// that the last output pixels have as many as any.
-    fn row_len(&self) -> usize {
-        match self.taps {
-            ColumnTaps::Pairs { pairs, .. } => self.used.len() + 2 * pairs,
-            ColumnTaps::Scattered(_) => self.used.len(),
-        }
-    }
-
-    /// Sums up a row of the source.
-    fn apply(&self, row: &[[f32; 4]], out: &mut [[f32; 4]]) {
-        match &self.taps {
-            ColumnTaps::Pairs { pairs, starts, weights } => add_pairs(row, *pairs, starts, weights, out),
-            ColumnTaps::Scattered(taps) => {
-                for (index, out) in out.iter_mut().enumerate() {
-                    let entries = taps.entries(index);
-                    *out = [0.0; 4];
-                    for (place, weight) in taps.sources[entries.clone()].iter().zip(&taps.weights[entries]) {
-                        let pixel = row[*place as usize];
-                        for c in 0..4 {
-                            out[c] += pixel[c] * weight;
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What [`ColumnTaps::Pairs`] makes of a row.
-#[multiversion(targets("x86_64+avx2"))]
-fn add_pairs(row: &[[f32; 4]], pairs: usize, starts: &[u32], weights: &[[f32; 8]], out: &mut [[f32; 4]]) {
-    #[inline(always)]
-    fn known<const PAIRS: usize>(row: &[[f32; 4]], starts: &[u32], weights: &[[f32; 8]], out: &mut [[f32; 4]]) {
-        for ((out, start), weights) in out.iter_mut().zip(starts).zip(weights.as_chunks::<PAIRS>().0) {
-            *out = add(&row[*start as usize..][..2 * PAIRS], weights);
-        }
-    }
-    #[inline(always)]
-    fn add(pixels: &[[f32; 4]], weights: &[[f32; 8]]) -> [f32; 4] {
-        let mut sums = [0.0; 8];
-        for (pixels, weights) in pixels.as_flattened().as_chunks::<8>().0.iter().zip(weights) {
-            for ((sum, value), weight) in sums.iter_mut().zip(pixels).zip(weights) {
-                *sum += value * weight;
-            }
-        }
-        std::array::from_fn(|component| sums[component] + sums[component + 4])
-    }
-    match pairs {
-        1 => known::<1>(row, starts, weights, out),
-        2 => known::<2>(row, starts, weights, out),
-        3 => known::<3>(row, starts, weights, out),
-        4 => known::<4>(row, starts, weights, out),
-        5 => known::<5>(row, starts, weights, out),
-        6 => known::<6>(row, starts, weights, out),
-        _ => {
-            for ((out, start), weights) in out.iter_mut().zip(starts).zip(weights.chunks_exact(pairs)) {
-                *out = add(&row[*start as usize..][..2 * pairs], weights);
-            }
-        }
     }
 }
 
@@ -423,131 +325,11 @@ fn add_pairs(row: &[[f32; 4]], pairs: usize, starts: &[u32], weights: &[[f32; 8]
 /// they stay in a core's own cache.
 const NEAR: usize = 512 * 1024;
 
-/// Most bytes of source rows that are kept scaled along x. A kernel that spans more computes some
-/// rows again instead of holding the picture in memory.
-const KEPT: usize = 4 << 20;
-
 /// True when rows are scaled along x before they are added up. Down first, no row is scaled along x
 /// for two bands; across first, less is kept. Whatever the tile, so that sums do not depend on it.
 fn across_first(geometry: &Geometry) -> bool {
     let row = geometry.x.len as usize * size_of::<[f32; 4]>();
     geometry.x.step > 1.0 && row * geometry.y.span() > NEAR
-}
-
-/// Source rows, converted and perhaps scaled along x when first asked for.
-struct Lines<'a> {
-    input: View<'a>,
-    format: Format,
-    columns: &'a Columns,
-    /// True when rows are scaled along x; else they have the used columns.
-    across: bool,
-    /// Most rows that are kept.
-    most: usize,
-    /// The used pixels of a row, where they do not lie side by side, and converted.
-    raw: Raw,
-    converted: Vec<[f32; 4]>,
-    /// By row, ascending.
-    kept: Vec<(i32, Vec<[f32; 4]>)>,
-    free: Vec<Vec<[f32; 4]>>,
-}
-
-/// Pixels gathered from a row.
-#[derive(Default)]
-struct Raw {
-    rgb8: Vec<[u8; 3]>,
-    rgba8: Vec<[u8; 4]>,
-    float: Vec<[f32; 4]>,
-}
-
-/// The pixels of `row` in those columns; `left` is the column of the first.
-fn gather<'r, T: Copy>(raw: &'r mut Vec<T>, row: &'r [T], used: &[i32], left: i32) -> &'r [T] {
-    if let (Some(&first), Some(&last)) = (used.first(), used.last())
-        && (last - first) as usize + 1 == used.len()
-    {
-        return &row[(first - left) as usize..=(last - left) as usize];
-    }
-    raw.clear();
-    raw.extend(used.iter().map(|column| row[(column - left) as usize]));
-    raw
-}
-
-impl<'a> Lines<'a> {
-    fn new(input: View<'a>, columns: &'a Columns, format: Format, across: bool) -> Self {
-        let pixels = if across { columns.outside.len() } else { columns.used.len() };
-        let most = (KEPT / (pixels * size_of::<[f32; 4]>()).max(1)).max(8);
-        let converted = vec![[0.0; 4]; if across { columns.row_len() } else { 0 }];
-        let raw = Raw::default();
-        Lines { input, format, columns, across, most, raw, converted, kept: Vec::new(), free: Vec::new() }
-    }
-
-    /// The weighted sum of those rows, which ascend.
-    fn sum(&mut self, sources: &[i32], weights: &[f32], out: &mut [[f32; 4]], cancel: &Cancel) -> Result<(), OpError> {
-        out.fill([0.0; 4]);
-        for (sources, weights) in sources.chunks(self.most).zip(weights.chunks(self.most)) {
-            self.hold(sources, cancel)?;
-            add_weighted(&self.kept, weights, out);
-        }
-        Ok(())
-    }
-
-    /// Keeps those rows and no others; they are at most [`Lines::most`].
-    fn hold(&mut self, sources: &[i32], cancel: &Cancel) -> Result<(), OpError> {
-        let free = &mut self.free;
-        let old = self.kept.extract_if(.., |(row, _)| sources.binary_search(row).is_err());
-        free.extend(old.map(|(_, line)| line));
-        for (index, &y) in sources.iter().enumerate() {
-            if self.kept.get(index).is_none_or(|(row, _)| *row != y) {
-                cancel.check()?;
-                let mut line = self.free.pop().unwrap_or_default();
-                self.scale_row(y, &mut line);
-                self.kept.insert(index, (y, line));
-            }
-        }
-        Ok(())
-    }
-
-    fn scale_row(&mut self, y: i32, line: &mut Vec<[f32; 4]>) {
-        let (from, left) = (self.input.format(), self.input.rect().x);
-        let used = self.columns.used.len();
-        let width = if self.across { self.columns.outside.len() } else { used };
-        line.resize(width, [0.0; 4]);
-        let converted = Target::Float(if self.across { &mut self.converted[..used] } else { line });
-        let (raw, columns) = (&mut self.raw, &self.columns.used);
-        let rect = self.input.rect();
-        let row = match self.input.source(rect.x, y, rect.width) {
-            Source::Rgb8(row) => Source::Rgb8(gather(&mut raw.rgb8, row, columns, left)),
-            Source::Rgba8(row) => Source::Rgba8(gather(&mut raw.rgba8, row, columns, left)),
-            Source::Float(row) => Source::Float(gather(&mut raw.float, row, columns, left)),
-        };
-        convert_row(from, row, self.format, converted);
-        if self.across {
-            self.columns.apply(&self.converted, line);
-        }
-    }
-}
-
-/// Adds up rows by their weights, a few pixels of all of them at a time, so that the sums stay in
-/// registers.
-#[multiversion(targets("x86_64+avx2"))]
-fn add_weighted(rows: &[(i32, Vec<[f32; 4]>)], weights: &[f32], out: &mut [[f32; 4]]) {
-    const PIXELS: usize = 16;
-    let (blocks, rest) = out.as_flattened_mut().as_chunks_mut::<{ 4 * PIXELS }>();
-    let whole = blocks.len();
-    for (index, block) in blocks.iter_mut().enumerate() {
-        let mut sums = *block;
-        for ((_, row), weight) in rows.iter().zip(weights) {
-            let row = &row.as_flattened().as_chunks::<{ 4 * PIXELS }>().0[index];
-            for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += value * weight;
-            }
-        }
-        *block = sums;
-    }
-    for ((_, row), weight) in rows.iter().zip(weights) {
-        for (sum, value) in rest.iter_mut().zip(row[whole * PIXELS..].as_flattened()) {
-            *sum += value * weight;
-        }
-    }
 }
 
 /// Copies the pixel under each centre, in whatever format.
@@ -595,55 +377,13 @@ mod tests {
     use crate::format::convert;
 
     /// Numbers with all bits in use.
-    fn numbers(count: usize) -> Vec<f32> {
+    pub(super) fn numbers(count: usize) -> Vec<f32> {
         let mut state = 9_u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             state as f32 / u32::MAX as f32 - 0.4
         };
         (0..count).map(|_| next()).collect()
-    }
-
-    fn pixels(count: usize) -> Vec<[f32; 4]> {
-        numbers(4 * count).as_chunks().0.to_vec()
-    }
-
-    /// Whichever way this processor takes, to the last bit.
-    #[test]
-    fn vector_code_adds_up_what_plain_code_does() {
-        for count in [1, 7, 8, 9, 64, 83] {
-            for entries in 1..=14 {
-                let weights = numbers(entries);
-                let rows = (0..entries as i32).map(|row| (row, pixels(count + row as usize % 2))).collect::<Vec<_>>();
-                let mut found = pixels(count);
-                let mut expected = found.clone();
-                add_weighted(&rows, &weights, &mut found);
-                for ((_, row), weight) in rows.iter().zip(&weights) {
-                    for (out, value) in expected.as_flattened_mut().iter_mut().zip(row.as_flattened()) {
-                        *out += value * weight;
-                    }
-                }
-                assert_eq!(found, expected, "{entries} rows of {count}");
-
-                let row = pixels(count + 2 * entries);
-                let starts = (0..count as u32).collect::<Vec<_>>();
-                let each = numbers(2 * entries * count);
-                let weights = each
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .map(|[one, other]| std::array::from_fn(|component| if component < 4 { *one } else { *other }));
-                add_pairs(&row, entries, &starts, &weights.collect::<Vec<_>>(), &mut found);
-                for (x, (out, weights)) in expected.iter_mut().zip(each.chunks(2 * entries)).enumerate() {
-                    let half = |first: usize, c: usize| {
-                        (0..entries)
-                            .fold(0.0, |sum, pair| sum + row[x + 2 * pair + first][c] * weights[2 * pair + first])
-                    };
-                    *out = std::array::from_fn(|c| half(0, c) + half(1, c));
-                }
-                assert_eq!(found, expected, "{entries} pairs for {count}");
-            }
-        }
     }
 
     /// Left as bytes or converted afterwards: the same to the last bit.
@@ -672,21 +412,5 @@ mod tests {
             }
         }
         assert!(!Scale::new(Extent::Ratio([2.0; 2]), Sampler::Nearest).leaves(Format::RGB8));
-    }
-
-    #[test]
-    fn only_columns_side_by_side_make_pairs() {
-        let mapping =
-            |step, beyond, sampler| Mapping { step, origin: 0.0, shift: 0.0, first: 0, len: 50, beyond, sampler };
-        let pairs = |mapping: Mapping| match Columns::new(mapping.taps(0, 20), mapping.is_side_by_side()).taps {
-            ColumnTaps::Pairs { pairs, .. } => Some(pairs),
-            ColumnTaps::Scattered(_) => None,
-        };
-        assert_eq!(pairs(mapping(2.5, Beyond::Clamp, Sampler::Lanczos)), Some(8));
-        assert_eq!(pairs(mapping(2.5, Beyond::Clamp, Sampler::Linear)), Some(2));
-        // The far end is a neighbour; four samples leave gaps; nothing lies inside.
-        assert_eq!(pairs(mapping(2.5, Beyond::Loop, Sampler::Lanczos)), None);
-        assert_eq!(pairs(mapping(8.0, Beyond::Clamp, Sampler::Linear)), None);
-        assert_eq!(pairs(Mapping { first: 500, ..mapping(2.5, Beyond::Constant, Sampler::Lanczos) }), None);
     }
 }
