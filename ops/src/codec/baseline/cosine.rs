@@ -2,6 +2,8 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
+use crate::fused::multiply_add;
+
 /// Pixels from the lowest cosines of a block, `width` × `height` of them.
 #[derive(Clone, Copy)]
 pub(super) struct Cosine {
@@ -32,41 +34,51 @@ impl Cosine {
         Cosine { width, height, across, down }
     }
 
-    /// Writes the pixels of a block of `WIDTH` coefficients a row, as stored in `steps`, to the
-    /// beginning of `out`, whose rows are `stride` apart. Only the first `columns` of the first `rows`
-    /// may be other than 0.
+    /// Writes the pixels of a block of `WIDTH` coefficients a row to the beginning of `out`, whose rows are `stride`
+    /// apart. All beyond the first `side` columns and rows, 1, 2, 4 or 8, are taken for 0. `fuses`: as [`multiply_add`]
+    /// has it.
     #[inline(always)]
     pub(super) fn apply<const WIDTH: usize>(
         &self,
-        block: &[i16; 64],
-        steps: &[f32; 64],
-        (columns, rows): (usize, usize),
+        fuses: bool,
+        values: &[f32; 64],
+        side: usize,
         out: &mut [f32],
         stride: usize,
     ) {
-        if (columns, rows) == (1, 1) {
-            let mean = f32::from(block[0]) * steps[0] * self.down[0][0] * self.across[0][0];
-            (0..self.height).for_each(|y| out[y * stride..][..WIDTH].fill(mean));
-            return;
+        match side {
+            1 => {
+                let mean = values[0] * self.down[0][0] * self.across[0][0];
+                (0..self.height).for_each(|y| out[y * stride..][..WIDTH].fill(mean));
+            }
+            2 => self.transform::<WIDTH, 2>(fuses, values, out, stride),
+            4 => self.transform::<WIDTH, 4>(fuses, values, out, stride),
+            _ => self.transform::<WIDTH, 8>(fuses, values, out, stride),
         }
-        let (block, steps) = (block.as_chunks::<WIDTH>().0, steps.as_chunks::<WIDTH>().0);
-        let mut values = [[0.0; WIDTH]; 8];
-        for (values, (block, steps)) in values.iter_mut().zip(block.iter().zip(steps)).take(rows) {
-            for u in 0..WIDTH {
-                values[u] = f32::from(block[u]) * steps[u];
+    }
+
+    /// [`Cosine::apply`] of the first `SIDE` columns and rows: what is known when this is compiled runs without a jump.
+    #[inline(always)]
+    fn transform<const WIDTH: usize, const SIDE: usize>(
+        &self,
+        fuses: bool,
+        values: &[f32; 64],
+        out: &mut [f32],
+        stride: usize,
+    ) {
+        let mut rows = [[0.0; WIDTH]; SIDE];
+        for (row, values) in rows.iter_mut().zip(values.as_chunks::<WIDTH>().0) {
+            for (value, across) in values.iter().zip(&self.across).take(SIDE) {
+                for x in 0..WIDTH {
+                    row[x] = multiply_add(fuses, *value, across[x], row[x]);
+                }
             }
         }
         for (y, down) in self.down[..self.height].iter().enumerate() {
-            let mut sums = [0.0; WIDTH];
-            for (row, weight) in values[..rows].iter().zip(down) {
-                for u in 0..WIDTH {
-                    sums[u] += row[u] * weight;
-                }
-            }
             let mut pixels = [0.0; WIDTH];
-            for (sum, across) in sums[..columns].iter().zip(&self.across) {
+            for (row, weight) in rows.iter().zip(down) {
                 for x in 0..WIDTH {
-                    pixels[x] += sum * across[x];
+                    pixels[x] = multiply_add(fuses, row[x], *weight, pixels[x]);
                 }
             }
             out[y * stride..][..WIDTH].copy_from_slice(&pixels);
@@ -84,7 +96,8 @@ mod tests {
         let block: [i16; 64] = std::array::from_fn(|_| (random.next_u32() % 401) as i16 - 200);
         let steps: [f32; 64] = std::array::from_fn(|_| (1 + random.next_u32() % 9) as f32);
         let mut out = [0.0; 64];
-        Cosine::new(8, 8).apply::<8>(&block, &steps, (8, 8), &mut out, 8);
+        let values = std::array::from_fn(|at| f32::from(block[at]) * steps[at]);
+        Cosine::new(8, 8).apply::<8>(true, &values, 8, &mut out, 8);
         for (at, found) in out.iter().enumerate() {
             let (x, y) = ((at % 8) as f64, (at / 8) as f64);
             let mut sum = 0.0;
@@ -106,18 +119,20 @@ mod tests {
 
     #[test]
     fn the_mean_stays_whatever_the_size() {
-        let mut block = [0; 64];
-        block[0] = 8 * 50;
-        for (side, extent) in [1, 2, 3, 4, 6, 8].into_iter().flat_map(|side| [(side, (1, 1)), (side, (side, side))]) {
+        let mut values = [0.0; 64];
+        values[0] = 800.0;
+        for (side, known) in
+            [1, 2, 3, 4, 6, 8].into_iter().flat_map(|side: usize| [(side, 1), (side, side.next_power_of_two())])
+        {
             let mut out = [0.0; 64];
             let cosine = Cosine::new(side, side);
             match side {
-                1 => cosine.apply::<1>(&block, &[2.0; 64], extent, &mut out, 8),
-                2 => cosine.apply::<2>(&block, &[2.0; 64], extent, &mut out, 8),
-                3 => cosine.apply::<3>(&block, &[2.0; 64], extent, &mut out, 8),
-                4 => cosine.apply::<4>(&block, &[2.0; 64], extent, &mut out, 8),
-                6 => cosine.apply::<6>(&block, &[2.0; 64], extent, &mut out, 8),
-                _ => cosine.apply::<8>(&block, &[2.0; 64], extent, &mut out, 8),
+                1 => cosine.apply::<1>(true, &values, known, &mut out, 8),
+                2 => cosine.apply::<2>(true, &values, known, &mut out, 8),
+                3 => cosine.apply::<3>(true, &values, known, &mut out, 8),
+                4 => cosine.apply::<4>(true, &values, known, &mut out, 8),
+                6 => cosine.apply::<6>(true, &values, known, &mut out, 8),
+                _ => cosine.apply::<8>(true, &values, known, &mut out, 8),
             }
             assert!(out.iter().enumerate().all(|(at, value)| {
                 let inside = at % 8 < side && at / 8 < side;

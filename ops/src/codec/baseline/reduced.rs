@@ -3,12 +3,14 @@
 use std::ops::RangeInclusive;
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 use super::Fault;
 use super::cosine::Cosine;
 use super::headers::Headers;
 use super::mcus::{Block, Order, extents};
 use super::pixels::{self, LANES};
+use crate::fused::fuses;
 
 /// How a component becomes pixels.
 struct Channel {
@@ -16,8 +18,10 @@ struct Channel {
     blocks: [usize; 2],
     /// Steps of the coefficients, in their order.
     steps: [f32; 64],
-    /// Columns and rows that coefficients up to a place are in.
-    extent: [(u8, u8); 64],
+    /// So many columns and rows have all coefficients up to a place: 1, 2, 4 or 8.
+    sides: [usize; 64],
+    /// The coefficients of an MCU times their steps.
+    values: Vec<[f32; 64]>,
     cosine: Cosine,
     /// Values of a row of MCUs, around 0.
     plane: Vec<f32>,
@@ -56,7 +60,8 @@ impl Reduced {
             channels.push(Channel {
                 blocks: component.blocks,
                 steps: steps.map(f32::from),
-                extent: extents(sides),
+                sides: extents(sides).map(|(columns, rows)| usize::from(columns.max(rows)).next_power_of_two()),
+                values: vec![[0.0; 64]; component.blocks[0] * component.blocks[1]],
                 cosine: Cosine::new(sides[0], sides[1]),
                 plane: vec![0.0; stride * size[1] + LANES],
             });
@@ -95,15 +100,16 @@ impl Reduced {
 
 /// Makes pixels of the blocks of a channel: those from `first` on of the `all` of each MCU, the first
 /// of which begins `left` of the others.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx2+fma"))]
 fn place(channel: &mut Channel, group: &mut [Block], (first, all): (usize, usize), left: usize, stride: usize) {
+    let fuses = fuses!();
     match channel.cosine.width {
-        1 => channel.place::<1>(group, (first, all), left, stride),
-        2 => channel.place::<2>(group, (first, all), left, stride),
-        3 => channel.place::<3>(group, (first, all), left, stride),
-        4 => channel.place::<4>(group, (first, all), left, stride),
-        6 => channel.place::<6>(group, (first, all), left, stride),
-        _ => channel.place::<8>(group, (first, all), left, stride),
+        1 => channel.place::<1>(fuses, group, (first, all), left, stride),
+        2 => channel.place::<2>(fuses, group, (first, all), left, stride),
+        3 => channel.place::<3>(fuses, group, (first, all), left, stride),
+        4 => channel.place::<4>(fuses, group, (first, all), left, stride),
+        6 => channel.place::<6>(fuses, group, (first, all), left, stride),
+        _ => channel.place::<8>(fuses, group, (first, all), left, stride),
     }
 }
 
@@ -111,20 +117,38 @@ impl Channel {
     #[inline(always)]
     fn place<const WIDTH: usize>(
         &mut self,
+        fuses: bool,
         group: &mut [Block],
         (first, all): (usize, usize),
         left: usize,
         stride: usize,
     ) {
-        let Channel { blocks: [across, down], steps, extent, cosine, plane } = self;
+        let Channel { blocks: [across, down], steps, sides, values, cosine, plane } = self;
         for (mcu, blocks) in group.chunks_exact_mut(all).enumerate() {
-            for (index, block) in blocks[first..first + *across * *down].iter_mut().enumerate() {
+            let blocks = &mut blocks[first..first + *across * *down];
+            // In loops of their own, so that each is vector code.
+            for (values, block) in values.iter_mut().zip(&*blocks) {
+                multiply(&block.values, steps, sides[block.found & 63] * WIDTH, values);
+            }
+            for (index, (block, values)) in blocks.iter_mut().zip(&*values).enumerate() {
                 let (x, y) = (mcu * *across + index % *across, index / *across);
                 let out = &mut plane[left + x * WIDTH + y * cosine.height * stride..];
-                let (columns, rows) = extent[block.found & 63];
-                cosine.apply::<WIDTH>(&block.values, steps, (columns.into(), rows.into()), out, stride);
+                cosine.apply::<WIDTH>(fuses, values, sides[block.found & 63], out, stride);
                 block.empty();
             }
         }
+    }
+}
+
+/// Coefficients times their steps: those before `end`, and some more.
+#[inline(always)]
+fn multiply(coefficients: &[i16; 64], steps: &[f32; 64], end: usize, values: &mut [f32; 64]) {
+    const LANES: usize = 8;
+    let both = coefficients.as_chunks::<LANES>().0.iter().zip(steps.as_chunks::<LANES>().0);
+    for (values, (coefficients, steps)) in
+        values.as_chunks_mut::<LANES>().0.iter_mut().zip(both).take(end.div_ceil(LANES))
+    {
+        // All are read before one is written: the compiler does not know that they lie apart.
+        *values = std::array::from_fn(|at| f32::from(coefficients[at]) * steps[at]);
     }
 }
