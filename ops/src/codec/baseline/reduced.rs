@@ -149,6 +149,10 @@ fn multiply(coefficients: &[i16; 64], steps: &[f32; 64], end: usize, values: &mu
         values.as_chunks_mut::<LANES>().0.iter_mut().zip(both).take(end.div_ceil(LANES))
     {
         // All are read before one is written: the compiler does not know that they lie apart.
-        *values = std::array::from_fn(|at| f32::from(coefficients[at]) * steps[at]);
+        let mut products = [0.0; LANES];
+        for at in 0..LANES {
+            products[at] = f32::from(coefficients[at]) * steps[at];
+        }
+        *values = products;
     }
 }
