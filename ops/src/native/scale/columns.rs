@@ -154,9 +154,8 @@ mod tests {
                 for ((found, start), weights) in found.iter().zip(&starts).zip(weights.chunks(count)) {
                     let value = |tap: usize, c: usize| row[components * (*start as usize + tap) + c];
                     let sum = |c: usize| (0..count).fold(0.0, |sum, tap| value(tap, c).mul_add(weights[tap], sum));
-                    for c in 0..components {
-                        assert_eq!(found[c], sum(c), "{count} columns of {components} components at {start}");
-                    }
+                    let expected = (0..components).map(sum).collect::<Vec<_>>();
+                    assert_eq!(found[..components], expected, "{count} columns of {components} components at {start}");
                 }
             }
         }
