@@ -29,8 +29,9 @@ use crate::CacheError;
 pub const LIMIT: Duration = Duration::from_millis(100);
 /// How long connecting may take, with TLS and the password. Nobody waits for it longer than [`LIMIT`].
 const CONNECT: Duration = Duration::from_secs(3);
-/// First and longest pause between two connections.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// First and longest pause between two connections. After the first there is time left of [`LIMIT`], so that a question
+/// whose connection was closed is still answered.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(40), Duration::from_secs(3));
 /// A connection that lasted so long had no fault of its own: the next pause is a first one.
 const STEADY: Duration = Duration::from_secs(10);
 /// Questions that may wait to be written.
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_limit() {
         assert_eq!(pause(0), Duration::ZERO);
-        for (attempts, most) in [(1, 100), (2, 200), (5, 1600), (6, 3000), (7, 3000), (u32::MAX, 3000)] {
+        for (attempts, most) in [(1, 40), (2, 80), (5, 640), (7, 2560), (8, 3000), (u32::MAX, 3000)] {
             let most = Duration::from_millis(most);
             for _ in 0..50 {
                 let pause = pause(attempts);
