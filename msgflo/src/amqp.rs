@@ -17,13 +17,14 @@ mod topology;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use lapin::protocol::AMQPSoftError;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,7 +33,9 @@ use self::publish::{Letter, Notes};
 use self::session::{Current, Keeper, Session, read_uri, told};
 use self::topology::{Item, Topology};
 use crate::discovery;
-use crate::transport::{Backlog, Consumer, FAREWELL, Link, QueueOptions, SendError, Transport, TransportError};
+use crate::transport::{
+    Backlog, Consumer, FAREWELL, LAST_WORDS, Link, QueueOptions, SendError, Transport, TransportError,
+};
 
 /// For how long a count of waiting messages is believed.
 const COUNTED: Duration = Duration::from_millis(250);
@@ -374,14 +377,18 @@ impl Transport for Amqp {
     async fn close(&self) {
         self.shared.closing.cancel();
         self.shared.tasks.close();
-        if tokio::time::timeout(FAREWELL, self.shared.tasks.wait()).await.is_err() {
+        let mut until = Instant::now() + FAREWELL;
+        if timeout_at(until, self.shared.tasks.wait()).await.is_err() {
             tracing::warn!("what was settled last has not reached the broker; it delivers it again");
         }
         self.closed.cancel();
-        // Until the keeper is done, who alone can send: a connection that is cut off in its farewell takes along what the
-        // broker has not read yet.
+        // Until the keeper has ended the connections, and drops the sender of sessions: a connection that the process cuts
+        // off takes along what the broker has not read yet.
+        until = until.max(Instant::now() + LAST_WORDS);
         let mut current = self.shared.current.clone();
-        let _ = tokio::time::timeout(FAREWELL, current.wait_for(|_| false)).await;
+        if timeout_at(until, current.wait_for(|_| false)).await.is_err() {
+            tracing::warn!("the broker does not hear us out; what was settled last may be delivered again");
+        }
     }
 }
 

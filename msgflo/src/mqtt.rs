@@ -35,6 +35,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,7 +47,7 @@ use self::tap::{Tap, TapInbox};
 use crate::discovery;
 use crate::in_process::InProcess;
 use crate::transport::{
-    Backlog, CONFIRM, Consumer, FAREWELL, Link, QueueOptions, SendError, Transport, TransportError,
+    Backlog, CONFIRM, Consumer, FAREWELL, LAST_WORDS, Link, QueueOptions, SendError, Transport, TransportError,
 };
 
 /// Messages of a queue that may wait in one process, if no limit is declared.
@@ -324,13 +325,16 @@ impl Transport for Mqtt {
             shared.tasks.close();
             shared.tasks.wait().await;
         };
-        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        let mut until = Instant::now() + FAREWELL;
+        if timeout_at(until, farewell).await.is_err() {
             tracing::warn!("the messages that waited here are lost: the broker does not take them back in time");
         }
         self.closed.cancel();
-        // Until the keeper is done, who alone can send: what it has not written is lost with the process.
+        // Until the keeper has ended the connection, and drops the sender of sessions: what is not written yet is lost with
+        // the process.
+        until = until.max(Instant::now() + LAST_WORDS);
         let mut current = shared.current.clone();
-        let _ = tokio::time::timeout(FAREWELL, current.wait_for(|_| false)).await;
+        let _ = timeout_at(until, current.wait_for(|_| false)).await;
     }
 }
 

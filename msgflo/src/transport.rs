@@ -238,8 +238,10 @@ impl fmt::Debug for Consumer {
 /// How long a broker may take to confirm a message. Who waits for an answer to an HTTP request must
 /// hear within a second that there is none.
 pub(crate) const CONFIRM: Duration = Duration::from_millis(800);
-/// How long what was settled may take to reach the broker when we close.
+/// How long what was settled may take to reach the broker when we close, with the end of the connections.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(3);
+/// What is left for the end of the connections in any case.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a message became a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]

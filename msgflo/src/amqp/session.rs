@@ -11,11 +11,12 @@ use lapin::runtime::default_runtime;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::topology::{Consuming, Item, Topology};
 use crate::reconnect::{self, CONNECT};
-use crate::transport::{FAREWELL, Link, TransportError};
+use crate::transport::{FAREWELL, LAST_WORDS, Link, TransportError};
 
 /// Interval of heartbeats, unless the address says otherwise (`?heartbeat=`), seconds. A connection
 /// that is silent for two of them is given up.
@@ -68,12 +69,10 @@ impl Session {
 
     /// Says farewell, as far as the broker listens within that time.
     async fn close(&self, patience: Duration) {
-        let farewell = async {
-            let (one, other) =
-                (self.publishing.close(200, "done".into()), self.consuming.connection.close(200, "done".into()));
-            let _ = futures::join!(one, other);
-        };
-        let _ = tokio::time::timeout(patience, farewell).await;
+        // All that was published is confirmed; a broker that lacks memory does not read this connection at all.
+        let publishing = timeout(LAST_WORDS, self.publishing.close(200, "done".into()));
+        let consuming = timeout(patience, self.consuming.connection.close(200, "done".into()));
+        let _ = futures::join!(publishing, consuming);
     }
 }
 
@@ -126,7 +125,8 @@ impl Keeper {
             tracing::info!(broker = self.place(), "connected to the broker");
             self.announce(&session);
             // What was added between declaring and announcing; a connection that fails is noticed below.
-            let _ = self.topology.apply(&session.consuming, &session.declared).await;
+            let declared = self.topology.apply(&session.consuming, &session.declared);
+            let _ = self.closed.run_until_cancelled(declared).await;
             let ended = self.closed.run_until_cancelled(self.watch(&session)).await;
             session.lost.cancel();
             self.current.send_replace(None);
@@ -134,7 +134,7 @@ impl Keeper {
             match ended {
                 Some(reason) => {
                     tracing::warn!(broker = self.place(), reason, "the broker is lost; connecting again");
-                    session.close(Duration::from_secs(1)).await;
+                    session.close(LAST_WORDS).await;
                 }
                 None => {
                     session.close(FAREWELL).await;
@@ -158,7 +158,7 @@ impl Keeper {
             Ok(Arc::new(session))
         };
         let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "it does not answer");
-        tokio::time::timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(late().into()))
+        timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(late().into()))
     }
 
     /// Returns when a connection is lost, with the reason.

@@ -337,7 +337,7 @@ impl Keeper {
             tracing::info!(broker = self.address.place(), "connected to the broker");
             self.announce(&session);
             // What was subscribed to between connecting and announcing.
-            self.subscriptions.apply(&session).await;
+            self.closed.run_until_cancelled(self.subscriptions.apply(&session)).await;
             let ended = self.closed.run_until_cancelled(session.lost.cancelled()).await;
             self.current.send_replace(None);
             self.link.send_replace(Link::Down);

@@ -413,4 +413,39 @@ mod tests {
         }
         assert!(!Scale::new(Extent::Ratio([2.0; 2]), Sampler::Nearest).leaves(Format::RGB8));
     }
+
+    /// Of bytes without alpha three numbers a pixel are held: the same to the last bit as four, whichever way the sums go.
+    #[test]
+    fn three_numbers_a_pixel_are_as_good_as_four() {
+        for (size, ratio, beyond, across) in [
+            ([37, 29], [0.4, 0.45], Beyond::Clamp, false),
+            ([37, 29], [1.7, 1.3], Beyond::Constant, false),
+            // Columns that do not lie side by side.
+            ([37, 29], [0.6, 0.7], Beyond::Loop, false),
+            ([3000, 40], [0.3, 0.2], Beyond::Clamp, true),
+            ([3000, 40], [0.3, 0.2], Beyond::Loop, true),
+            // More rows than are kept at once.
+            ([3000, 2400], [0.3, 0.0005], Beyond::Clamp, true),
+        ] {
+            let rect = Rect::new(2, -1, size[0], size[1]);
+            let noise = numbers(3 * rect.area() as usize);
+            let bytes = noise.into_iter().map(|number| ((number + 0.4) * 255.0) as u8).collect::<Vec<_>>();
+            let rgb = Image::from_rgb8(rect, bytes.as_chunks().0.to_vec());
+            let float = convert(&rgb, Format::LINP.opaque_like(Format::RGB8)).unwrap();
+            let scale = Scale { beyond, outside: 1.0, ..Scale::new(Extent::Ratio(ratio), Sampler::Lanczos) };
+            let boxes = Boxes { inputs: &[Some(rect)], origin: None };
+            assert_eq!(across_first(&scale.geometry(boxes).unwrap()), across, "{size:?}");
+            let output = scale.bounds(boxes).unwrap();
+            for format in [float.format(), Format::RGB8, Format::RGBA8] {
+                let [three, four] = [&rgb, &float].map(|input| {
+                    let mut image = Image::new(output, format).unwrap();
+                    for mut tile in image.tiles(200, 5) {
+                        scale.render(&[Some(input.view(rect))], boxes, &mut tile, &Cancel::new()).unwrap();
+                    }
+                    image
+                });
+                assert_eq!(three, four, "{size:?} by {ratio:?} as {format:?}");
+            }
+        }
+    }
 }

@@ -140,4 +140,41 @@ mod tests {
             }));
         }
     }
+
+    /// With and without an instruction that fuses, of a part of the coefficients and of all.
+    #[test]
+    fn fewer_points_are_the_sum_of_their_cosines() {
+        fn check<const WIDTH: usize>(height: usize) {
+            let mut random = rand_mt::Mt::new(8);
+            let cosine = Cosine::new(WIDTH, height);
+            for side in [2, 4, 8] {
+                let mut values = [0.0; 64];
+                for (v, u) in (0..height.min(side)).flat_map(|v| (0..WIDTH.min(side)).map(move |u| (v, u))) {
+                    values[v * WIDTH + u] = (random.next_u32() % 801) as f32 - 400.0;
+                }
+                for fuses in [false, true] {
+                    let mut out = [7.0; 8 * 9];
+                    cosine.apply::<WIDTH>(fuses, &values, side, &mut out, 9);
+                    for (y, x) in (0..height).flat_map(|y| (0..WIDTH).map(move |x| (y, x))) {
+                        let term = |at: usize| {
+                            let (v, u) = (at / WIDTH, at % WIDTH);
+                            values[at] * weight(WIDTH, x, u) * weight(height, y, v)
+                        };
+                        let sum = (0..WIDTH * height).map(term).sum::<f32>();
+                        let found = out[y * 9 + x];
+                        assert!((found - sum).abs() < 5e-3, "{WIDTH} x {height} of {side}, {x} {y}: {found} {sum}");
+                    }
+                    assert!((0..height).all(|y| out[y * 9 + WIDTH..(y + 1) * 9].iter().all(|beside| *beside == 7.0)));
+                }
+            }
+        }
+        for height in [1, 2, 3, 4, 6, 8] {
+            check::<1>(height);
+            check::<2>(height);
+            check::<3>(height);
+            check::<4>(height);
+            check::<6>(height);
+            check::<8>(height);
+        }
+    }
 }

@@ -18,7 +18,7 @@ struct Channel {
     blocks: [usize; 2],
     /// Steps of the coefficients, in their order.
     steps: [f32; 64],
-    /// So many columns and rows have all coefficients up to a place: 1, 2, 4 or 8.
+    /// All coefficients up to a place lie in so many columns and rows: 1, 2, 4 or 8.
     sides: [usize; 64],
     /// The coefficients of an MCU times their steps.
     values: Vec<[f32; 64]>,
