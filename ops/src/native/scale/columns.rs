@@ -112,25 +112,33 @@ fn add_side_by_side(
             *out = add(fuses, COMPONENTS, pixels, weights);
         }
     }
-    let fuses = fuses!();
-    match (count, components) {
-        (2, 3) => known::<2, 3>(fuses, row, starts, weights, out),
-        (4, 3) => known::<4, 3>(fuses, row, starts, weights, out),
-        (6, 3) => known::<6, 3>(fuses, row, starts, weights, out),
-        (8, 3) => known::<8, 3>(fuses, row, starts, weights, out),
-        (10, 3) => known::<10, 3>(fuses, row, starts, weights, out),
-        (12, 3) => known::<12, 3>(fuses, row, starts, weights, out),
-        (2, 4) => known::<2, 4>(fuses, row, starts, weights, out),
-        (4, 4) => known::<4, 4>(fuses, row, starts, weights, out),
-        (6, 4) => known::<6, 4>(fuses, row, starts, weights, out),
-        (8, 4) => known::<8, 4>(fuses, row, starts, weights, out),
-        (10, 4) => known::<10, 4>(fuses, row, starts, weights, out),
-        (12, 4) => known::<12, 4>(fuses, row, starts, weights, out),
-        _ => {
-            for ((out, start), weights) in out.iter_mut().zip(starts).zip(weights.chunks_exact(count)) {
-                *out = add(fuses, components, &row[components * *start as usize..], weights);
+    #[inline(always)]
+    fn all<const COMPONENTS: usize>(
+        fuses: bool,
+        row: &[f32],
+        count: usize,
+        starts: &[u32],
+        weights: &[f32],
+        out: &mut [[f32; 4]],
+    ) {
+        match count {
+            2 => known::<2, COMPONENTS>(fuses, row, starts, weights, out),
+            4 => known::<4, COMPONENTS>(fuses, row, starts, weights, out),
+            6 => known::<6, COMPONENTS>(fuses, row, starts, weights, out),
+            8 => known::<8, COMPONENTS>(fuses, row, starts, weights, out),
+            10 => known::<10, COMPONENTS>(fuses, row, starts, weights, out),
+            12 => known::<12, COMPONENTS>(fuses, row, starts, weights, out),
+            _ => {
+                for ((out, start), weights) in out.iter_mut().zip(starts).zip(weights.chunks_exact(count)) {
+                    *out = add(fuses, COMPONENTS, &row[COMPONENTS * *start as usize..], weights);
+                }
             }
         }
+    }
+    let fuses = fuses!();
+    match components {
+        3 => all::<3>(fuses, row, count, starts, weights, out),
+        _ => all::<4>(fuses, row, count, starts, weights, out),
     }
 }
 
