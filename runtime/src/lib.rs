@@ -29,6 +29,7 @@ mod library;
 mod native;
 mod parameters;
 mod plan;
+mod read;
 mod samples;
 #[cfg(test)]
 mod testing;
@@ -48,6 +49,7 @@ pub use library::{Form, Library, LibraryFault, LibraryLimits, Stamp};
 pub use native::{NativeEngine, Statistics};
 pub use parameters::{ArgumentFault, Arguments, Parameter};
 pub use plan::{InputShape, Measure, Plan, PlanError, PlanLimits};
+pub use read::read_input;
 pub use samples::{Compared, Difference, Picture, Renderer, SampleError, check, difference};
 pub use versions::{Saving, Version, VersionError, VersionLimits, Versions};
 

@@ -61,8 +61,9 @@ pub(super) struct Expansion {
     pub input: Option<(InputShape, Id)>,
     /// Pictures that are there already, in the order they were given in.
     pub given: Vec<Id>,
-    /// Eighths of the input's size that it is read at.
+    /// Eighths of the input's size that it is read at, and whether that is too few where it has much detail.
     pub eighths: u32,
+    pub sharp: bool,
     pub output: Id,
     /// The process the output comes from, for messages.
     pub output_node: String,
@@ -78,6 +79,8 @@ struct Builder {
     shared_input: bool,
     /// What the input is made smaller to; none for its own size.
     eighths: Option<u32>,
+    /// True when that is too small for an input that has much detail.
+    sharp: bool,
     /// What is looked at of the output.
     sight: Option<Sight>,
 }
@@ -358,9 +361,9 @@ impl Builder {
         }
         let output = self.looked_at(output, catalogue)?;
         let output = self.shown(output);
-        let Builder { nodes, values, eighths, .. } = self;
+        let Builder { nodes, values, eighths, sharp, .. } = self;
         let eighths = eighths.unwrap_or(8);
-        Ok(Expansion { nodes, values, input, given: Vec::new(), eighths, output, output_node })
+        Ok(Expansion { nodes, values, input, given: Vec::new(), eighths, sharp, output, output_node })
     }
 
     /// What is looked at of a picture, at the size it is looked at in.
@@ -395,7 +398,7 @@ impl Builder {
 
     fn onward(self, given: Vec<Id>, output: Id, output_node: String) -> Expansion {
         let Builder { nodes, values, .. } = self;
-        Expansion { nodes, values, input: None, given, eighths: 8, output, output_node }
+        Expansion { nodes, values, input: None, given, eighths: 8, sharp: false, output, output_node }
     }
 
     /// A picture that is there already.
@@ -435,6 +438,7 @@ impl Builder {
         let (reduced, passes) = operation.prepare_reduced(properties, self.reducible?)?;
         self.values[input].bounds = reduced.rect();
         self.eighths = Some(reduced.eighths());
+        self.sharp = reduced.is_sharp();
         Some(passes)
     }
 

@@ -7,18 +7,19 @@ use imgflo_runtime::ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat, 
 use imgflo_runtime::ops::{Cancel, Image, Pixels, Rect};
 use imgflo_runtime::{
     Catalogue, Control, Engine, ImageGraph, InputShape, Library, LibraryLimits, NativeEngine, Plan, PlanLimits,
+    read_input,
 };
 
 const LIMITS: LibraryLimits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
 const PLAN_LIMITS: PlanLimits = PlanLimits { max_output_pixels: 25_000_000, max_memory: 3 << 30 };
-const DECODE_LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 26, side: 1 << 15 };
+pub const DECODE_LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 26, side: 1 << 15 };
 
 fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// The picture of a graph on a file, read by part or as a whole, and the plan of the former.
-fn both(graph: &ImageGraph, given: &[(&str, &str)], bytes: &[u8]) -> (Image, Image, Plan) {
+pub fn both(graph: &ImageGraph, given: &[(&str, &str)], bytes: &[u8]) -> (Image, Image, Plan) {
     let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let arguments = graph.arguments(&given).unwrap();
     let header = codec::read_header(bytes).unwrap();
@@ -26,7 +27,7 @@ fn both(graph: &ImageGraph, given: &[(&str, &str)], bytes: &[u8]) -> (Image, Ima
     let control = Control { cancel: cancel.clone(), progress: None };
     let plan = |shape| Plan::new(graph, &arguments, Some(shape), &catalogue, &PLAN_LIMITS).unwrap();
     let fast = plan(InputShape::from(&header));
-    let input = codec::decode_part(bytes, fast.part(), DECODE_LIMITS, &cancel).unwrap();
+    let (fast, input) = read_input(fast, bytes, DECODE_LIMITS, &cancel, |shape| Some(plan(shape))).unwrap();
     let found = engine.render(&fast, Some(input), &control).unwrap();
     let slow = plan(InputShape::new(header.width, header.height, header.pixel_format()));
     let input = codec::decode(bytes, DECODE_LIMITS, &cancel).unwrap();
@@ -35,7 +36,7 @@ fn both(graph: &ImageGraph, given: &[(&str, &str)], bytes: &[u8]) -> (Image, Ima
     (found, expected, fast)
 }
 
-fn components(image: &Image) -> &[u8] {
+pub fn components(image: &Image) -> &[u8] {
     match image.pixels() {
         Pixels::Rgb8(pixels) => pixels.as_flattened(),
         Pixels::Rgba8(pixels) => pixels.as_flattened(),
@@ -44,17 +45,17 @@ fn components(image: &Image) -> &[u8] {
 }
 
 /// Peak signal-to-noise ratio, dB.
-fn psnr(one: &Image, other: &Image) -> f64 {
+pub fn psnr(one: &Image, other: &Image) -> f64 {
     let (one, other) = (components(one), components(other));
     let squares = one.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
     10.0 * (255.0 * 255.0 / (squares.sum::<f64>() / one.len() as f64)).log10()
 }
 
-fn library() -> Library {
+pub fn library() -> Library {
     Library::load(&repository().join("graphs"), Arc::new(Catalogue::native()), &LIMITS).unwrap()
 }
 
-fn photos() -> [Vec<u8>; 2] {
+pub fn photos() -> [Vec<u8>; 2] {
     ["lake.jpg", "marbles.jpg"].map(|name| std::fs::read(repository().join("files").join(name)).unwrap())
 }
 

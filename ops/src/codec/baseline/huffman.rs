@@ -88,10 +88,12 @@ struct Several {
     bits: u8,
     /// Places they take, at most 63, and [`END`] more if nothing follows.
     places: u8,
+    /// The sum of the squares of the coefficients.
+    energy: u16,
 }
 
 /// Not even one: more places than any block has.
-const NONE: Several = Several { bits: 0, places: END - 1 };
+const NONE: Several = Several { bits: 0, places: END - 1, energy: 0 };
 
 /// What its codes stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -200,18 +202,20 @@ impl Table {
     }
 
     fn read_several(&self, index: usize) -> Several {
-        let mut several = Several { bits: 0, places: 0 };
+        let mut several = Several { bits: 0, places: 0, energy: 0 };
         loop {
             // Followed by zeroes, which may not be there: what takes more bits does not count.
-            let next = self.short[(index << several.bits & ((1 << SEVERAL) - 1)) >> (SEVERAL - SHORT)];
+            let rest = index << several.bits & ((1 << SEVERAL) - 1);
+            let next = self.short[rest >> (SEVERAL - SHORT)];
             let (bits, run) = (several.bits + next.bits() as u8, next.run());
             if next.0 == 0 || u32::from(bits) > SEVERAL || (run != END && several.places + run >= 63) {
                 return if several.bits == 0 { NONE } else { several };
             }
             if run == END {
-                return Several { bits, places: several.places | END };
+                return Several { bits, places: several.places | END, ..several };
             }
-            several = Several { bits, places: several.places + run + 1 };
+            let energy = several.energy.saturating_add(square(next.value((rest as u64) << (64 - SEVERAL))));
+            several = Several { bits, places: several.places + run + 1, energy };
         }
     }
 
@@ -236,6 +240,13 @@ impl Table {
         let place = self.offsets[length] + (bits >> (16 - length)) as i32;
         Some(self.code(length as u32, self.symbols[place as usize & 0xff]))
     }
+}
+
+/// The square of a coefficient, as far as it goes: 255 is a great deal.
+#[inline(always)]
+pub(super) fn square(value: i32) -> u16 {
+    let value = value.unsigned_abs().min(255);
+    (value * value) as u16
 }
 
 /// Reads a block. `to` gets the coefficients that are at place `last` of the zigzag or before, as
@@ -268,6 +279,8 @@ pub(super) fn block(
             if place >= last {
                 if place == last {
                     to.put(place, value);
+                } else {
+                    to.pass(place, square(value));
                 }
                 place += 1;
                 break 'wanted;
@@ -277,7 +290,7 @@ pub(super) fn block(
         }
     }
     // The end by code follows the last one; what is left out may have any place.
-    to.end(if place > usize::from(END) { (place - usize::from(END) - 2).min(last) } else { last });
+    to.found(if place > usize::from(END) { (place - usize::from(END) - 2).min(last) } else { last });
     while place < 64 {
         bits.refill();
         for _ in 0..56 / SEVERAL {
@@ -286,16 +299,20 @@ pub(super) fn block(
             if place + usize::from((several.places & !END) + ends) > 64 {
                 // The last ones, one by one: what follows them is of the next block.
                 bits.refill();
-                place += ac.next(bits)?.1 + 1;
+                let (value, run) = ac.next(bits)?;
+                place += run + 1;
+                to.pass(place - 1, square(value));
                 break;
             }
             bits.pass(u32::from(several.bits));
             place += usize::from(several.places);
+            to.pass(place - 1, several.energy);
             if place >= 64 {
                 break;
             }
         }
     }
+    to.end();
     // Zeroes may end a block by number, or by the code for it.
     if place == 64 || place >= usize::from(END) { Ok(()) } else { Err(Fault) }
 }
