@@ -2,7 +2,7 @@
 //!
 //! A JPEG is stored as cosines of 8 × 8 pixels each; with the lowest n of them along each side it
 //! becomes n × n pixels, for a fraction of the work. That is a good low-pass, in coded light. Where much is left out the
-//! pixels are averaged in light, and the picture is read twice as large as it is wanted, or in full.
+//! pixels are averaged in light, and the picture is read in full where it is scaled.
 
 use crate::Rect;
 
@@ -30,17 +30,14 @@ pub enum Margin {
     /// Not at all: the decoder's way to make it smaller is as good as the exact one. Photos.
     #[default]
     None,
-    /// Twice as wide and high, where the decoder cannot show the finest detail of that size. Text, line art.
-    Double,
-    /// It is not made smaller by its decoder.
+    /// It is read in full. Text, line art.
     All,
 }
 
 impl Reducible {
     /// The same, known to have much detail.
     pub fn detailed(self) -> Reducible {
-        let margin = if self.margin == Margin::None { Margin::Double } else { self.margin };
-        Reducible { margin, ..self }
+        Reducible { margin: Margin::All, ..self }
     }
 
     /// The picture at `eighths`/8 of its size; 1 to 8 of them.
@@ -48,12 +45,11 @@ impl Reducible {
         Reduced { of: self, eighths: eighths.clamp(1, 8), sharp: false }
     }
 
-    /// The smallest of which a pixel is at most `step` pixels wide, or half of that with a margin, if reducing pays
-    /// at all.
+    /// The smallest of which a pixel is at most `step` pixels wide, if it may be
+    /// reduced and that pays.
     pub fn within(self, step: f64) -> Option<Reduced> {
         match self.margin {
             Margin::None => self.blurred_within(step).map(|reduced| Reduced { sharp: true, ..reduced }),
-            Margin::Double => self.blurred_within(step / 2.0),
             Margin::All => None,
         }
     }
@@ -125,9 +121,7 @@ mod tests {
             [1.9, 2.0, 2.7, 7.9, 8.0, 1e9].map(|step| all.within(step).map(|reduced| reduced.eighths()))
         };
         assert_eq!(eighths(all), [None, Some(4), Some(3), Some(2), Some(1), Some(1)]);
-        assert_eq!(eighths(all.detailed()), [None, None, None, Some(3), Some(2), Some(1)]);
-        assert_eq!(eighths(Reducible { margin: Margin::All, ..all }.detailed()), [None; 6]);
-        assert_eq!(all.detailed().blurred_within(2.0), Some(all.detailed().by(4)));
+        assert_eq!(eighths(all.detailed()), [None; 6]);
         let reduced = Reducible { mirrored: [true, true], ..all }.by(1);
         assert_eq!((reduced.rect(), reduced.whole()), (Rect::sized(126, 2), Rect::sized(1001, 16)));
         assert_eq!((reduced.step(), reduced.start()), (8.0, [-7.0, 0.0]));

@@ -39,7 +39,7 @@ impl InputShape {
         InputShape { width, height, format, reducible: None }
     }
 
-    /// The same, known to have much detail: read larger than it is wanted, or in full.
+    /// The same, known to have much detail: read in full where it is scaled.
     pub fn detailed(self) -> Self {
         InputShape { reducible: self.reducible.map(Reducible::detailed), ..self }
     }
