@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use crate::background::Background;
 use crate::message::Urgency;
 use crate::quality::Quality;
 
 /// Changes whenever the same fields must give another key.
-const VERSION: &str = "imgflo-key-2";
+const VERSION: &str = "imgflo-key-3";
 
 /// Longest suffix of a key, characters.
 const MAX_EXTENSION: usize = 8;
@@ -23,16 +24,19 @@ const MAX_EXTENSION: usize = 8;
 /// * `input`: identity of the input ([`crate::Source::identity`]), empty if there is none.
 /// * `extension`: type of the result, without the dot; none for a graph that hands bytes on.
 /// * `quality`: what of it makes a difference to the type ([`Quality::of_type`]).
+/// * `background`: what lies behind the picture, where the type has no alpha ([`Background::of_type`]).
 pub fn cache_key(
     graph_content: &str,
     arguments: &str,
     input: &str,
     extension: Option<&str>,
     quality: Quality,
+    background: Option<Background>,
 ) -> String {
     let mut hash = Sha256::new();
     let quality = quality.to_string();
-    for field in [VERSION, graph_content, arguments, input, extension.unwrap_or_default(), &quality] {
+    let background = background.map(|background| background.to_string()).unwrap_or_default();
+    for field in [VERSION, graph_content, arguments, input, extension.unwrap_or_default(), &quality, &background] {
         hash.update((field.len() as u64).to_le_bytes());
         hash.update(field);
     }
@@ -74,55 +78,59 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::quality::Chroma;
 
-    const NONE: Quality = Quality { number: None, small: false, progressive: false };
+    const NONE: Quality = Quality { number: None, small: false, progressive: false, chroma: None };
 
     #[test]
     fn stays_what_it_is() {
         // Computed with Python's hashlib and struct over the same fields. If this fails, stored
         // results of earlier versions are lost: raise VERSION knowingly, or undo the change.
         assert_eq!(
-            cache_key("graph", "width=10", "file:a.jpg", Some("png"), NONE),
-            "b37fa7f8c8850d8f1d87de0ff72669df8beab430b3f88a5e5984bd06f63ff54c.png"
+            cache_key("graph", "width=10", "file:a.jpg", Some("png"), NONE, None),
+            "438d1599d975b191fdf0787219ba20d187c1249dd7383021b8dd240a4641f28e.png"
         );
         assert_eq!(
-            cache_key("graph", "width=10", "file:a.jpg", Some("jpg"), Quality::of(85)),
-            "fb2fb42a50c453cfc87fbec9f67c0363e8405e8d7fa5210a1d488b7027ee5abb.jpg"
+            cache_key("graph", "width=10", "file:a.jpg", Some("jpg"), Quality::of(85), Some(Background::WHITE)),
+            "53c81aa6cbf31391b89a1dac7608565b43542c291c0d8dedc69999797b9ca11c.jpg"
         );
     }
 
     #[test]
     fn fields_do_not_run_into_each_other() {
         let keys: HashSet<String> = [
-            cache_key("a", "b", "c", Some("png"), NONE),
-            cache_key("ab", "", "c", Some("png"), NONE),
-            cache_key("", "ab", "c", Some("png"), NONE),
-            cache_key("a", "bc", "", Some("png"), NONE),
-            cache_key("a", "", "bc", Some("png"), NONE),
-            cache_key("a", "b", "c", Some("jpg"), NONE),
-            cache_key("a", "b", "cpng", None, NONE),
-            cache_key("a", "b", "c", None, NONE),
-            cache_key("a", "b", "c", Some("jpg"), Quality::of(85)),
-            cache_key("a", "b", "c", Some("jpg"), Quality::of(8)),
-            cache_key("a", "b", "c", Some("jpg"), Quality { small: true, ..Quality::of(85) }),
-            cache_key("a", "b", "c", Some("jpg"), Quality { progressive: true, ..Quality::of(85) }),
+            cache_key("a", "b", "c", Some("png"), NONE, None),
+            cache_key("ab", "", "c", Some("png"), NONE, None),
+            cache_key("", "ab", "c", Some("png"), NONE, None),
+            cache_key("a", "bc", "", Some("png"), NONE, None),
+            cache_key("a", "", "bc", Some("png"), NONE, None),
+            cache_key("a", "b", "c", Some("jpg"), NONE, None),
+            cache_key("a", "b", "cpng", None, NONE, None),
+            cache_key("a", "b", "c", None, NONE, None),
+            cache_key("a", "b", "c", Some("jpg"), Quality::of(85), None),
+            cache_key("a", "b", "c", Some("jpg"), Quality::of(8), None),
+            cache_key("a", "b", "c", Some("jpg"), Quality { small: true, ..Quality::of(85) }, None),
+            cache_key("a", "b", "c", Some("jpg"), Quality { progressive: true, ..Quality::of(85) }, None),
+            cache_key("a", "b", "c", Some("jpg"), Quality { chroma: Some(Chroma::Full), ..Quality::of(85) }, None),
+            cache_key("a", "b", "c", Some("jpg"), Quality::of(85), Some(Background::WHITE)),
+            cache_key("a", "b", "c", Some("jpg"), Quality::of(85), Some(Background { rgb: [0; 3] })),
         ]
         .into();
-        assert_eq!(keys.len(), 12);
+        assert_eq!(keys.len(), 15);
         let digests: HashSet<&str> = keys.iter().map(|key| &key[..64]).collect();
-        assert_eq!(digests.len(), 12);
+        assert_eq!(digests.len(), 15);
     }
 
     #[test]
     fn each_lane_has_its_claim() {
-        let key = cache_key("a", "b", "c", Some("jpg"), Quality::of(85));
+        let key = cache_key("a", "b", "c", Some("jpg"), Quality::of(85), None);
         assert_eq!(claim(Urgency::Urgent, &key), key);
         assert_eq!(claim(Urgency::Background, &key), format!("background.{key}"));
     }
 
     #[test]
     fn knows_keys() {
-        for key in [cache_key("a", "b", "c", Some("jpg"), NONE), cache_key("a", "b", "c", None, NONE)] {
+        for key in [cache_key("a", "b", "c", Some("jpg"), NONE, None), cache_key("a", "b", "c", None, NONE, None)] {
             assert!(is_key(&key), "{key}");
         }
         let digest = "0123456789abcdef".repeat(4);
