@@ -207,4 +207,10 @@ impl Store for IndexedStore {
         self.note(key).await;
         Ok(())
     }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        self.inner.remove(key).await?;
+        self.forget(key).await;
+        Ok(())
+    }
 }

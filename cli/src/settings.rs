@@ -228,7 +228,7 @@ pub fn all() -> Vec<Setting> {
         of_runtime(of_workers(setting(
             "workers",
             &cores.to_string(),
-            "Jobs worked on at once, and one more without a broker, at most 256; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
+            "Jobs that compute at once, and one more without a broker, at most 256; those that wait for origins come on top (max-fetches); the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
         ))),
         of_workers(setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait")),
         of_runtime(of_workers(setting(

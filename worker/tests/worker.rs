@@ -8,4 +8,5 @@ mod worker {
     pub mod origin;
     pub mod setup;
     pub mod trouble;
+    pub mod waiting;
 }

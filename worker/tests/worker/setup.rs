@@ -228,6 +228,11 @@ impl Setup {
         result
     }
 
+    /// Takes from a queue beside the workers.
+    pub async fn broker_consumer(&self, queue: &str) -> Consumer {
+        self.broker.consume(queue).await.unwrap()
+    }
+
     pub fn queue(&self, name: &str) -> QueueStatus {
         self.broker.queues().into_iter().find(|queue| queue.name == name).unwrap()
     }
