@@ -471,7 +471,7 @@ impl Reader {
 
     fn background(&mut self) -> Background {
         render::background(self.text("background")).unwrap_or_else(|_| {
-            self.fault("background", "an opaque colour: #rrggbb or one of the 16 names of HTML");
+            self.fault("background", "opaque colour: #rrggbb or one of the 16 names of HTML");
             Background::WHITE
         })
     }

@@ -3,7 +3,8 @@
 //! A file is first read as far as its [`Header`], which costs no pixels; whoever decodes checks
 //! the header against limits and then allocates. Pictures come out upright and in sRGB whatever
 //! the file holds: EXIF orientation and colour profiles are applied while rows are read. A file
-//! that ends early is an error, never part of a picture, unless only what comes before was asked for.
+//! that ends before its last pixel is an error, never part of a picture, unless only what comes before was
+//! asked for. What follows that pixel, or the first frame, may be anything.
 //!
 //! Beside the picture itself, decoding needs a few rows; a progressive JPEG (or one whose
 //! components are stored one after the other) needs its coefficients as well, 2 bytes a component:
@@ -333,7 +334,7 @@ pub fn recode(
 ///
 /// PNG is lossless at 8 bits and as narrow as the picture allows: gray where all pixels are, without alpha
 /// where all are opaque, with a palette where there are 256 colours at most. WebP and AVIF keep alpha; WebP is
-/// lossless, too, where the picture is flat art and that is smaller. JPEG has none: the picture is laid over
+/// lossless, too, where the picture is flat art and that is smaller. JPEG has no alpha: the picture is laid over
 /// [`EncodeOptions::background`] in linear light.
 ///
 /// # Errors

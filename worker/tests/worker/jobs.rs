@@ -264,6 +264,21 @@ async fn bad_inputs_each_with_its_reason() {
 }
 
 #[tokio::test]
+async fn long_thin_pictures_are_few_pixels() {
+    let setup = Setup::new().await;
+    let _worker = setup.worker(Options::default());
+    std::fs::write(setup.files().join("long"), png(20_000, 200)).unwrap();
+    std::fs::write(setup.files().join("thread"), png(300_000, 2)).unwrap();
+    for (key, name, size) in [("a.png", "long", (1000, 10)), ("b.png", "thread", (1000, 1))] {
+        let mut data = ask(key, one_operation("gegl/nop"), file(name));
+        data.iips = [("width".to_owned(), "1000".to_owned())].into();
+        assert_eq!(setup.run(&urgent(data)).await.error, None);
+        let header = setup.stored_header(key).await;
+        assert_eq!((header.width, header.height), size, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn bad_requests_each_with_its_reason() {
     let setup = Setup::new().await;
     let limits = Limits { max_output_pixels: 10_000, max_data_url_bytes: 100, ..Limits::default() };
