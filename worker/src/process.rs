@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::fetch::{Fetched, recognise};
 use crate::graphs::Graphs;
+use crate::original::Originals;
 use crate::render::{Order, Picture, Renderer, stopped};
 use crate::source::{Sources, wanted};
 
@@ -47,6 +48,7 @@ impl JobControl {
 /// Makes results of jobs.
 pub(crate) struct Processor {
     pub sources: Sources,
+    pub originals: Originals,
     pub graphs: Graphs,
     pub renderer: Arc<Renderer>,
     pub store: Arc<dyn Store>,
@@ -78,7 +80,8 @@ impl Processor {
     pub(crate) async fn run(&self, result: &mut JobResult, control: &JobControl) -> Result<(), Error> {
         result.started_at = Some(message::now());
         let stop = StopOnDrop(Cancel::with_deadline(control.deadline.into_std()));
-        let data = result.job.data.clone();
+        let mut data = result.job.data.clone();
+        let completed = self.originals.complete(&mut data);
         let pixels = AtomicU64::new(0);
         let level = Level { urgency: result.job.urgency, cancel: &stop.0, depth: 0, pixels: &pixels };
         let done = tokio::select! {
@@ -86,7 +89,10 @@ impl Processor {
             () = async {}, if control.late => Err(stopped(OpError::DeadlineExceeded)),
             () = control.token.cancelled() => Err(stopped(OpError::Cancelled)),
             () = tokio::time::sleep_until(control.deadline) => Err(stopped(OpError::DeadlineExceeded)),
-            done = self.serve(&data, level, result) => done,
+            done = async {
+                completed?;
+                self.serve(&data, level, result).await
+            } => done,
         };
         if done.is_ok() {
             result.results.url = Some(format!("./{}", data.cachekey));
@@ -100,7 +106,7 @@ impl Processor {
     /// Makes sure that the result of the job itself is stored.
     async fn serve(&self, data: &JobData, level: Level<'_>, notes: &mut JobResult) -> Result<(), Error> {
         if !data.no_cache {
-            match self.store.contains(&data.cachekey).await {
+            match self.store.holds(&data.cachekey).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 // Nobody waits: rather later than in vain.

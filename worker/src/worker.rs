@@ -13,7 +13,7 @@ use futures::FutureExt;
 use imgflo_cache::{Claims, Store};
 use imgflo_job::{Category, Fault, Job, JobError, JobResult, Limits, Urgency, key, message, network};
 use imgflo_msgflo::{Delivery, Outcome, Transport, TransportError};
-use imgflo_runtime::{Catalogue, Engine};
+use imgflo_runtime::{Catalogue, Engine, Library};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -25,6 +25,7 @@ use crate::Error;
 use crate::fetch::FetchSettings;
 use crate::graphs::Graphs;
 use crate::memory::Budget;
+use crate::original::Originals;
 use crate::process::{JobControl, Processor};
 use crate::render::Renderer;
 use crate::source::{Inputs, Sources};
@@ -77,6 +78,9 @@ pub struct WorkerParts {
     pub fetch: FetchSettings,
     /// Folder served under `/files/`.
     pub files: PathBuf,
+    /// The graphs of jobs that name one and hold none, as those of the original's front ends; `None` = such jobs become
+    /// dead letters.
+    pub library: Option<Arc<Library>>,
     /// Jobs at once, at least 1.
     pub slots: usize,
     /// Bytes that all jobs at work may take together; others wait.
@@ -105,10 +109,22 @@ struct Shared {
 impl Worker {
     /// A worker that is not running yet.
     pub fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { store, claims, catalogue, engine, limits, fetch, files, slots, memory_budget, quality } =
-            parts;
+        let WorkerParts {
+            store,
+            claims,
+            catalogue,
+            engine,
+            limits,
+            fetch,
+            files,
+            library,
+            slots,
+            memory_budget,
+            quality,
+        } = parts;
         let processor = Processor {
             sources: Sources { inputs: Inputs::new(fetch, limits.clone(), files), store: Arc::clone(&store) },
+            originals: Originals::new(library, limits.clone()),
             graphs: Graphs::new(Arc::clone(&catalogue), &limits),
             renderer: Arc::new(Renderer {
                 engine,
@@ -150,6 +166,13 @@ impl Worker {
             let shared = Arc::clone(&shared);
             listeners.spawn(async move { shared.running.listen(cancellations).await });
         }
+        let mut losses = transport.losses();
+        let telling = lanes.clone();
+        listeners.spawn(async move {
+            while losses.changed().await.is_ok() {
+                telling.tell_of_lost_jobs().await;
+            }
+        });
         let mut slots = JoinSet::new();
         for slot in 0..self.slots {
             let (shared, lanes, shutdown) = (Arc::clone(&shared), lanes.clone(), shutdown.clone());
@@ -257,7 +280,7 @@ impl Shared {
     }
 
     async fn is_stored(&self, cache_key: &str) -> Result<bool, Error> {
-        self.processor.store.contains(cache_key).await.map_err(Error::Store)
+        self.processor.store.holds(cache_key).await.map_err(Error::Store)
     }
 
     /// Sees to it that nobody tries it again soon; what to tell.
