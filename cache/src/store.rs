@@ -70,6 +70,14 @@ pub trait Store: Send + Sync + 'static {
     /// [`CacheError`]; a missing key is none.
     async fn contains(&self, key: &str) -> Result<bool, CacheError>;
 
+    /// True when the key is stored, as [`Store::contains`], but never by the word of an index that may be behind.
+    ///
+    /// # Errors
+    /// [`CacheError`]; a missing key is none.
+    async fn holds(&self, key: &str) -> Result<bool, CacheError> {
+        self.contains(key).await
+    }
+
     /// The blob, if it is stored. Counts as a use.
     ///
     /// # Errors

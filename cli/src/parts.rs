@@ -6,8 +6,8 @@ use imgflo_cache::{
     Claims, IndexOptions, IndexedStore, LocalClaims, LocalStore, RedisClaims, RedisLink, S3Store, Store,
 };
 use imgflo_job::key::Keeping;
-use imgflo_msgflo::{InProcess, Transport, connect};
-use imgflo_runtime::{COperations, Catalogue, NativeEngine};
+use imgflo_msgflo::{InProcess, Transport, connect_with};
+use imgflo_runtime::{COperations, Catalogue, Library, NativeEngine};
 use imgflo_server::Report;
 use imgflo_worker::{FetchSettings, Worker, WorkerParts};
 use serde_json::json;
@@ -56,7 +56,9 @@ impl Parts {
             claims = Arc::new(RedisClaims::new(Arc::clone(link), REDIS_PREFIX));
         }
         let transport: Arc<dyn Transport> = match &settings.broker {
-            Some(url) => connect(url, name).await.map_err(|error| vec![error.to_string()])?,
+            Some(url) => {
+                connect_with(url, name, settings.broker_timeout).await.map_err(|error| vec![error.to_string()])?
+            }
             None => InProcess::new(),
         };
         let mut catalogue = catalogue(settings.engine, settings.gegl_gpl, &settings.children);
@@ -78,8 +80,8 @@ impl Parts {
         vec![("redis", redis)]
     }
 
-    /// A worker of them.
-    pub fn worker(&self, settings: &Settings) -> Worker {
+    /// A worker of them. `library`: the graphs of jobs that hold none, if any are there.
+    pub fn worker(&self, settings: &Settings, library: Option<Arc<Library>>) -> Worker {
         Worker::new(WorkerParts {
             store: Arc::clone(&self.store),
             claims: Arc::clone(&self.claims),
@@ -91,6 +93,7 @@ impl Parts {
                 user_agent: format!("imgflo/{}", version::short()),
             },
             files: settings.files.clone(),
+            library,
             // In one process nobody else could do a job: one more fetches its input or stores its result while others
             // render.
             slots: settings.workers + usize::from(settings.broker.is_none()),

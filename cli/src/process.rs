@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
 
 use crate::Failure;
 use crate::settings::Settings;
 
+/// The library for AMQP, as log filters name it.
+const AMQP: &str = "lapin";
 /// How long the end of a process may take that has nothing to do any more.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -39,13 +42,23 @@ fn open_many_files() {
 }
 
 fn start_log(settings: &Settings) {
-    let filter: tracing_subscriber::EnvFilter = settings.log.parse().expect("the settings were checked");
+    let filter = filter(&settings.log);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if settings.log_json {
         log.json().init();
     } else {
         log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
     }
+}
+
+/// The filter of log messages. The library for AMQP logs an error for every refusal, also for those that are tolerated,
+/// and for ordinary stops; what matters of them is in messages of ours.
+fn filter(asked: &str) -> EnvFilter {
+    let filter: EnvFilter = asked.parse().expect("the settings were checked");
+    if asked.contains(AMQP) {
+        return filter;
+    }
+    filter.add_directive(format!("{AMQP}=off").parse().expect("it is a directive"))
 }
 
 /// The first SIGTERM or interrupt starts the drain; a second one ends the process at once.

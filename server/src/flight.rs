@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) use self::drive::Pace;
 pub(crate) type Outcome = Result<Option<String>, JobError>;
 /// Hands a job to its lane; done when the lane has it safely.
 pub(crate) type Dispatch = Arc<dyn Fn(Commission) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+/// Asks whether there are workers.
+pub(crate) type Staffed = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 /// A job, and what its application has set aside for it.
 #[derive(Debug)]
 pub(crate) struct Commission {
@@ -61,6 +64,8 @@ pub(crate) struct Means {
     pub(crate) claims: Arc<dyn Claims>,
     /// Where results are.
     pub(crate) store: Arc<dyn Store>,
+    /// True unless it is certain that no worker is there to take urgent jobs.
+    pub(crate) staffed: Staffed,
     /// Who we are, for claims.
     pub(crate) holder: String,
     pub(crate) pace: Pace,
@@ -111,6 +116,8 @@ struct Flying {
     accepted: watch::Receiver<Accepted>,
     /// Has its driver look at once.
     wake: Arc<Notify>,
+    /// Set when its message was lost on the broker: its driver sends it again.
+    lost: Arc<AtomicBool>,
     /// Ends its driver.
     _stop: DropGuard,
 }
@@ -301,10 +308,11 @@ impl Flights {
         let job_id = commission.job.id.clone();
         jobs.insert(job_id.clone(), key.clone());
         let (accept, accepted) = watch::channel(None);
-        let (stop, wake) = (self.means.stop.child_token(), Arc::new(Notify::new()));
-        let driver = Driver::new(Arc::clone(self), key.clone(), commission, accept, Arc::clone(&wake));
+        let (stop, wake, lost) = (self.means.stop.child_token(), Arc::default(), Arc::default());
+        let signs = (Arc::clone(&wake), Arc::clone(&lost));
+        let driver = Driver::new(Arc::clone(self), key.clone(), commission, accept, signs);
         tokio::spawn(driver.run(stop.clone()));
-        Flying { job_id, since: Instant::now(), stage: Stage::Claiming, accepted, wake, _stop: stop.drop_guard() }
+        Flying { job_id, since: Instant::now(), stage: Stage::Claiming, accepted, wake, lost, _stop: stop.drop_guard() }
     }
 
     /// Takes note of a finished job, of this front end or of another.
@@ -364,6 +372,27 @@ impl Flights {
         }
         if flight.is_empty() {
             flights.remove(key);
+        }
+    }
+
+    /// Has every job sent again whose result is not stored: messages that waited on the broker were lost.
+    pub(crate) fn send_again(&self) {
+        let board = self.board();
+        let flying = board.flights.values().flat_map(|flight| [&flight.urgent, &flight.background]).flatten();
+        for flying in flying.filter(|flying| flying.stage == Stage::Sent) {
+            flying.lost.store(true, Ordering::Release);
+            flying.wake.notify_one();
+        }
+    }
+
+    /// Takes note that a job of ours, or of another front end, became a dead letter.
+    pub(crate) fn died(self: &Arc<Self>, job_id: &str, error: &JobError) {
+        for urgency in [Urgency::Urgent, Urgency::Background] {
+            let is_ours = self.board().flight_of(job_id, urgency).is_some();
+            if is_ours {
+                tracing::warn!(job = job_id, %error, "a job became a dead letter");
+                self.fail(job_id, urgency, error);
+            }
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `source` | the bytes of an input: fetched, inline, a file of ours, a stored result |
 //! | [`fetch`] | an http or https URL, bounded and guarded |
 //! | `graphs` | the graph of a job, built once |
+//! | `original` | jobs that hold no graph, completed from a folder |
 //! | `render` | bytes of an input and a graph to bytes of a picture, within limits |
 //! | [`memory`] | which jobs may hold memory together |
 
@@ -19,6 +20,7 @@ pub mod error;
 pub mod fetch;
 mod graphs;
 pub mod memory;
+mod original;
 mod process;
 mod render;
 mod slots;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::fetch::{Fetched, recognise};
 use crate::graphs::Graphs;
+use crate::original::Originals;
 use crate::render::{Order, Picture, Renderer, stopped};
 use crate::slots::Seat;
 use crate::source::{Sources, wanted};
@@ -49,6 +50,7 @@ impl JobControl {
 /// Makes results of jobs.
 pub(crate) struct Processor {
     pub sources: Sources,
+    pub originals: Originals,
     pub graphs: Graphs,
     pub renderer: Arc<Renderer>,
     pub store: Arc<dyn Store>,
@@ -88,7 +90,8 @@ impl Processor {
     pub(crate) async fn run(&self, result: &mut JobResult, control: &JobControl, seat: &Seat) -> Result<(), Error> {
         result.started_at = Some(message::now());
         let stop = StopOnDrop(Cancel::with_deadline(control.deadline.into_std()));
-        let data = result.job.data.clone();
+        let mut data = result.job.data.clone();
+        let completed = self.originals.complete(&mut data);
         let pixels = AtomicU64::new(0);
         let level = Level { urgency: result.job.urgency, cancel: &stop.0, seat, depth: 0, pixels: &pixels };
         let done = tokio::select! {
@@ -96,7 +99,10 @@ impl Processor {
             () = async {}, if control.late => Err(stopped(OpError::DeadlineExceeded)),
             () = control.token.cancelled() => Err(stopped(OpError::Cancelled)),
             () = tokio::time::sleep_until(control.deadline) => Err(stopped(OpError::DeadlineExceeded)),
-            done = self.serve(&data, level, result) => done,
+            done = async {
+                completed?;
+                self.serve(&data, level, result).await
+            } => done,
         };
         // What was made counts, even if more could not be.
         result.pixels = Some(pixels.into_inner()).filter(|pixels| *pixels > 0);
@@ -127,11 +133,11 @@ impl Processor {
 
     /// The key under which the result of a key is stored, if it is.
     pub(crate) async fn stored(&self, key: &str) -> Result<Option<String>, CacheError> {
-        if self.store.contains(key).await? {
+        if self.store.holds(key).await? {
             return Ok(Some(key.to_owned()));
         }
         match key::private(key) {
-            Some(private) if self.store.contains(&private).await? => Ok(Some(private)),
+            Some(private) if self.store.holds(&private).await? => Ok(Some(private)),
             _ => Ok(None),
         }
     }

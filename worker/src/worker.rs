@@ -16,7 +16,7 @@ use futures::{FutureExt, StreamExt, poll};
 use imgflo_cache::{Claims, Store};
 use imgflo_job::{Background, Category, Fault, Job, JobError, JobResult, Limits, Urgency, key, message, network};
 use imgflo_msgflo::{Delivery, Outcome, Transport, TransportError};
-use imgflo_runtime::{Catalogue, Engine};
+use imgflo_runtime::{Catalogue, Engine, Library};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -28,6 +28,7 @@ use crate::Error;
 use crate::fetch::FetchSettings;
 use crate::graphs::Graphs;
 use crate::memory::Budget;
+use crate::original::Originals;
 use crate::process::{JobControl, Processor};
 use crate::render::Renderer;
 use crate::slots::{Offer, Seat, Slots};
@@ -91,6 +92,9 @@ pub struct WorkerParts {
     pub fetch: FetchSettings,
     /// Folder served under `/files/`.
     pub files: PathBuf,
+    /// The graphs of jobs that name one and hold none, as those of the original's front ends; `None` = such jobs become
+    /// dead letters.
+    pub library: Option<Arc<Library>>,
     /// Jobs that compute at once, at least 1. Those that wait for origins are beside these, up to
     /// [`Limits::max_fetches`].
     pub slots: usize,
@@ -130,6 +134,7 @@ impl Worker {
             limits,
             fetch,
             files,
+            library,
             slots,
             memory_budget,
             quality,
@@ -137,6 +142,7 @@ impl Worker {
         } = parts;
         let processor = Processor {
             sources: Sources { inputs: Inputs::new(fetch, limits.clone(), files), store: Arc::clone(&store) },
+            originals: Originals::new(library, limits.clone()),
             graphs: Graphs::new(Arc::clone(&catalogue), &limits),
             renderer: Arc::new(Renderer {
                 engine,
@@ -180,6 +186,13 @@ impl Worker {
             let shared = Arc::clone(&shared);
             listeners.spawn(async move { shared.running.listen(cancellations).await });
         }
+        let mut losses = transport.losses();
+        let telling = lanes.clone();
+        listeners.spawn(async move {
+            while losses.changed().await.is_ok() {
+                telling.tell_of_lost_jobs().await;
+            }
+        });
         let names: Vec<_> = roles.iter().map(|role| role.name()).collect();
         tracing::info!(slots = self.slots, roles = names.join(" "), "worker started");
         let most_fetches = shared.limits.max_fetches;

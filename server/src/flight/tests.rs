@@ -1,5 +1,6 @@
 //! The flights of one front end.
 
+mod lost;
 mod shared;
 
 use async_trait::async_trait;
@@ -56,6 +57,7 @@ impl Ground {
             }),
             claims: Arc::clone(&self.claims),
             store: Arc::clone(&self.store),
+            staffed: Arc::new(|| async { true }.boxed()),
             holder: holder.into(),
             pace,
             stop: stop.clone(),
@@ -287,6 +289,7 @@ async fn a_lane_that_refuses_answers_all() {
         dispatch: Arc::new(move |_| async move { Err(full()) }.boxed()),
         claims: Arc::clone(&ground.claims),
         store: Arc::clone(&ground.store),
+        staffed: Arc::new(|| async { true }.boxed()),
         holder: "full".into(),
         pace: SLOW,
         stop: CancellationToken::new(),

@@ -142,6 +142,8 @@ async fn dead_letters_are_looked_at_tried_again_and_dropped() {
     assert_eq!((left.as_array().unwrap().len(), left[0]["id"].as_str()), (1, Some("junk-0")));
     assert_eq!(run(&["drop", "--all"]), (true, "1 dropped\n".into()));
     assert_eq!(run(&["list"]), (true, String::new()));
+    let empty = program::command().args(["deadletters", "list", "--broker", &broker]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&empty.stderr), "there are no dead letters\n");
     transport.close().await;
     drop(front);
 }

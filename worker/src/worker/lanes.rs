@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::select_all;
+use imgflo_job::message::JobsLost;
 use imgflo_job::{JobResult, Limits, network};
 use imgflo_msgflo::discovery::queue_name;
 use imgflo_msgflo::{
@@ -69,6 +70,15 @@ impl Lanes {
         self.lanes.len() > 1 && self.lanes.iter().any(|lane| lane.role == Role::Urgent)
     }
 
+    /// Tells the front ends that jobs were lost with their queue. One lane is enough: front ends hear them all.
+    pub(super) async fn tell_of_lost_jobs(&self) {
+        if let Some(lane) = self.lanes.first()
+            && let Err(error) = lane.participant.send("jobresult", &JobsLost::NOTICE).await
+        {
+            tracing::debug!(%error, "no front end was told that jobs are lost");
+        }
+    }
+
     /// Queues of cancellations.
     pub(super) fn cancellations(&self) -> impl Iterator<Item = Consumer> {
         self.lanes.iter().filter_map(|lane| lane.cancellations.clone())
@@ -131,19 +141,29 @@ impl Lane {
         definition = definition.inport(jobs).outport(Port::new("jobresult").of_type("object"));
         // Each worker hears all cancellations, so the queue is its own.
         let sources = network.sources(role.name(), "jobcancel");
-        let cancellations = (!sources.is_empty()).then(|| format!("{}.JOBCANCEL", definition.id));
-        if let Some(queue) = &cancellations {
-            definition = definition.inport(Port::new("jobcancel").of_type("object").queue(queue).temporary());
-        }
-        let participant = Participant::start(definition, Arc::clone(transport)).await?;
-        let cancellations = match &cancellations {
-            Some(queue) => {
-                for source in sources {
-                    transport.bind(source, queue).await?;
+        let queue = format!("{}.JOBCANCEL", definition.id);
+        let port = Port::new("jobcancel").of_type("object").queue(&queue).temporary();
+        let listening = if sources.is_empty() { None } else { Some(definition.clone().inport(port)) };
+        let (participant, cancellations) = match listening {
+            None => (Participant::start(definition, Arc::clone(transport)).await?, None),
+            Some(listening) => match Participant::start(listening, Arc::clone(transport)).await {
+                Ok(participant) => {
+                    for source in sources {
+                        transport.bind(source, &queue).await?;
+                    }
+                    let cancellations = participant.consume("jobcancel").await?;
+                    (participant, Some(cancellations))
                 }
-                Some(participant.consume("jobcancel").await?)
-            }
-            None => None,
+                Err(TransportError::Refused(reason)) => {
+                    let role = role.name();
+                    tracing::warn!(
+                        reason,
+                        "cancellations are not heard: the account at the broker may not declare queues whose names begin with '{role}-'"
+                    );
+                    (Participant::start(definition, Arc::clone(transport)).await?, None)
+                }
+                Err(error) => return Err(error),
+            },
         };
         let jobs = participant.consume("job").await?;
         Ok(Lane { role, transport: Arc::clone(transport), participant, jobs, cancellations, link: transport.link() })
