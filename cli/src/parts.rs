@@ -96,6 +96,7 @@ impl Parts {
             slots: settings.workers + usize::from(settings.broker.is_none()),
             memory_budget: settings.memory_bytes,
             quality: settings.quality,
+            background: settings.background,
         })
     }
 }

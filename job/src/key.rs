@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use crate::background::Background;
 use crate::message::Urgency;
 use crate::quality::Quality;
 
@@ -74,6 +75,7 @@ pub fn private(key: &str) -> Option<String> {
 /// * `keeping`: that of the input ([`crate::Source::keeping`]); [`Keeping::Forever`] if there is none.
 /// * `extension`: type of the result, without the dot; none for a graph that hands bytes on.
 /// * `quality`: what of it makes a difference to the type ([`Quality::of_type`]).
+/// * `background`: what lies behind the picture, where the type has no alpha ([`Background::of_type`]).
 pub fn cache_key(
     graph_content: &str,
     arguments: &str,
@@ -81,10 +83,12 @@ pub fn cache_key(
     keeping: Keeping,
     extension: Option<&str>,
     quality: Quality,
+    background: Option<Background>,
 ) -> String {
     let mut hash = Sha256::new();
     let quality = quality.to_string();
-    for field in [VERSION, graph_content, arguments, input, extension.unwrap_or_default(), &quality] {
+    let background = background.map(|background| background.to_string()).unwrap_or_default();
+    for field in [VERSION, graph_content, arguments, input, extension.unwrap_or_default(), &quality, &background] {
         hash.update((field.len() as u64).to_le_bytes());
         hash.update(field);
     }
@@ -126,27 +130,30 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::quality::Chroma;
 
-    const NONE: Quality = Quality { number: None, small: false, progressive: false };
+    const WHITE: Option<Background> = Some(Background::WHITE);
+    const NONE: Quality = Quality { number: None, small: false, progressive: false, chroma: None };
 
     #[test]
     fn stays_what_it_is() {
         // Computed with Python's hashlib and struct over the same fields. If this fails, stored
         // results of earlier versions are lost: raise VERSION knowingly, or undo the change.
         assert_eq!(
-            cache_key("graph", "width=10", "file:a.jpg", Keeping::Forever, Some("png"), NONE),
-            "1d885d470bca78809db6b4e1ebc1d459e32fae406e1dffc52ecfd032f1e6c5d2.png"
+            cache_key("graph", "width=10", "file:a.jpg", Keeping::Forever, Some("png"), NONE, None),
+            "438d1599d975b191fdf0787219ba20d187c1249dd7383021b8dd240a4641f28e.png"
         );
+        let quality = Quality::of(85);
         assert_eq!(
-            cache_key("graph", "width=10", "url:http://a/b.jpg", Keeping::Checked, Some("jpg"), Quality::of(85)),
-            "a6a6c0ef731877262841a85520a95648271503142a950632b1af79fac112b673.jpg"
+            cache_key("graph", "width=10", "url:http://a/b.jpg", Keeping::Checked, Some("jpg"), quality, WHITE),
+            "ad71877a2186b941a5f31e581318146b151b2b4cdb15e3401dae55bef0fe19fe.jpg"
         );
     }
 
     #[test]
     fn a_key_tells_how_its_result_may_be_kept() {
         for number in 0..64 {
-            let key = |keeping| cache_key("graph", &number.to_string(), "", keeping, Some("png"), NONE);
+            let key = |keeping| cache_key("graph", &number.to_string(), "", keeping, Some("png"), NONE, None);
             for keeping in [Keeping::Forever, Keeping::Checked, Keeping::Private] {
                 assert_eq!(Keeping::of(&key(keeping)), keeping);
                 assert!(is_key(&key(keeping)));
@@ -163,28 +170,47 @@ mod tests {
     #[test]
     fn fields_do_not_run_into_each_other() {
         let keys: HashSet<String> = [
-            cache_key("a", "b", "c", Keeping::Checked, Some("png"), NONE),
-            cache_key("ab", "", "c", Keeping::Checked, Some("png"), NONE),
-            cache_key("", "ab", "c", Keeping::Checked, Some("png"), NONE),
-            cache_key("a", "bc", "", Keeping::Checked, Some("png"), NONE),
-            cache_key("a", "", "bc", Keeping::Checked, Some("png"), NONE),
-            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), NONE),
-            cache_key("a", "b", "cpng", Keeping::Checked, None, NONE),
-            cache_key("a", "b", "c", Keeping::Checked, None, NONE),
-            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality::of(85)),
-            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality::of(8)),
-            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality { small: true, ..Quality::of(85) }),
-            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality { progressive: true, ..Quality::of(85) }),
+            cache_key("a", "b", "c", Keeping::Checked, Some("png"), NONE, None),
+            cache_key("ab", "", "c", Keeping::Checked, Some("png"), NONE, None),
+            cache_key("", "ab", "c", Keeping::Checked, Some("png"), NONE, None),
+            cache_key("a", "bc", "", Keeping::Checked, Some("png"), NONE, None),
+            cache_key("a", "", "bc", Keeping::Checked, Some("png"), NONE, None),
+            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), NONE, None),
+            cache_key("a", "b", "cpng", Keeping::Checked, None, NONE, None),
+            cache_key("a", "b", "c", Keeping::Checked, None, NONE, None),
+            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality::of(85), None),
+            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality::of(8), None),
+            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality { small: true, ..Quality::of(85) }, None),
+            cache_key(
+                "a",
+                "b",
+                "c",
+                Keeping::Checked,
+                Some("jpg"),
+                Quality { progressive: true, ..Quality::of(85) },
+                None,
+            ),
+            cache_key(
+                "a",
+                "b",
+                "c",
+                Keeping::Checked,
+                Some("jpg"),
+                Quality { chroma: Some(Chroma::Full), ..Quality::of(85) },
+                None,
+            ),
+            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality::of(85), Some(Background::WHITE)),
+            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality::of(85), Some(Background { rgb: [0; 3] })),
         ]
         .into();
-        assert_eq!(keys.len(), 12);
+        assert_eq!(keys.len(), 15);
         let digests: HashSet<&str> = keys.iter().map(|key| &key[..64]).collect();
-        assert_eq!(digests.len(), 12);
+        assert_eq!(digests.len(), 15);
     }
 
     #[test]
     fn each_lane_has_its_claim() {
-        let key = cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality::of(85));
+        let key = cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), Quality::of(85), None);
         assert_eq!(claim(Urgency::Urgent, &key), key);
         assert_eq!(claim(Urgency::Background, &key), format!("background.{key}"));
     }
@@ -192,8 +218,8 @@ mod tests {
     #[test]
     fn knows_keys() {
         for key in [
-            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), NONE),
-            cache_key("a", "b", "c", Keeping::Checked, None, NONE),
+            cache_key("a", "b", "c", Keeping::Checked, Some("jpg"), NONE, None),
+            cache_key("a", "b", "c", Keeping::Checked, None, NONE, None),
         ] {
             assert!(is_key(&key), "{key}");
         }

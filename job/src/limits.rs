@@ -148,8 +148,9 @@ limits! {
     max_background_input_bytes: u64, in "bytes" = 256 * MIB, (1..=4 * GIB);
     /// Most pixels of an input, width × height.
     max_input_pixels: u64, in "pixels" = 50_000_000, (1..=4_000_000_000);
+    // What a picture takes follows from its pixels: this only keeps numbers within reason.
     /// Longest side of an input, pixels.
-    max_input_side: u64, in "pixels" = 16_384, (1..=65_535);
+    max_input_side: u64, in "pixels" = 1_000_000, (1..=2_147_483_647);
     /// Most pixels of a result, width × height.
     max_output_pixels: u64, in "pixels" = 25_000_000, (1..=4_000_000_000);
     /// Most pixels of a result that is written as AVIF; larger ones are answered as WebP.

@@ -187,7 +187,8 @@ impl Processor {
         };
         let input = input.map(|input| input.bytes);
         let parameters = data.iips.clone();
-        let order = Order { graph, parameters, input, format, quality: data.quality, urgency: level.urgency };
+        let (quality, background) = (data.quality, data.background);
+        let order = Order { graph, parameters, input, format, quality, background, urgency: level.urgency };
         let Picture { bytes, input_size, output_size } = self.renderer.render(order, level.cancel).await?;
         let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
         let larger = area(output_size).max(input_size.map_or(0, area));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, poll};
 use imgflo_cache::{Claims, Store};
-use imgflo_job::{Category, Fault, Job, JobError, JobResult, Limits, Urgency, key, message, network};
+use imgflo_job::{Background, Category, Fault, Job, JobError, JobResult, Limits, Urgency, key, message, network};
 use imgflo_msgflo::{Delivery, Outcome, Transport, TransportError};
 use imgflo_runtime::{Catalogue, Engine};
 use tokio::task::JoinSet;
@@ -98,6 +98,8 @@ pub struct WorkerParts {
     pub memory_budget: u64,
     /// Quality of lossy results of jobs that name none, 1..=100.
     pub quality: u8,
+    /// The colour behind results of jobs that name none, where the type has no alpha.
+    pub background: Background,
 }
 
 /// Takes jobs and does them.
@@ -120,8 +122,19 @@ struct Shared {
 impl Worker {
     /// A worker that is not running yet.
     pub fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { store, claims, catalogue, engine, limits, fetch, files, slots, memory_budget, quality } =
-            parts;
+        let WorkerParts {
+            store,
+            claims,
+            catalogue,
+            engine,
+            limits,
+            fetch,
+            files,
+            slots,
+            memory_budget,
+            quality,
+            background,
+        } = parts;
         let processor = Processor {
             sources: Sources { inputs: Inputs::new(fetch, limits.clone(), files), store: Arc::clone(&store) },
             graphs: Graphs::new(Arc::clone(&catalogue), &limits),
@@ -130,6 +143,7 @@ impl Worker {
                 catalogue,
                 limits: limits.clone(),
                 quality,
+                background,
                 memory: Budget::new(memory_budget),
             }),
             store,

@@ -2,11 +2,10 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use imgflo_job::{Category, JobError};
 use lru::LruCache;
-use tokio::time::Instant;
 
 use super::failure;
 
@@ -28,11 +27,15 @@ impl Negative {
         Negative { lifetime, answers: Mutex::new(LruCache::new(MOST)) }
     }
 
-    /// What was answered lately.
+    /// Returns the negative answer that is still remembered for `url`.
     pub(super) fn get(&self, url: &str) -> Option<JobError> {
+        self.get_at(url, Instant::now())
+    }
+
+    fn get_at(&self, url: &str, now: Instant) -> Option<JobError> {
         let mut answers = self.answers();
         let (error, until) = answers.get(url)?;
-        if *until > Instant::now() {
+        if *until > now {
             return Some(error.clone());
         }
         answers.pop(url);
@@ -64,32 +67,30 @@ mod tests {
         JobError::new(Category::NotFound, "gone").with(failure::STATUS, 404)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn answers_are_remembered_for_a_while() {
+    #[test]
+    fn answers_are_remembered_for_a_while() {
         let negative = Negative::new(SOON);
         negative.put("a", &missing());
         assert_eq!(negative.get("a"), Some(missing()));
         assert_eq!(negative.get("b"), None);
-        tokio::time::advance(SOON).await;
-        assert_eq!(negative.get("a"), None);
+        assert_eq!(negative.get_at("a", Instant::now() + SOON), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_origin_may_ask_to_be_asked_earlier() {
+    #[test]
+    fn an_origin_may_ask_to_be_asked_earlier() {
         let negative = Negative::new(SOON);
         let busy = |wait: u64| missing().with(failure::RETRY_AFTER, wait);
         negative.put("now", &busy(0));
         negative.put("soon", &busy(2));
         negative.put("late", &busy(3600));
         assert_eq!(negative.get("now"), None);
-        tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!((negative.get("soon"), negative.get("late").is_some()), (None, true));
-        tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(negative.get("late"), None);
+        let two_later = Instant::now() + Duration::from_secs(2);
+        assert_eq!((negative.get_at("soon", two_later), negative.get_at("late", two_later).is_some()), (None, true));
+        assert_eq!(negative.get_at("late", Instant::now() + SOON), None);
     }
 
-    #[tokio::test]
-    async fn what_is_no_answer_is_not_remembered_and_no_more_than_fits() {
+    #[test]
+    fn what_is_no_answer_is_not_remembered_and_no_more_than_fits() {
         let negative = Negative::new(SOON);
         for category in [Category::OriginFailed, Category::OriginTimeout, Category::TooLarge, Category::Overloaded] {
             negative.put("a", &JobError::new(category, "x"));
