@@ -63,7 +63,7 @@ async fn dripping_origins_are_in_nobodys_way_in_a_fleet() {
     for (name, value) in PATIENT {
         fleet = fleet.with(name, value);
     }
-    let (front, _worker) = (fleet.front(), fleet.with("IMGFLO_WORKERS", "2").worker(&[]));
+    let (front, _worker) = (fleet.front(), fleet.worker(&["--workers", "2"]));
     cheap_ones_come_first(|path| async { front.get(&{ path }).await }.boxed()).await;
 }
 
