@@ -264,4 +264,12 @@ impl Store for IndexedStore {
         self.note(key).await;
         Ok(())
     }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        self.inner.remove(key).await?;
+        // Not a loss.
+        self.hot().pop(key);
+        self.forget(key).await;
+        Ok(())
+    }
 }

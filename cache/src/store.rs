@@ -100,4 +100,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`CacheError`]; then nothing was stored.
     async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError>;
+
+    /// Removes a blob, if it is stored.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    async fn remove(&self, key: &str) -> Result<(), CacheError>;
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imgflo_cache::{
     Claims, IndexOptions, IndexedStore, LocalClaims, LocalStore, RedisClaims, RedisLink, S3Store, Store,
 };
+use imgflo_job::key::Keeping;
 use imgflo_msgflo::{InProcess, Transport, connect_with};
 use imgflo_runtime::{COperations, Catalogue, Library, NativeEngine};
 use imgflo_server::Report;
@@ -36,8 +37,8 @@ impl Parts {
         let redis = redis.map_err(|error| vec![error.to_string()])?;
         let mut store: Arc<dyn Store> = match &settings.s3 {
             Some(options) => {
-                let store = S3Store::open(options.clone()).await;
-                Arc::new(store.map_err(|error| vec![error.to_string()])?)
+                let store = S3Store::open(options.clone()).await.map_err(|error| vec![error.to_string()])?;
+                Arc::new(store.with_cache_control(|key| Keeping::of(key).cache_control()))
             }
             None => {
                 let store = LocalStore::open(&settings.data_dir.join("cache"), settings.cache_bytes);
@@ -98,6 +99,7 @@ impl Parts {
             slots: settings.workers + usize::from(settings.broker.is_none()),
             memory_budget: settings.memory_bytes,
             quality: settings.quality,
+            background: settings.background,
         })
     }
 }

@@ -18,6 +18,7 @@ const LAST: Duration = Duration::from_secs(1);
 /// Runs `work` with the log and the runtime of a long-lived process.
 pub fn run(settings: &Settings, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     start_log(settings);
+    open_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -27,6 +28,17 @@ pub fn run(settings: &Settings, work: impl Future<Output = Result<(), Failure>>)
     // outlived the drain must not hold the exit up.
     runtime.shutdown_timeout(LAST);
     result
+}
+
+/// Allows as many open files as the system lets us have: each client and each origin is one, and the soft limit of many
+/// systems is 1024.
+fn open_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn start_log(settings: &Settings) {

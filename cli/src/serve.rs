@@ -71,6 +71,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         bind,
         version: VersionInfo { server: version::short().into(), runtime: format!("native {}", version::short()) },
         quality: settings.quality,
+        background: settings.background,
         urgent_avif: settings.urgent_avif,
         live,
         reports: parts.reports(),

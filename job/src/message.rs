@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::background::Background;
 use crate::error::{Category, JobError, shown};
 use crate::quality::Quality;
 
@@ -81,6 +82,10 @@ pub struct JobData {
     /// which leaves it to the worker.
     #[serde(default, skip_serializing_if = "Quality::is_default")]
     pub quality: Quality,
+    /// The colour behind a result whose type has no alpha, as it is in the key; `None` in a job of
+    /// the original, which leaves it to the worker, and for types with alpha.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
 }
 
 /// The inputs of a job, by port.
@@ -341,6 +346,7 @@ mod tests {
             source: Some(Source::File { path: "a.jpg".into() }),
             definition: json!({"processes": {}}),
             quality: Quality::of(85),
+            background: Some(Background::WHITE),
         }
     }
 
@@ -362,6 +368,7 @@ mod tests {
             "source": {"from": "file", "path": "a.jpg"},
             "definition": {"processes": {}},
             "quality": 85,
+            "background": "#ffffff",
         })
     }
 
@@ -404,7 +411,9 @@ mod tests {
     fn the_originals_result() {
         // As its worker sends it: no fields of ours, but `init_processing`, and the file's type.
         let mut data = data_json();
-        data.as_object_mut().unwrap().retain(|name, _| !["source", "definition", "quality"].contains(&name.as_str()));
+        data.as_object_mut()
+            .unwrap()
+            .retain(|name, _| !["source", "definition", "quality", "background"].contains(&name.as_str()));
         data["files"]["input"]["type"] = json!("image/jpeg");
         data["files"]["input"]["path"] = json!("/tmp/a.jpg");
         let result: JobResult = serde_json::from_value(json!({
@@ -423,8 +432,8 @@ mod tests {
         assert_eq!(result.results.url.as_deref(), Some("./6f95..91.png"));
         let input = result.job.data.files.input.unwrap();
         assert_eq!((input.media_type.as_deref(), input.path.as_deref()), (Some("image/jpeg"), Some("/tmp/a.jpg")));
-        let JobData { source, definition, quality, .. } = result.job.data;
-        assert_eq!((source, definition, quality), (None, Value::Null, Quality::default()));
+        let JobData { source, definition, quality, background, .. } = result.job.data;
+        assert_eq!((source, definition, quality, background), (None, Value::Null, Quality::default(), None));
         assert_eq!(result.error, None);
     }
 

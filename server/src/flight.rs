@@ -166,8 +166,8 @@ struct Board {
     flights: HashMap<FlightKey, Flight>,
     /// Which flight a job belongs to.
     jobs: HashMap<String, FlightKey>,
-    /// When results came, by cache key.
-    landings: LruCache<String, Instant>,
+    /// When results came, and their URLs, by cache key.
+    landings: LruCache<String, (Instant, Option<String>)>,
     last_result: Option<Instant>,
 }
 
@@ -180,9 +180,9 @@ impl Board {
         Some(flight)
     }
 
-    /// True when a result came since `then`.
-    fn landed_since(&self, cache_key: &str, then: Instant) -> bool {
-        self.landings.peek(cache_key).is_some_and(|at| *at >= then)
+    /// The URL of a result that came since `then`, as its message gave it.
+    fn landed_since(&self, cache_key: &str, then: Instant) -> Option<Option<String>> {
+        self.landings.peek(cache_key).filter(|(at, _)| *at >= then).map(|(_, url)| url.clone())
     }
 
     /// The flight of a job that is not finished, and the job's place in it.
@@ -244,8 +244,10 @@ impl Flights {
     ) -> Waiter {
         let key = wanted.key();
         let mut board = self.board();
-        if !wanted.no_cache && board.landed_since(wanted.cache_key, wanted.looked_up) {
-            let outcome = watch::channel(Some(Ok(None))).1;
+        if !wanted.no_cache
+            && let Some(url) = board.landed_since(wanted.cache_key, wanted.looked_up)
+        {
+            let outcome = watch::channel(Some(Ok(url))).1;
             drop(board);
             return Waiter { flights: Arc::clone(self), key, outcome, counted: false };
         }
@@ -274,7 +276,7 @@ impl Flights {
         let key = wanted.key();
         let accepted = {
             let mut board = self.board();
-            if !wanted.no_cache && board.landed_since(wanted.cache_key, wanted.looked_up) {
+            if !wanted.no_cache && board.landed_since(wanted.cache_key, wanted.looked_up).is_some() {
                 return Ok(());
             }
             let Board { flights, jobs, .. } = &mut *board;
@@ -335,9 +337,9 @@ impl Flights {
         }
     }
 
-    /// Answers all who wait for a key: its result is stored. `anew`: it was made just now.
-    fn found(&self, cache_key: &str, anew: bool) {
-        land(&mut self.board(), cache_key, anew, &None);
+    /// Answers all who wait for a key: its result is stored under `stored`. `anew`: it was made just now.
+    fn found(&self, cache_key: &str, anew: bool, stored: &str) {
+        land(&mut self.board(), cache_key, anew, &Some(format!("./{stored}")));
     }
 
     /// Ends a job of ours without result.
@@ -458,7 +460,7 @@ impl Flights {
 
 /// A result answers everybody who waits for its key, whoever made it.
 fn land(board: &mut Board, cache_key: &str, anew: bool, url: &Option<String>) {
-    board.landings.put(cache_key.to_owned(), Instant::now());
+    board.landings.put(cache_key.to_owned(), (Instant::now(), url.clone()));
     // Who wants a result made anew is not served by one that the cache may have given.
     for no_cache in [false, true].into_iter().filter(|no_cache| anew || !no_cache) {
         if let Some(flight) = board.remove(&FlightKey { cache_key: cache_key.to_owned(), no_cache }) {

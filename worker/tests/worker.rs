@@ -9,4 +9,5 @@ mod worker {
     pub mod originals;
     pub mod setup;
     pub mod trouble;
+    pub mod waiting;
 }

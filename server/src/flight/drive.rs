@@ -184,7 +184,7 @@ impl Driver {
         {
             let mut board = self.flights.board();
             let again = board.flights.get_mut(&self.key).is_some_and(|flight| flight.lane(urgency).is_some());
-            if again || board.landed_since(&self.key.cache_key, self.began) {
+            if again || board.landed_since(&self.key.cache_key, self.began).is_some() {
                 return;
             }
         }
@@ -289,7 +289,20 @@ impl Driver {
 
     /// True when the result is stored; then those who wait for it are answered.
     async fn look_into_store(&self) -> bool {
-        let (store, cache_key) = (&self.flights.means.store, &self.key.cache_key);
+        let cache_key = &self.key.cache_key;
+        let keys = [Some(cache_key.clone()), key::private(cache_key)];
+        for stored in keys.into_iter().flatten() {
+            if self.is_stored(&stored).await {
+                tracing::debug!(key = stored, job = self.id, "a result was found in the store");
+                self.flights.found(cache_key, self.key.no_cache, &stored);
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn is_stored(&self, cache_key: &str) -> bool {
+        let store = &self.flights.means.store;
         let asked = async {
             if self.key.no_cache {
                 // Only one that was made since will do. Clocks differ, so this is rather late than wrong.
@@ -299,19 +312,14 @@ impl Driver {
                 store.contains(cache_key).await
             }
         };
-        let stored = match timeout(STORE_TIMEOUT, asked).await {
+        match timeout(STORE_TIMEOUT, asked).await {
             Ok(Ok(stored)) => stored,
             Ok(Err(error)) => {
                 tracing::debug!(key = cache_key, %error, "the store could not be asked");
                 false
             }
             Err(_) => false,
-        };
-        if stored {
-            tracing::debug!(key = cache_key, job = self.id, "a result was found in the store");
-            self.flights.found(cache_key, self.key.no_cache);
         }
-        stored
     }
 }
 

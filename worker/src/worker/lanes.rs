@@ -42,7 +42,7 @@ pub(super) struct Lane {
 /// The lanes of a worker, urgent first.
 #[derive(Clone)]
 pub(super) struct Lanes {
-    lanes: Arc<[Lane]>,
+    lanes: Arc<[Arc<Lane>]>,
     /// Shut while results cannot be stored: jobs that nobody waits for can wait, too.
     gate: Arc<Gate>,
 }
@@ -60,7 +60,7 @@ impl Lanes {
         network.set_up(&**transport, &|queue| network::limit(queue, limits).map(|(limit, _)| limit)).await?;
         let mut lanes = Vec::new();
         for role in Role::ALL.into_iter().filter(|role| roles.contains(role)) {
-            lanes.push(Lane::open(transport, &network, role, limits).await?);
+            lanes.push(Arc::new(Lane::open(transport, &network, role, limits).await?));
         }
         Ok(Lanes { lanes: lanes.into(), gate })
     }
@@ -85,8 +85,9 @@ impl Lanes {
     }
 
     /// The next job: an urgent one if there is one, else one of another lane if `any_lane`. Safe to drop.
-    pub(super) async fn next(&self, any_lane: bool) -> (Option<Delivery>, &Lane) {
-        let (urgent, patient): (Vec<&Lane>, Vec<&Lane>) = self.lanes.iter().partition(|lane| lane.role == Role::Urgent);
+    pub(super) async fn next(&self, any_lane: bool) -> (Option<Delivery>, &Arc<Lane>) {
+        let (urgent, patient): (Vec<&Arc<Lane>>, Vec<&Arc<Lane>>) =
+            self.lanes.iter().partition(|lane| lane.role == Role::Urgent);
         let patient = async {
             loop {
                 self.gate.open().await;
@@ -107,7 +108,7 @@ impl Lanes {
 }
 
 /// The next job of several lanes; never, of none.
-async fn first<'a>(lanes: &[&'a Lane]) -> (Option<Delivery>, &'a Lane) {
+async fn first<'a>(lanes: &[&'a Arc<Lane>]) -> (Option<Delivery>, &'a Arc<Lane>) {
     if lanes.is_empty() {
         return std::future::pending().await;
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
 use imgflo_job::{
-    Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Quality, Source, Urgency, message, network,
+    Background, Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Quality, Source, Urgency, message, network,
 };
 use imgflo_msgflo::{Consumer, InProcess, Network, Outcome, QueueOptions, QueueStatus, Transport};
 use imgflo_runtime::ops::codec::{self, EncodeOptions, FileFormat, Header};
@@ -67,6 +67,7 @@ pub fn ask(key: &str, definition: Value, source: Option<Source>) -> JobData {
         source,
         definition,
         quality: Quality::default(),
+        background: None,
     }
 }
 
@@ -188,6 +189,7 @@ impl Setup {
             slots: options.slots,
             memory_budget: options.memory_budget,
             quality: 90,
+            background: Background::WHITE,
         });
         let shutdown = CancellationToken::new();
         let transport = options.transport.unwrap_or_else(|| self.broker.clone());
@@ -227,6 +229,11 @@ impl Setup {
         let result = self.result().await;
         assert_eq!(result.job.id, job.id);
         result
+    }
+
+    /// Takes from a queue beside the workers.
+    pub async fn broker_consumer(&self, queue: &str) -> Consumer {
+        self.broker.consume(queue).await.unwrap()
     }
 
     pub fn queue(&self, name: &str) -> QueueStatus {

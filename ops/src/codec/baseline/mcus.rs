@@ -189,14 +189,6 @@ impl<'a> Mcus<'a> {
         self.row += 1;
         Ok(())
     }
-
-    /// To be called after the last row that is wanted.
-    ///
-    /// # Errors
-    /// [`Fault`] when that was the last of the file, and something else than its end follows.
-    pub(super) fn finish(mut self) -> Result<(), Fault> {
-        if self.row == self.number[1] { self.scan.finish() } else { Ok(()) }
-    }
 }
 
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt"))]
