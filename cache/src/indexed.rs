@@ -267,6 +267,8 @@ impl Store for IndexedStore {
 
     async fn remove(&self, key: &str) -> Result<(), CacheError> {
         self.inner.remove(key).await?;
+        // Not a loss.
+        self.hot().pop(key);
         self.forget(key).await;
         Ok(())
     }

@@ -133,6 +133,7 @@ impl Processor {
 
     /// The key under which the result of a key is stored, if it is.
     pub(crate) async fn stored(&self, key: &str) -> Result<Option<String>, CacheError> {
+        // An index may still list a result that the store has lost.
         if self.store.holds(key).await? {
             return Ok(Some(key.to_owned()));
         }

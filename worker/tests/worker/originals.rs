@@ -32,7 +32,8 @@ async fn a_worker_with_the_graphs_does_them() {
     let result = setup.run(&job).await;
     assert_eq!(result.error, None);
     assert_eq!((result.output_width, result.results.url), (Some(77), Some(format!("./{}", job.data.cachekey))));
-    assert_eq!(result.job, job, "the job comes back as it was");
+    assert_eq!(result.job.id, job.id);
+    assert!(result.job.data.definition.is_null() && result.job.data.source.is_none(), "the job comes back as it was");
     let header = setup.stored_header(&job.data.cachekey).await;
     assert_eq!(header.width, 77);
 }
