@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use imgflo_job::Quality;
+use imgflo_job::{Background, Quality};
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
-use imgflo_ops::{Cancel, Rect};
-use imgflo_runtime::{Control, Engine, ImageGraph, InputShape, NativeEngine, Plan, read_input};
+use imgflo_ops::{Cancel, Color, Rect};
+use imgflo_runtime::{Control, Engine, ImageGraph, InputShape, NativeEngine, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::graph::load;
@@ -50,9 +50,27 @@ pub fn command() -> Command {
                 .value_name("QUALITY")
                 .default_value("85")
                 .value_parser(value_parser!(Quality))
-                .help("As in requests: quality of JPEG and WebP from 1 to 100, small, progressive; joined by commas"),
+                .help("As in requests: quality of JPEG and WebP from 1 to 100, small, progressive, 444 or 420; joined by commas"),
+        )
+        .arg(
+            Arg::new("background")
+                .long("background")
+                .env("IMGFLO_BACKGROUND")
+                .value_name("COLOUR")
+                .default_value("white")
+                .value_parser(background)
+                .help("Colour behind transparent pictures that are written as JPEG: #rrggbb or one of the 16 names of HTML"),
         )
         .arg(Arg::new("explain").long("explain").action(ArgAction::SetTrue).help("Prints the plan before rendering"))
+}
+
+/// An opaque colour, as the setting and `--background` take it.
+pub fn background(text: &str) -> Result<Background, String> {
+    match Color::parse(text).map(|color| color.rgba) {
+        Some([r, g, b, 1.0]) => Ok(Background { rgb: [r, g, b].map(|c| (c * 255.0).round() as u8) }),
+        Some(_) => Err(format!("the background must be opaque, got '{text}'")),
+        None => Err(format!("the background must be a colour such as #ffffff or white, got '{text}'")),
+    }
 }
 
 /// `-p name=value`, any number of times.
@@ -117,8 +135,16 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let shape = header.as_ref().map(InputShape::from);
     let plan =
         Plan::new(&graph, &arguments, shape, &catalogue, &limits::plan(&limits)).map_err(|e| vec![e.to_string()])?;
-    let Quality { number, small, progressive } = *matches.get_one("quality").expect("it has a default");
-    let options = EncodeOptions { format, quality: number.unwrap_or(QUALITY), small, progressive };
+    let quality: Quality = *matches.get_one("quality").expect("it has a default");
+    let Background { rgb: background } = *matches.get_one("background").expect("it has a default");
+    let options = EncodeOptions {
+        format,
+        quality: quality.number.unwrap_or(QUALITY),
+        small: quality.small,
+        progressive: quality.progressive,
+        full_chroma: quality.full_chroma(QUALITY),
+        background,
+    };
     if let (Some(bytes), true) = (&bytes, plan.hands_on_the_input())
         && let Some(bytes) = codec::recode(bytes, options, allowed, &cancel).map_err(fault)?
     {
@@ -128,7 +154,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let again = |shape| Plan::new(&graph, &arguments, Some(shape), &catalogue, &limits::plan(&limits)).ok();
     let (plan, input) = match &bytes {
         Some(bytes) => {
-            let (plan, input) = read_input(plan, bytes, allowed, &cancel, again).map_err(fault)?;
+            let (plan, input) = imgflo_runtime::read_input(plan, bytes, allowed, &cancel, again).map_err(fault)?;
             (plan, Some(input))
         }
         None => (plan, None),

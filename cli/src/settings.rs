@@ -14,14 +14,14 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches};
 use imgflo_apps::Place;
 use imgflo_cache::{Delivery, S3Options};
-use imgflo_job::Limits;
 use imgflo_job::limits::LimitSetting;
+use imgflo_job::{Background, Limits};
 use imgflo_runtime::{ChildLimits, EngineChoice};
 use imgflo_server::Application;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::apps;
+use crate::{apps, render};
 pub use edit::EditSettings;
 
 /// Variables of ours that are no settings of the server.
@@ -126,6 +126,8 @@ pub struct Settings {
     pub children: ChildLimits,
     /// Quality of JPEG and WebP results, 1 to 100.
     pub quality: u8,
+    /// The colour behind results whose type has no alpha.
+    pub background: Background,
     /// Whether who asks for AVIF waits for it.
     pub urgent_avif: bool,
     /// Filter of log messages.
@@ -136,6 +138,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Address of the broker; none: front end and workers are one process.
     pub broker: Option<String>,
+    /// How long the broker may take to confirm a message.
+    pub broker_timeout: Duration,
     /// Address of Redis.
     pub redis: Option<String>,
     /// After what time Redis forgets a result, seconds.
@@ -188,11 +192,11 @@ pub fn all() -> Vec<Setting> {
     let mut settings = vec![
         bind,
         of_runtime(of_workers(setting("data-dir", "imgflo-data", "Folder for results; it is made if missing"))),
-        of_runtime(setting(
+        of_runtime(of_workers(setting(
             "graphs",
             "graphs",
-            "Folder with graphs (.json and .fbp); what changes in it is served within a few seconds",
-        )),
+            "Folder with graphs (.json and .fbp); what changes in it is served within a few seconds. Workers read it when they start, for jobs that hold no graph, as those of imgflo-server's own front ends",
+        ))),
         of_runtime(of_workers(setting("files", "files", "Folder with pictures, served under /files/"))),
         setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
         setting("api-key", "", "Key of the one ordinary application"),
@@ -226,7 +230,7 @@ pub fn all() -> Vec<Setting> {
         of_runtime(of_workers(setting(
             "workers",
             &cores.to_string(),
-            "Jobs worked on at once, and one more without a broker, at most 256; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
+            "Jobs that compute at once, and one more without a broker, at most 256; those that wait for origins come on top (max-fetches); the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
         ))),
         of_workers(setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait")),
         of_runtime(of_workers(setting(
@@ -270,10 +274,15 @@ pub fn all() -> Vec<Setting> {
             "Make AVIF while the client waits; else it is made in the background, and clients get WebP until it is there (true or false)",
         ),
         of_workers(setting("quality", "85", "Quality of JPEG and WebP results whose request says none, 1 to 100")),
+        of_workers(setting(
+            "background",
+            "white",
+            "Colour behind transparent pictures that are written as JPEG: #rrggbb or one of the 16 names of HTML",
+        )),
         of_runtime(of_workers(setting(
             "log",
             "info",
-            "Which messages are logged: error, warn, info, debug, or a tracing filter",
+            "Which messages are logged: error, warn, info, debug, or a tracing filter; those of the library for AMQP only where the filter names lapin",
         ))),
         of_runtime(of_workers(setting("log-format", "text", "text or json"))),
         of_workers(secret(also(
@@ -287,6 +296,11 @@ pub fn all() -> Vec<Setting> {
             },
             &["CLOUDAMQP_URL"],
         ))),
+        of_workers(setting(
+            "broker-timeout",
+            "5000",
+            "Milliseconds that the broker may take to confirm a message; then its sender is told that the broker does not answer. A broker that is away or takes no messages is noticed at once",
+        )),
         of_workers(secret(also(
             Setting {
                 variables: vec!["IMGFLO_REDIS_URL".into()],
@@ -460,6 +474,13 @@ impl Reader {
                 minimum
             }
         }
+    }
+
+    fn background(&mut self) -> Background {
+        render::background(self.text("background")).unwrap_or_else(|_| {
+            self.fault("background", "opaque colour: #rrggbb or one of the 16 names of HTML");
+            Background::WHITE
+        })
     }
 
     fn application(&mut self, kind: &str, admin: bool, allow_md5: bool) -> Option<Application> {
@@ -666,11 +687,13 @@ impl Reader {
             cc: self.text("cc").to_owned(),
             children: self.children(workers),
             quality: self.number("quality", 1, 100) as u8,
+            background: self.background(),
             urgent_avif: self.boolean("urgent-avif"),
             log,
             log_json,
             limits: self.limits(),
             broker,
+            broker_timeout: Duration::from_millis(self.number("broker-timeout", 100, 60_000)),
             redis: self.address("redis", &["redis", "rediss"]),
             redis_ttl: self.number("redis-ttl", 1, 10 * 365 * 86400),
             s3: self.s3(),

@@ -17,6 +17,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod background;
 pub mod error;
 pub mod input;
 pub mod key;
@@ -29,9 +30,10 @@ pub mod request;
 pub mod sign;
 pub mod url;
 
+pub use background::Background;
 pub use error::{Category, Fault, JobError, Overrun};
 pub use input::{FileVersion, Input, OwnOrigins};
 pub use limits::{LimitSetting, Limits};
 pub use message::{Cancel, Files, InputFile, Job, JobData, JobResult, Results, Source, Urgency};
-pub use quality::Quality;
+pub use quality::{Chroma, Quality};
 pub use request::Request;

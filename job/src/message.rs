@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::background::Background;
 use crate::error::{Category, JobError, shown};
 use crate::quality::Quality;
 
@@ -81,6 +82,10 @@ pub struct JobData {
     /// which leaves it to the worker.
     #[serde(default, skip_serializing_if = "Quality::is_default")]
     pub quality: Quality,
+    /// The colour behind a result whose type has no alpha, as it is in the key; `None` in a job of
+    /// the original, which leaves it to the worker, and for types with alpha.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
 }
 
 /// The inputs of a job, by port.
@@ -197,6 +202,28 @@ pub struct Results {
     /// `./<key>` for a result that the front end serves itself, else an absolute URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+/// Jobs that waited in a queue are lost, because somebody deleted the queue on the broker. Each front end sends those
+/// again whose results it waits for. Travels where results do; a program that does not know it finds a job without `id`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobsLost {
+    /// Tells it from a result.
+    #[serde(rename = "type")]
+    pub kind: JobsLostType,
+}
+
+/// The `type` of [`JobsLost`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobsLostType {
+    /// The only one.
+    #[serde(rename = "jobs-lost")]
+    JobsLost,
+}
+
+impl JobsLost {
+    /// The message.
+    pub const NOTICE: JobsLost = JobsLost { kind: JobsLostType::JobsLost };
 }
 
 /// Nobody waits for an urgent job any more: a worker drops it if it is still queued, or stops it.
@@ -319,6 +346,7 @@ mod tests {
             source: Some(Source::File { path: "a.jpg".into() }),
             definition: json!({"processes": {}}),
             quality: Quality::of(85),
+            background: Some(Background::WHITE),
         }
     }
 
@@ -340,6 +368,7 @@ mod tests {
             "source": {"from": "file", "path": "a.jpg"},
             "definition": {"processes": {}},
             "quality": 85,
+            "background": "#ffffff",
         })
     }
 
@@ -382,7 +411,9 @@ mod tests {
     fn the_originals_result() {
         // As its worker sends it: no fields of ours, but `init_processing`, and the file's type.
         let mut data = data_json();
-        data.as_object_mut().unwrap().retain(|name, _| !["source", "definition", "quality"].contains(&name.as_str()));
+        data.as_object_mut()
+            .unwrap()
+            .retain(|name, _| !["source", "definition", "quality", "background"].contains(&name.as_str()));
         data["files"]["input"]["type"] = json!("image/jpeg");
         data["files"]["input"]["path"] = json!("/tmp/a.jpg");
         let result: JobResult = serde_json::from_value(json!({
@@ -401,8 +432,8 @@ mod tests {
         assert_eq!(result.results.url.as_deref(), Some("./6f95..91.png"));
         let input = result.job.data.files.input.unwrap();
         assert_eq!((input.media_type.as_deref(), input.path.as_deref()), (Some("image/jpeg"), Some("/tmp/a.jpg")));
-        let JobData { source, definition, quality, .. } = result.job.data;
-        assert_eq!((source, definition, quality), (None, Value::Null, Quality::default()));
+        let JobData { source, definition, quality, background, .. } = result.job.data;
+        assert_eq!((source, definition, quality, background), (None, Value::Null, Quality::default(), None));
         assert_eq!(result.error, None);
     }
 
@@ -444,6 +475,15 @@ mod tests {
         ] {
             assert_eq!(InputFile::new(src).extension, extension, "{src}");
         }
+    }
+
+    #[test]
+    fn a_notice_of_lost_jobs_is_no_result() {
+        let notice = serde_json::to_value(JobsLost::NOTICE).unwrap();
+        assert_eq!(notice, json!({"type": "jobs-lost"}));
+        assert!(serde_json::from_value::<JobResult>(notice.clone()).is_err());
+        assert_eq!(serde_json::from_value::<JobsLost>(notice).unwrap(), JobsLost::NOTICE);
+        assert!(serde_json::from_value::<JobsLost>(json!({"type": "process-image", "id": "e4"})).is_err());
     }
 
     #[test]

@@ -8,6 +8,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::shown;
 
+/// Quality of a JPEG from which on its colour is stored in full where a request does not say.
+pub const FULL_CHROMA: u8 = 90;
+
+/// How finely the colour of a JPEG is stored, beside its brightness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Chroma {
+    /// `444`: for each pixel.
+    Full,
+    /// `420`: for each 2 x 2 pixels.
+    Half,
+}
+
 /// A number, words, or both: `60`, `small`, `60,small`. The default says nothing, which leaves all
 /// to the deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,11 +30,13 @@ pub struct Quality {
     pub small: bool,
     /// `progressive`: a JPEG that is shown coarse before it is there as a whole.
     pub progressive: bool,
+    /// `444` or `420`: how finely a JPEG's colour is stored; `None`: in full from [`FULL_CHROMA`] on.
+    pub chroma: Option<Chroma>,
 }
 
-/// What is no quality.
+/// A text that is not a valid quality.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{}' is no quality: it is a number from 1 to 100, 'small', 'progressive', or these joined by commas, as in 60,small", shown(.0))]
+#[error("'{}' is not a valid quality: it must be a number from 1 to 100, 'small', 'progressive', '444' or '420', or these joined by commas, as in 60,small", shown(.0))]
 pub struct NoQuality(String);
 
 impl Quality {
@@ -39,22 +53,40 @@ impl Quality {
     /// What of it makes a difference to results with this extension, and all of that: requests that
     /// mean the same give the same. `number` is what holds where none is said.
     pub fn of_type(self, extension: &str, number: u8) -> Self {
-        let number = Some(self.number.unwrap_or(number));
+        let number = self.number.unwrap_or(number);
+        let plain = Quality { number: Some(number), small: self.small, ..Quality::default() };
         match extension {
-            // What is small is progressive already.
-            "jpg" => Quality { number, progressive: self.progressive && !self.small, ..self },
-            "webp" | "avif" => Quality { number, small: self.small, progressive: false },
+            "jpg" => {
+                let by_number = Quality::of(number).full_chroma(number);
+                let chroma = self.chroma.filter(|_| self.full_chroma(number) != by_number);
+                // What is small is progressive already.
+                Quality { progressive: self.progressive && !self.small, chroma, ..plain }
+            }
+            "webp" | "avif" => plain,
             "png" => Quality { small: self.small, ..Quality::default() },
             _ => Quality::default(),
         }
     }
+
+    /// True when the colour of a JPEG is stored for each pixel. `number`: quality where none is said.
+    pub fn full_chroma(self, number: u8) -> bool {
+        match self.chroma {
+            Some(chroma) => chroma == Chroma::Full,
+            None => self.number.unwrap_or(number) >= FULL_CHROMA,
+        }
+    }
 }
 
-/// The one spelling: number, `small`, `progressive`; empty when nothing is said.
+/// The one spelling: number, `small`, `progressive`, `444` or `420`; empty when nothing is said.
 impl Display for Quality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.number.map(|number| number.to_string());
-        let words = [(self.small, "small"), (self.progressive, "progressive")];
+        let words = [
+            (self.small, "small"),
+            (self.progressive, "progressive"),
+            (self.chroma == Some(Chroma::Full), "444"),
+            (self.chroma == Some(Chroma::Half), "420"),
+        ];
         let words = words.into_iter().filter(|(said, _)| *said).map(|(_, word)| word);
         f.write_str(&number.as_deref().into_iter().chain(words).collect::<Vec<_>>().join(","))
     }
@@ -73,6 +105,8 @@ impl FromStr for Quality {
             let said_before = match part {
                 "small" => std::mem::replace(&mut quality.small, true),
                 "progressive" => std::mem::replace(&mut quality.progressive, true),
+                "444" => quality.chroma.replace(Chroma::Full).is_some(),
+                "420" => quality.chroma.replace(Chroma::Half).is_some(),
                 number => match number.parse() {
                     Ok(number @ 1..=100) => quality.number.replace(number).is_some(),
                     _ => return Err(NoQuality(text.into())),
@@ -90,7 +124,7 @@ impl FromStr for Quality {
 impl Serialize for Quality {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match *self {
-            Quality { number: Some(number), small: false, progressive: false } => to.serialize_u8(number),
+            Quality { number: Some(number), small: false, progressive: false, chroma: None } => to.serialize_u8(number),
             _ => to.collect_str(self),
         }
     }
@@ -134,6 +168,8 @@ mod tests {
             ("progressive", "progressive"),
             ("small,60", "60,small"),
             ("progressive, small , 7", "7,small,progressive"),
+            ("444", "444"),
+            ("420,progressive,95", "95,progressive,420"),
         ] {
             assert_eq!(read(text).to_string(), canonical, "{text}");
             assert_eq!(read(canonical), read(text), "{text}");
@@ -142,9 +178,28 @@ mod tests {
 
     #[test]
     fn what_is_none_is_refused_with_what_is_right() {
-        for text in ["0", "101", "-1", "60.5", "best", "Small", "60,", ",", "60,70", "60,60", "small,small", "6 0"] {
+        for text in [
+            "0",
+            "101",
+            "-1",
+            "60.5",
+            "best",
+            "Small",
+            "60,",
+            ",",
+            "60,70",
+            "60,60",
+            "small,small",
+            "6 0",
+            "444,420",
+            "420,420",
+            "422",
+        ] {
             let error = text.parse::<Quality>().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("'{text}' is no quality")) && error.contains("1 to 100"), "{error}");
+            assert!(
+                error.starts_with(&format!("'{text}' is not a valid quality")) && error.contains("1 to 100"),
+                "{error}"
+            );
         }
         assert!("x".repeat(9000).parse::<Quality>().unwrap_err().to_string().len() < 400);
     }
@@ -158,6 +213,12 @@ mod tests {
             ("jpg", "progressive", "85,progressive"),
             ("jpg", "small", "85,small"),
             ("jpg", "small,progressive,85", "85,small"),
+            ("jpg", "420", "85"),
+            ("jpg", "444", "85,444"),
+            ("jpg", "90,444", "90"),
+            ("jpg", "90,420,small", "90,small,420"),
+            ("webp", "444", "85"),
+            ("png", "444", ""),
             ("webp", "", "85"),
             ("webp", "progressive", "85"),
             ("webp", "small,progressive", "85,small"),
@@ -174,7 +235,7 @@ mod tests {
 
     #[test]
     fn in_messages() {
-        for (text, value) in [("85", json!(85)), ("85,small", json!("85,small")), ("small", json!("small"))] {
+        for (text, value) in [("85", json!(85)), ("85,444", json!("85,444")), ("small", json!("small"))] {
             assert_eq!(serde_json::to_value(read(text)).unwrap(), value);
             assert_eq!(serde_json::from_value::<Quality>(value).unwrap(), read(text));
         }

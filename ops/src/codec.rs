@@ -3,7 +3,8 @@
 //! A file is first read as far as its [`Header`], which costs no pixels; whoever decodes checks
 //! the header against limits and then allocates. Pictures come out upright and in sRGB whatever
 //! the file holds: EXIF orientation and colour profiles are applied while rows are read. A file
-//! that ends early is an error, never part of a picture, unless only what comes before was asked for.
+//! that ends before its last pixel is an error, never part of a picture, unless only what comes before was
+//! asked for. What follows that pixel, or the first frame, may be anything.
 //!
 //! Beside the picture itself, decoding needs a few rows; a progressive JPEG (or one whose
 //! components are stored one after the other) needs its coefficients as well, 2 bytes a component:
@@ -13,6 +14,7 @@
 #[cfg(feature = "avif")]
 mod avif;
 mod baseline;
+mod colors;
 mod gif;
 mod heap;
 mod icc;
@@ -210,6 +212,9 @@ pub enum CodecError {
     Operation(#[from] OpError),
 }
 
+/// Most pixels of a WebP that is written without loss where that is smaller: it takes three times the memory.
+pub const LOSSLESS_WEBP_PIXELS: u64 = 4_000_000;
+
 /// How to write a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodeOptions {
@@ -222,12 +227,16 @@ pub struct EncodeOptions {
     pub small: bool,
     /// JPEG in several scans, coarse ones first. With `small` it is so anyway.
     pub progressive: bool,
+    /// JPEG with colour for each pixel (4:4:4) instead of for each 2 × 2 (4:2:0).
+    pub full_chroma: bool,
+    /// What lies behind a picture with alpha in a format without (JPEG): red, green and blue in sRGB.
+    pub background: [u8; 3],
 }
 
 impl EncodeOptions {
-    /// A file that is written quickly.
+    /// A file that is written quickly; JPEG as 4:2:0 and on white.
     pub const fn new(format: FileFormat, quality: u8) -> Self {
-        EncodeOptions { format, quality, small: false, progressive: false }
+        EncodeOptions { format, quality, small: false, progressive: false, full_chroma: false, background: [255; 3] }
     }
 }
 
@@ -323,7 +332,7 @@ pub fn decode_smooth(
 /// takes 6 bytes a pixel at most, and 3 more where the file is progressive.
 ///
 /// # Errors
-/// As [`decode`] and [`encode`].
+/// As [`decode`] and [`encode`]; a broken file may be `None`, of which [`decode`] says what is wrong.
 pub fn recode(
     bytes: &[u8],
     options: EncodeOptions,
@@ -341,9 +350,10 @@ pub fn recode(
 
 /// Writes a picture as a file; where its corner lies does not matter.
 ///
-/// PNG is lossless at 8 bits and as narrow as the picture allows: gray where all pixels are,
-/// without alpha where all are opaque. WebP and AVIF keep alpha. JPEG has no alpha: pixels keep the colour
-/// they have apart from it, and fully transparent ones become black.
+/// PNG is lossless at 8 bits and as narrow as the picture allows: gray where all pixels are, without alpha
+/// where all are opaque, with a palette where there are 256 colours at most. WebP and AVIF keep alpha; WebP is
+/// lossless, too, where the picture is flat art and that is smaller. JPEG has no alpha: the picture is laid over
+/// [`EncodeOptions::background`] in linear light.
 ///
 /// # Errors
 /// [`CodecError::Unsupported`] for GIF, for AVIF without the feature, and for pictures larger than the format allows;

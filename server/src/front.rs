@@ -12,7 +12,7 @@ use imgflo_apps::Directory;
 use imgflo_cache::{Claims, Store};
 use imgflo_job::input::OwnOrigins;
 use imgflo_job::request::Request;
-use imgflo_job::{Category, JobError, Limits};
+use imgflo_job::{Background, Category, JobError, Limits};
 use imgflo_msgflo::Transport;
 use imgflo_runtime::{Library, LiveOperations};
 use serde::Serialize;
@@ -75,6 +75,8 @@ pub struct FrontParts {
     pub version: VersionInfo,
     /// Quality of lossy results whose request says none, 1..=100.
     pub quality: u8,
+    /// The colour behind results whose type has no alpha.
+    pub background: Background,
     /// Whether who asks for AVIF waits for it; else it is made in the background, and the client gets
     /// WebP until it is there.
     pub urgent_avif: bool,
@@ -123,6 +125,7 @@ pub struct Front {
     own: Vec<Url>,
     version: VersionInfo,
     quality: u8,
+    background: Background,
     urgent_avif: bool,
     live: Option<LiveCode>,
     reloading: Mutex<()>,
@@ -155,6 +158,7 @@ impl Front {
             own,
             version: parts.version,
             quality: parts.quality,
+            background: parts.background,
             urgent_avif: parts.urgent_avif,
             live: parts.live,
             reloading: Mutex::default(),
@@ -316,6 +320,7 @@ impl Front {
                 own,
                 files: &front.files,
                 quality: front.quality,
+                background: front.background,
             };
             let resolved = resolver.resolve(request, &path)?;
             Asked::new(resolved, &|key| front.address_of(key))

@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use imgflo_job::input::{self, Input, OwnOrigins};
-use imgflo_job::key::cache_key;
+use imgflo_job::key::{Keeping, cache_key};
 use imgflo_job::request::{self, Request};
-use imgflo_job::{Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Quality, Source};
+use imgflo_job::{Background, Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Quality, Source};
 use imgflo_runtime::ops::codec::FileFormat;
 use imgflo_runtime::{ImageGraph, Library, RuntimeKind};
 use serde_json::{Value, json};
@@ -101,6 +101,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) files: &'a Path,
     /// Quality of lossy results whose request says none, 1 to 100.
     pub(crate) quality: u8,
+    /// The colour behind results whose type has no alpha.
+    pub(crate) background: Background,
 }
 
 /// The version of a file below a folder; none if there is no such file. Blocks for as long as the
@@ -160,15 +162,19 @@ impl Resolver<'_> {
             _ => None,
         };
         let identity = source.as_ref().map(|source| source.identity(version)).unwrap_or_default();
+        let keeping = source.as_ref().map_or(Keeping::Forever, Source::keeping);
         let result = |outtype: Option<&str>| {
-            let quality = match outtype {
-                Some(outtype) if makes_picture => quality.of_type(outtype, self.quality),
-                _ => Quality::default(),
+            let (quality, background) = match outtype {
+                Some(outtype) if makes_picture => {
+                    (quality.of_type(outtype, self.quality), self.background.of_type(outtype))
+                }
+                _ => Default::default(),
             };
-            (cache_key(graph.content(), &arguments, &identity, outtype, quality), quality)
+            let key = cache_key(graph.content(), &arguments, &identity, keeping, outtype, quality, background);
+            (key, quality, background)
         };
         let slow = makes_picture && outtype.as_deref() == Some(SLOW_TYPE);
-        let (cachekey, quality) = result(outtype.as_deref());
+        let (cachekey, quality, background) = result(outtype.as_deref());
         let input = request.input.as_deref().filter(|_| source.is_some());
         let data = JobData {
             graphspec: request.graphspec.clone(),
@@ -187,11 +193,12 @@ impl Resolver<'_> {
             source,
             definition: Value::Null,
             quality,
+            background,
         };
         seen.requests.push(request);
         let instead = slow.then(|| {
-            let (cachekey, quality) = result(Some(QUICK_TYPE));
-            JobData { outtype: Some(QUICK_TYPE.into()), cachekey, quality, ..data.clone() }
+            let (cachekey, quality, background) = result(Some(QUICK_TYPE));
+            JobData { outtype: Some(QUICK_TYPE.into()), cachekey, quality, background, ..data.clone() }
         });
         Ok((data, instead))
     }

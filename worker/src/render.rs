@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use imgflo_job::{Category, JobError, Limits, Quality, Urgency};
+use imgflo_job::{Background, Category, JobError, Limits, Quality, Urgency};
 use imgflo_runtime::ops::codec::{self, CodecError, DecodeLimits, EncodeOptions, FileFormat, Header};
 use imgflo_runtime::ops::{Cancel, OpError};
 use imgflo_runtime::{
@@ -25,6 +25,8 @@ pub(crate) struct Renderer {
     pub limits: Limits,
     /// Quality of lossy results of jobs that name none, 1..=100.
     pub quality: u8,
+    /// The colour behind results of jobs that name none, where the type has no alpha.
+    pub background: Background,
     pub memory: Arc<Budget>,
 }
 
@@ -37,14 +39,23 @@ pub(crate) struct Order {
     pub format: FileFormat,
     /// How the result is written; where it says no number, the renderer's own holds.
     pub quality: Quality,
+    /// The colour behind the result where the type has no alpha; `None`: the renderer's own.
+    pub background: Option<Background>,
     pub urgency: Urgency,
 }
 
 impl Order {
-    /// How the result is written. `number`: quality where the order says none.
-    fn options(&self, number: u8) -> EncodeOptions {
-        let Quality { number: said, small, progressive } = self.quality;
-        EncodeOptions { format: self.format, quality: said.unwrap_or(number), small, progressive }
+    /// How the result is written. `number` and `background`: quality and background where the order says none.
+    fn options(&self, number: u8, background: Background) -> EncodeOptions {
+        let Quality { number: said, small, progressive, .. } = self.quality;
+        EncodeOptions {
+            format: self.format,
+            quality: said.unwrap_or(number),
+            small,
+            progressive,
+            full_chroma: self.quality.full_chroma(number),
+            background: self.background.unwrap_or(background).rgb,
+        }
     }
 }
 
@@ -135,7 +146,7 @@ impl Renderer {
             return Err(JobError::too_large_for_avif(plan.output().area(), self.limits.max_avif_pixels).into());
         }
         let file = order.input.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let memory = memory(header.as_ref(), file, &plan, order.options(self.quality));
+        let memory = memory(header.as_ref(), file, &plan, order.options(self.quality, self.background));
         Ok(Prepared { plan, header, memory, settled: detailed })
     }
 
@@ -155,7 +166,7 @@ impl Renderer {
 
     fn pixels(&self, order: Order, prepared: Prepared, cancel: &Cancel) -> Result<Outcome, Error> {
         cancel.check().map_err(stopped)?;
-        let options = order.options(self.quality);
+        let options = order.options(self.quality, self.background);
         let input_size = prepared.header.map(|header| (header.width, header.height));
         let limits = DecodeLimits {
             pixels: self.limits.max_input_pixels,
@@ -242,17 +253,18 @@ fn memory(header: Option<&Header>, file: u64, plan: &Plan, written: EncodeOption
         let pixels = plan.part().map_or(whole, |part| part.window.area());
         pixels * header.pixel_format().bytes_per_pixel() as u64 + header.working_memory
     });
+    let area = plan.output().area();
     let own = match written.format {
-        FileFormat::Jpeg if in_scans => 8,
+        FileFormat::Jpeg if in_scans => area * if written.full_chroma { 12 } else { 8 },
         // The file alone, which is written to a buffer that grows.
-        FileFormat::Jpeg if written.quality <= 90 => 2,
-        FileFormat::Jpeg => 5,
-        FileFormat::Png => 5,
-        FileFormat::Webp => 6,
+        FileFormat::Jpeg => area * if written.quality <= 90 { 2 } else { 5 } * if written.full_chroma { 2 } else { 1 },
+        FileFormat::Png => area * 5,
+        // What is written without loss takes more.
+        FileFormat::Webp => (area * 6).max(area.min(codec::LOSSLESS_WEBP_PIXELS) * 20),
         FileFormat::Gif => 0,
-        FileFormat::Avif => 40,
+        FileFormat::Avif => area * 40,
     };
-    let encoding = plan.output().area() * (plan.output_format().bytes_per_pixel() as u64 + own);
+    let encoding = area * plan.output_format().bytes_per_pixel() as u64 + own;
     file.saturating_add(decoding).max(plan.peak_memory()).max(encoding).saturating_add(FIXED_BYTES)
 }
 

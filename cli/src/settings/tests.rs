@@ -155,6 +155,20 @@ fn buckets() {
 }
 
 #[test]
+fn a_background_is_an_opaque_colour() {
+    let read = |background: &str| read_all(&["--background", background], &[]);
+    for (text, rgb) in [("white", [255; 3]), ("#0080ff", [0, 128, 255]), ("#F00", [255, 0, 0]), (" Navy ", [0, 0, 128])]
+    {
+        assert_eq!(read(text).unwrap().background.rgb, rgb, "{text}");
+    }
+    for text in ["none", "#ff000080", "beige", "#12345", "255,0,0"] {
+        let faults = read(text).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].contains("--background") && faults[0].contains("#rrggbb"), "{faults:?}");
+    }
+    assert_eq!(read_all(&[], &[("IMGFLO_BACKGROUND", "black")]).unwrap().background.rgb, [0; 3]);
+}
+
+#[test]
 fn passwords_are_not_shown() {
     let faults = read_all(&["--redis", "http://:hush@host"], &[("IMGFLO_BROKER_URL", "hush")]).unwrap_err();
     assert_eq!(faults.len(), 2, "{faults:?}");

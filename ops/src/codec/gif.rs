@@ -1,5 +1,6 @@
-//! GIF, through the `gif` crate: the first frame, on the logical screen.
+//! GIF, through the `gif` crate: the first frame, on the logical screen. What follows it is not read.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use gif::{ColorOutput, DecodeOptions, MemoryLimit};
@@ -13,10 +14,14 @@ fn broken(reason: impl Into<String>) -> CodecError {
     CodecError::broken(FileFormat::Gif, reason)
 }
 
-/// A file whose blocks have been looked through.
+/// A file whose blocks have been looked through as far as its first frame.
 pub(super) struct Source<'a> {
-    bytes: &'a [u8],
-    screen: (u16, u16),
+    /// The blocks before the first frame, without what may lie between them.
+    blocks: Vec<&'a [u8]>,
+    /// The first frame, and what follows.
+    rest: &'a [u8],
+    /// Width and height, pixels.
+    canvas: (u32, u32),
     frame: Frame,
 }
 
@@ -79,10 +84,13 @@ impl<'a> Source<'a> {
         let mut blocks = Blocks { rest: bytes };
         let screen = blocks.take(13)?;
         blocks.skip_colors(screen[10])?;
+        let mut read = vec![&bytes[..bytes.len() - blocks.rest.len()]];
         let mut transparent = false;
-        let mut first = None;
-        loop {
+        let (rest, frame) = loop {
+            let rest = blocks.rest;
             match blocks.byte()? {
+                // Some writers end a block twice.
+                0 => {}
                 0x21 => {
                     const GRAPHIC_CONTROL: u8 = 0xf9;
                     let label = blocks.byte()?;
@@ -90,44 +98,37 @@ impl<'a> Source<'a> {
                     if label == GRAPHIC_CONTROL {
                         transparent = data.first().is_some_and(|flags| flags & 1 != 0);
                     }
+                    read.push(&rest[..rest.len() - blocks.rest.len()]);
                 }
                 0x2c => {
                     let frame = blocks.take(9)?;
-                    blocks.skip_colors(frame[8])?;
-                    let _code_size = blocks.byte()?;
-                    blocks.skip_data()?;
                     let [left, top, width, height] = [0, 2, 4, 6].map(|at| word(frame, at));
-                    first.get_or_insert(Frame { left, top, width, height, transparent });
-                    transparent = false;
+                    break (rest, Frame { left, top, width, height, transparent });
                 }
-                0x3b => break,
+                0x3b => return Err(broken("it has no frame")),
                 other => return Err(broken(format!("an unknown block 0x{other:02x}"))),
             }
-        }
-        let frame = first.ok_or_else(|| broken("it has no frame"))?;
+        };
         if frame.width == 0 || frame.height == 0 {
             return Err(broken("its first frame has no pixels"));
         }
-        // A screen without extent is as large as the frame, as browsers have it.
-        let or = |side: u16, frame: u16| if side == 0 { frame } else { side };
-        let screen = (
-            or(word(screen, 6), frame.left.saturating_add(frame.width)),
-            or(word(screen, 8), frame.top.saturating_add(frame.height)),
-        );
-        Ok(Source { bytes, screen, frame })
+        // A screen that the frame is not inside of grows, as browsers have it.
+        let side = |screen: u16, corner: u16, frame: u16| u32::from(screen).max(u32::from(corner) + u32::from(frame));
+        let canvas = (side(word(screen, 6), frame.left, frame.width), side(word(screen, 8), frame.top, frame.height));
+        Ok(Source { blocks: read, rest, canvas, frame })
     }
 
     pub(super) fn header(&self) -> Header {
-        let Frame { left, top, width, height, transparent } = self.frame;
-        let covered = left == 0 && top == 0 && width >= self.screen.0 && height >= self.screen.1;
+        let Frame { width, height, transparent, .. } = self.frame;
+        let covered = (u32::from(width), u32::from(height)) == self.canvas;
         Header {
             format: FileFormat::Gif,
-            width: u32::from(self.screen.0),
-            height: u32::from(self.screen.1),
+            width: self.canvas.0,
+            height: self.canvas.1,
             alpha: transparent || !covered,
             bits: 8,
             reducible: None,
-            working_memory: u64::from(self.screen.0) * u64::from(self.screen.1) * 5,
+            working_memory: u64::from(self.canvas.0) * u64::from(self.canvas.1) * 5,
             recoding_memory: None,
         }
     }
@@ -135,8 +136,6 @@ impl<'a> Source<'a> {
     pub(super) fn decode(self, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
         let header = self.header();
         limits.check(header.width, header.height)?;
-        // A frame may be larger than the screen; it is decoded whole all the same.
-        limits.check(u32::from(self.frame.width), u32::from(self.frame.height))?;
         cancel.check()?;
         let explain = |error: gif::DecodingError| match cancel.check() {
             Err(stopped) => stopped.into(),
@@ -147,7 +146,9 @@ impl<'a> Source<'a> {
         // Of what is kept beside the pixels, which are counted above.
         options.set_memory_limit(MemoryLimit::Bytes(const { std::num::NonZeroU64::new(1 << 24).unwrap() }));
         options.allow_unknown_blocks(true);
-        let mut decoder = options.read_info(Bytes { rest: self.bytes, cancel }).map_err(explain)?;
+        let mut decoder = options
+            .read_info(Bytes { parts: self.blocks.iter().copied().chain([self.rest]).collect(), cancel })
+            .map_err(explain)?;
         let frame = decoder.next_frame_info().map_err(explain)?.ok_or_else(|| broken("it has no frame"))?;
         let (frame_width, frame_height) = (usize::from(frame.width), usize::from(frame.height));
         let (left, top, transparent) = (usize::from(frame.left), usize::from(frame.top), frame.transparent);
@@ -160,12 +161,11 @@ impl<'a> Source<'a> {
         let palette = palette(colors, transparent, profile.as_ref());
         let (width, height) = (header.width as usize, header.height as usize);
         let size = Rect::sized(header.width, header.height);
-        let rows = indices.chunks_exact(frame_width).take(height.saturating_sub(top));
-        let shown = frame_width.min(width.saturating_sub(left));
+        let rows = indices.chunks_exact(frame_width);
         if header.alpha {
             let mut screen: Vec<[u8; 4]> = zeroed(width * height)?;
             for (to, from) in screen.chunks_exact_mut(width).skip(top).zip(rows) {
-                for (to, &index) in to[left.min(width)..].iter_mut().zip(&from[..shown]) {
+                for (to, &index) in to[left..].iter_mut().zip(from) {
                     *to = palette[usize::from(index)];
                 }
             }
@@ -173,7 +173,7 @@ impl<'a> Source<'a> {
         }
         let mut screen: Vec<[u8; 3]> = zeroed(width * height)?;
         for (to, from) in screen.chunks_exact_mut(width).zip(rows) {
-            for (to, &index) in to.iter_mut().zip(&from[..shown]) {
+            for (to, &index) in to.iter_mut().zip(from) {
                 let [r, g, b, _] = palette[usize::from(index)];
                 *to = [r, g, b];
             }
@@ -200,15 +200,18 @@ fn palette(colors: &[u8], transparent: Option<u8>, profile: Option<&Profile>) ->
     palette
 }
 
-/// A file in memory that reads as failed once `cancel` says so.
+/// A file in memory, in parts, that reads as failed once `cancel` says so.
 struct Bytes<'a, 'c> {
-    rest: &'a [u8],
+    parts: VecDeque<&'a [u8]>,
     cancel: &'c Cancel,
 }
 
 impl Read for Bytes<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.cancel.check().map_err(io::Error::other)?;
-        self.rest.read(buffer)
+        while self.parts.front().is_some_and(|part| part.is_empty()) {
+            self.parts.pop_front();
+        }
+        self.parts.front_mut().map_or(Ok(0), |part| part.read(buffer))
     }
 }

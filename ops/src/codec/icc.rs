@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use moxcms::{
-    ColorProfile, DataColorSpace, Layout, ParsingOptions, RenderingIntent, ToneReprCurve, Transform8BitExecutor,
-    Transform16BitExecutor, TransformOptions,
+    CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout, MatrixCoefficients, ParsingOptions,
+    RenderingIntent, ToneReprCurve, TransferCharacteristics, Transform8BitExecutor, Transform16BitExecutor,
+    TransformOptions,
 };
 
 /// Profiles longer than this are ignored, bytes. Press profiles have about 2 MB.
@@ -111,6 +112,27 @@ impl Profile {
         }
         set_primaries(&mut profile, primaries);
         Some(Profile(profile))
+    }
+
+    /// Code points of primaries and transfer (ITU-T H.273) of RGB in full range. `None` for those that are unknown, and
+    /// for HDR (PQ, HLG), which cannot be shown without tone mapping.
+    pub(super) fn from_code_points(primaries: u8, transfer: u8) -> Option<Profile> {
+        let transfer_characteristics = TransferCharacteristics::try_from(transfer).ok()?;
+        if matches!(transfer_characteristics, TransferCharacteristics::Smpte2084 | TransferCharacteristics::Hlg) {
+            return None;
+        }
+        let mut profile = ColorProfile::new_srgb();
+        profile.red_trc = None;
+        let code_points = CicpProfile {
+            color_primaries: CicpColorPrimaries::try_from(primaries).ok()?,
+            transfer_characteristics,
+            matrix_coefficients: MatrixCoefficients::Identity,
+            full_range: true,
+        };
+        // What it returns does not tell whether it knew them.
+        let _ = profile.update_rgb_colorimetry_from_cicp(code_points);
+        profile.cicp = None;
+        profile.red_trc.is_some().then_some(Profile(profile))
     }
 
     /// The gray profile with the curve of this one, for gray pictures whose curve a file gives

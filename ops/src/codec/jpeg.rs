@@ -105,14 +105,16 @@ impl<'a> Source<'a> {
             while recoding.left() > 0 && recoding.next_row().is_ok() {
                 cancel.check()?;
             }
-            // Perhaps a faulty one is not as bad as that; if it is, libjpeg says why.
-            if recoding.left() == 0
-                && let Ok(file) = recoding.finish()
-            {
-                return Ok(Some(file));
+            if recoding.left() == 0 {
+                return Ok(Some(recoding.finish()));
             }
         }
-        Ok(Some(self.file.recode(quality)?))
+        // Whoever goes through pixels hears what is wrong with a broken file.
+        match self.file.recode(quality) {
+            Ok(file) => Ok(Some(file)),
+            Err(Stop::File { .. }) => Ok(None),
+            Err(stop) => Err(stop.into()),
+        }
     }
 
     /// Reads a part of it, or all. With `smooth` `None` where reducing leaves out more than it may.
@@ -176,8 +178,6 @@ trait StoredRows {
     fn is_detailed(&self) -> bool {
         false
     }
-    /// After the last row.
-    fn finish(self) -> Result<(), CodecError>;
 }
 
 /// How rows become a picture.
@@ -226,7 +226,6 @@ impl Delivery<'_> {
                 return Ok(None);
             }
         }
-        file.finish()?;
         Ok(Some(Image::from_rgb8(self.window, picture.finish())))
     }
 }
@@ -248,10 +247,6 @@ impl StoredRows for Picture<'_> {
     fn is_detailed(&self) -> bool {
         self.is_detailed()
     }
-
-    fn finish(self) -> Result<(), CodecError> {
-        self.finish().map_err(|Fault| CodecError::broken(FileFormat::Jpeg, "no end"))
-    }
 }
 
 /// The part as libjpeg reads it.
@@ -261,8 +256,6 @@ struct Libjpeg<'a> {
     row: (usize, Range<usize>),
     /// CMYK as Adobe stores it: 255 is no ink.
     inverted: bool,
-    /// True when the part ends with the picture.
-    whole: bool,
 }
 
 impl<'a> Libjpeg<'a> {
@@ -281,7 +274,7 @@ impl<'a> Libjpeg<'a> {
             },
             eighths,
         )?;
-        let (width, height) = file.output_size();
+        let (width, _) = file.output_size();
         let left = part.x as u32;
         let mut first = 0;
         if part.width < width {
@@ -293,7 +286,7 @@ impl<'a> Libjpeg<'a> {
         file.skip(part.y as u32)?;
         let bytes = |columns: u32| columns as usize * components.count();
         let row = (bytes(file.output_size().0), bytes(left - first)..bytes(left - first + part.width));
-        Ok(Libjpeg { file, row, inverted, whole: part.bottom() == i64::from(height) })
+        Ok(Libjpeg { file, row, inverted })
     }
 }
 
@@ -308,10 +301,6 @@ impl StoredRows for Libjpeg<'_> {
             rows.iter_mut().for_each(|ink| *ink = 255 - *ink);
         }
         Ok(())
-    }
-
-    fn finish(self) -> Result<(), CodecError> {
-        if self.whole { Ok(self.file.finish()?) } else { Ok(()) }
     }
 }
 
@@ -360,12 +349,13 @@ fn profile(file: &Decompressor<'_>) -> Option<Profile> {
     Profile::parse(&bytes)
 }
 
-/// 4:2:0, baseline unless asked otherwise, with codes that are made for the picture.
+/// 4:2:0 and baseline unless asked otherwise, with codes that are made for the picture.
 pub(super) fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
     if !options.small && !options.progressive {
         let rect = image.rect();
-        let mut encoder = Encoder::new([rect.width as usize, rect.height as usize], options.quality);
-        let mut rows = Rows::new(image);
+        let size = [rect.width as usize, rect.height as usize];
+        let mut encoder = Encoder::new(size, options.quality, options.full_chroma);
+        let mut rows = Rows::over(image, options.background);
         for band in 0..rows.bands() {
             cancel.check()?;
             encoder.rows(rows.rgb(band));
@@ -394,9 +384,10 @@ fn write(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u
         encoder.set_quality(quality);
         encoder.set_progressive_mode();
     }
-    encoder.set_chroma_sampling_pixel_sizes((2, 2), (2, 2));
+    let chroma = if options.full_chroma { (1, 1) } else { (2, 2) };
+    encoder.set_chroma_sampling_pixel_sizes(chroma, chroma);
     let mut started = encoder.start_compress(Vec::new()).map_err(failed)?;
-    let mut rows = Rows::new(image);
+    let mut rows = Rows::over(image, options.background);
     for band in 0..rows.bands() {
         cancel.check()?;
         started.write_scanlines(rows.rgb(band).as_flattened()).map_err(failed)?;

@@ -38,11 +38,18 @@ struct State {
     errors: ffi::jpeg_error_mgr,
     progress: ffi::jpeg_progress_mgr,
     cancel: Cancel,
+    /// True while codes are read that tell themselves when there are too few of them: then the file may
+    /// end without its end marker.
+    may_end: bool,
+    /// True when the file ended so.
+    ended: bool,
 }
 
-/// A JPEG file whose header has been read, then its rows.
+/// A JPEG file whose header has been read, then its rows. What follows the last row is not read.
 pub(super) struct Decompressor<'a> {
     state: *mut State,
+    /// Whether codes are Huffman's. Arithmetic ones (ITU-T T.81, annex D) go on as zeroes where the file ends.
+    huffman: bool,
     bytes: PhantomData<&'a [u8]>,
 }
 
@@ -60,9 +67,12 @@ impl<'a> Decompressor<'a> {
                 errors: std::mem::zeroed(),
                 progress: std::mem::zeroed(),
                 cancel: cancel.clone(),
+                may_end: false,
+                ended: false,
             }
         };
-        let mut this = Decompressor { state: Box::into_raw(Box::new(state)), bytes: PhantomData };
+        let state = Box::into_raw(Box::new(state));
+        let mut this = Decompressor { state, huffman: is_huffman(bytes), bytes: PhantomData };
         let length =
             c_ulong::try_from(bytes.len()).map_err(|_| Stop::File { reason: "too long".into(), unsupported: true })?;
         this.guarded(|state| {
@@ -155,13 +165,22 @@ impl<'a> Decompressor<'a> {
     /// # Errors
     /// What is wrong with the file.
     pub(super) fn start(&mut self, colors: J_COLOR_SPACE, eighths: u32) -> Result<(), Stop> {
+        let may_end = self.huffman;
         self.guarded(|state| {
-            // SAFETY: the header has been read, which is all that `jpeg_start_decompress` asks for.
+            // SAFETY: the header has been read, which is all that `jpeg_start_decompress` asks for. With several
+            // scans and `buffered_image` it returns before the first, and `jpeg_start_output` comes after the last.
             unsafe {
+                (*state).may_end = may_end;
                 (*state).cinfo.out_color_space = colors;
                 (*state).cinfo.scale_num = eighths;
                 (*state).cinfo.scale_denom = 8;
+                let several = ffi::jpeg_has_multiple_scans(&(*state).cinfo) != 0;
+                (*state).cinfo.buffered_image = several.into();
                 ffi::jpeg_start_decompress(&mut (*state).cinfo);
+                if several {
+                    read_scans(state);
+                    ffi::jpeg_start_output(&mut (*state).cinfo, (*state).cinfo.input_scan_number);
+                }
             }
         })
     }
@@ -231,18 +250,65 @@ impl<'a> Decompressor<'a> {
             }
         })
     }
+}
 
-    /// Reads what follows the rows, up to the end marker.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub(super) fn finish(mut self) -> Result<(), Stop> {
-        self.guarded(|state| {
-            // SAFETY: all rows have been read, or else libjpeg says so.
-            unsafe {
-                ffi::jpeg_finish_decompress(&mut (*state).cinfo);
+/// Whether the first frame of a file has Huffman codes. False where that cannot be told.
+fn is_huffman(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    // Bytes between segments are passed over, as libjpeg does.
+    while let Some(marker) = memchr::memchr(0xff, rest) {
+        let after = &rest[marker + 1..];
+        match after {
+            [0 | 0xff, ..] => rest = after,
+            [0xc0..=0xc3 | 0xc5..=0xc7, ..] => return true,
+            [_, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                rest = after.get(1 + length..).unwrap_or_default();
             }
-        })
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Reads scans until nothing is missing of the picture, or up to the end of the file.
+///
+/// # Safety
+/// Decompression with `buffered_image` has been started, and no output.
+unsafe fn read_scans(state: *mut State) {
+    const REACHED_EOI: c_int = 2;
+    const SCAN_COMPLETED: c_int = 4;
+    loop {
+        // SAFETY: as this function's; `progress_monitor` only reads.
+        unsafe {
+            match ffi::jpeg_consume_input(&mut (*state).cinfo) {
+                SCAN_COMPLETED if is_complete(&(*state).cinfo) => return,
+                REACHED_EOI if (*state).ended && !is_complete(&(*state).cinfo) => {
+                    throw(Stop::File { reason: "it ends before its last scan".into(), unsupported: false })
+                }
+                REACHED_EOI => return,
+                _ => progress_monitor(&mut (*state).cinfo.common),
+            }
+        }
+    }
+}
+
+/// Whether scans have been there for all components and, in a progressive file, for all bits of all coefficients.
+///
+/// # Safety
+/// The header has been read, and scans as a whole.
+unsafe fn is_complete(cinfo: &ffi::jpeg_decompress_struct) -> bool {
+    let count = usize::try_from(cinfo.num_components).unwrap_or_default();
+    // SAFETY: libjpeg keeps that many components at `comp_info`, and as many rows of 64 at `coef_bits`, which is null
+    // where the file is not progressive: -1 for a coefficient that has not been there, else its missing bits.
+    unsafe {
+        if !cinfo.coef_bits.is_null() {
+            return std::slice::from_raw_parts(cinfo.coef_bits.cast::<c_int>(), count * 64)
+                .iter()
+                .all(|bits| *bits == 0);
+        }
+        // A component's steps are kept when its first scan begins.
+        std::slice::from_raw_parts(cinfo.comp_info, count).iter().all(|component| !component.quant_table.is_null())
     }
 }
 
@@ -312,14 +378,25 @@ unsafe extern "C-unwind" fn emit_message(cinfo: &mut ffi::jpeg_common_struct, le
     }
     // Those after which libjpeg would make up pixels. The others (bytes between markers, an
     // unknown Adobe transform or JFIF version, unusual scan parameters) lose none.
-    const FATAL: [c_int; 4] = [
+    // jerror.h: the third after JWRN_TOO_MUCH_DATA with arithmetic codes, which the binding does not count.
+    const JWRN_ARITH_BAD_CODE: c_int = ffi::JWRN_TOO_MUCH_DATA as c_int + 3;
+    const FATAL: [c_int; 5] = [
+        JWRN_ARITH_BAD_CODE,
         ffi::JWRN_HIT_MARKER as c_int,
         ffi::JWRN_HUFF_BAD_CODE as c_int,
         ffi::JWRN_JPEG_EOF as c_int,
         ffi::JWRN_MUST_RESYNC as c_int,
     ];
-    // SAFETY: `err` was set in `open`.
-    let code = unsafe { (*cinfo.err).msg_code };
+    // SAFETY: `err` was set in `open`, and `client_data` as `progress_monitor` has it, before anything is read; C holds
+    // no references to the two fields.
+    let (code, state) = unsafe { ((*cinfo.err).msg_code, cinfo.client_data.cast::<State>()) };
+    // An end marker is put in for the one that is missing. Bits that are missing before it are JWRN_HIT_MARKER.
+    // SAFETY: as above.
+    if code == ffi::JWRN_JPEG_EOF as c_int && unsafe { (*state).may_end } {
+        // SAFETY: as above.
+        unsafe { (*state).ended = true };
+        return;
+    }
     if FATAL.contains(&code) {
         throw(Stop::File { reason: message(cinfo), unsupported: false });
     }

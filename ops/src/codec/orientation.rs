@@ -76,8 +76,15 @@ fn tag_0112(tiff: &[u8]) -> Option<u16> {
     for entry in 0..entries {
         let at = directory.checked_add(2 + entry * 12)?;
         if word(at)? == 0x0112 {
+            // The format asks for SHORT; some writers put a LONG.
             const SHORT: u16 = 3;
-            return if word(at.checked_add(2)?)? == SHORT { word(at.checked_add(8)?) } else { None };
+            const LONG: u16 = 4;
+            let value = at.checked_add(8)?;
+            return match word(at.checked_add(2)?)? {
+                SHORT => word(value),
+                LONG => u16::try_from(long(value)?).ok(),
+                _ => None,
+            };
         }
     }
     None

@@ -1,14 +1,19 @@
 //! PNG, through the `png` crate.
 
+mod encode;
+
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use png::{BitDepth, ColorType, DecodingError, Limits, Transformations};
 
 use super::icc::{Components, MAX_PROFILE, Profile};
 use super::orientation::{BAND, Orientation, Upright, zeroed};
-use super::rows::Rows;
 use super::{CodecError, DecodeLimits, FileFormat, Header};
 use crate::{Cancel, Format, Image, OpError, Rect};
+
+pub(super) use encode::encode;
 
 /// Longest side the format can hold, pixels.
 pub(super) const LONGEST_SIDE: u32 = i32::MAX as u32;
@@ -19,7 +24,10 @@ fn broken(reason: impl Into<String>) -> CodecError {
 
 /// A file whose chunks have been looked through.
 pub(super) struct Source<'a> {
-    bytes: &'a [u8],
+    /// What the decoder is given: no chunk but those that its pixels depend on.
+    parts: Vec<Cow<'a, [u8]>>,
+    /// Whether the last chunk of pixels is there as a whole.
+    whole: bool,
     width: u32,
     height: u32,
     bits: u8,
@@ -28,36 +36,54 @@ pub(super) struct Source<'a> {
     orientation: Orientation,
 }
 
-/// The chunks of a file: type and data, up to and without `IEND`.
-fn chunks(bytes: &[u8]) -> impl Iterator<Item = Result<([u8; 4], &[u8]), CodecError>> {
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    let mut ended = false;
+/// A chunk of a file.
+struct Chunk<'a> {
+    kind: [u8; 4],
+    data: &'a [u8],
+    /// Where it is in the file, with length, kind and checksum.
+    place: Range<usize>,
+    /// False where the file ends within it.
+    whole: bool,
+}
+
+/// The chunks of a file, up to and without `IEND`. The last one may be cut.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    let mut at = 8;
     std::iter::from_fn(move || {
-        if ended {
-            return None;
-        }
-        let chunk = (|| {
-            let (length, after) = rest.split_first_chunk::<4>()?;
-            let (kind, after) = after.split_first_chunk::<4>()?;
-            let (data, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-            let (_crc, after) = after.split_first_chunk::<4>()?;
-            rest = after;
-            Some((*kind, data))
-        })();
-        ended = chunk.is_none_or(|(kind, _)| &kind == b"IEND");
-        match chunk {
-            Some((kind, _)) if &kind == b"IEND" => None,
-            Some(chunk) => Some(Ok(chunk)),
-            None => Some(Err(broken("it ends before the end chunk"))),
-        }
+        let (length, after) = bytes.get(at..)?.split_first_chunk::<4>()?;
+        let (kind, after) = after.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let place = at..bytes.len().min(at + 12 + length);
+        let whole = place.len() == 12 + length;
+        at = if whole && kind != b"IEND" { place.end } else { bytes.len() };
+        (kind != b"IEND").then(|| Chunk { kind: *kind, data: &after[..length.min(after.len())], place, whole })
     })
 }
 
+/// Chunks beside the critical ones (whose first letter is a capital) that pixels depend on.
+const COLORS: [&[u8; 4]; 6] = [b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"];
+
+/// The last chunk of a file.
+const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+
+/// The chunk for the transparent gray of pictures with less than 8 bits, of which the lowest bits count (PNG
+/// specification, 11.3.1.1).
+fn transparent_gray(data: &[u8], depth: u8) -> Option<Vec<u8>> {
+    let &[_, gray] = data.first_chunk()?;
+    let body = [b't', b'R', b'N', b'S', 0, gray & ((1 << depth.min(7)) - 1)];
+    Some([&[0, 0, 0, 2], &body[..], &crc32fast::hash(&body).to_be_bytes()].concat())
+}
+
 impl<'a> Source<'a> {
+    /// Faults behind the pixels, and in chunks that they do not depend on, are none.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, CodecError> {
         let mut chunks = chunks(bytes);
-        let Some((b"IHDR", &[w0, w1, w2, w3, h0, h1, h2, h3, depth, color, _, _, interlace])) =
-            chunks.next().transpose()?.as_ref().map(|(kind, data)| (kind, *data))
+        let Some(Chunk {
+            kind: [b'I', b'H', b'D', b'R'],
+            data: &[w0, w1, w2, w3, h0, h1, h2, h3, depth, color, _, _, interlace],
+            place,
+            ..
+        }) = chunks.next()
         else {
             return Err(broken("it does not begin with a header chunk"));
         };
@@ -69,22 +95,42 @@ impl<'a> Source<'a> {
         // PNG specification, table 11.1: bit 2 of the color type means alpha.
         let mut alpha = color & 4 != 0;
         let mut exif: Option<&[u8]> = None;
-        let mut pixels = false;
+        let mut head = bytes[..place.end].to_vec();
+        let mut pixels: Vec<Range<usize>> = Vec::new();
+        let mut whole = false;
         for chunk in chunks {
-            match chunk? {
-                (kind, _) if &kind == b"IDAT" => pixels = true,
-                (kind, _) if &kind == b"tRNS" && !pixels => alpha = true,
+            match &chunk.kind {
+                b"IDAT" => {
+                    whole = chunk.whole;
+                    match pixels.last_mut() {
+                        Some(last) if last.end == chunk.place.start => last.end = chunk.place.end,
+                        _ => pixels.push(chunk.place),
+                    }
+                }
                 // The one chunk about the picture as a whole that may follow the pixels.
-                (kind, data) if &kind == b"eXIf" => exif = Some(data),
+                b"eXIf" => exif = Some(chunk.data),
+                _ if !chunk.whole || !pixels.is_empty() => {}
+                kind if kind[0].is_ascii_uppercase() || COLORS.contains(&kind) => {
+                    let transparent = kind == b"tRNS";
+                    alpha |= transparent;
+                    match transparent_gray(chunk.data, depth) {
+                        Some(gray) if transparent && color == 0 && depth < 8 => head.extend(gray),
+                        _ => head.extend(&bytes[chunk.place]),
+                    }
+                }
                 _ => {}
             }
         }
-        if !pixels {
+        if pixels.is_empty() {
             return Err(broken("it has no pixels"));
         }
+        let pixels = pixels.into_iter().map(|place| Cow::Borrowed(&bytes[place]));
+        let end = whole.then_some(Cow::Borrowed(END));
+        let parts = [Cow::Owned(head)].into_iter().chain(pixels).chain(end).collect();
         let orientation = exif.map(Orientation::from_exif).unwrap_or_default();
         Ok(Source {
-            bytes,
+            parts,
+            whole,
             width,
             height,
             bits: if depth == 16 { 16 } else { 8 },
@@ -130,7 +176,7 @@ impl<'a> Source<'a> {
         // What is limited here are compressed profiles and whatever else comes in chunks beside
         // the pixels; text is skipped unread.
         let memory = Limits { bytes: MAX_PROFILE + (1 << 20) };
-        let mut decoder = png::Decoder::new_with_limits(Bytes { bytes: self.bytes, at: 0, cancel }, memory);
+        let mut decoder = png::Decoder::new_with_limits(Bytes { parts: &self.parts, at: 0, cancel }, memory);
         decoder.set_ignore_text_chunk(true);
         decoder.set_transformations(Transformations::EXPAND);
         let mut reader = decoder.read_info().map_err(explain)?;
@@ -206,8 +252,10 @@ impl<'a> Source<'a> {
                 Image::from_rgb8(size, pixels)
             }
         };
-        // Up to the end chunk, checksums included.
-        reader.finish().map_err(explain)?;
+        // Checksums included, where they are.
+        if self.whole {
+            reader.finish().map_err(explain)?;
+        }
         Ok(image)
     }
 }
@@ -277,10 +325,17 @@ impl Scan<'_, '_, '_> {
 /// A picture that no memory holds.
 const TOO_LARGE: OpError = OpError::OutOfMemory { bytes: u64::MAX };
 
-/// The colours of the file, by the precedence of the PNG specification, section 4.3: an ICC
-/// profile, else the sRGB chunk, else gamma and primaries. Code points (cICP) come before all of
-/// them, but are of use for HDR only, which is not supported.
+/// The colours of the file, by the precedence of the PNG specification, section 4.3:
+/// code points, else a profile, else the sRGB chunk, else gamma and primaries. Code points for HDR, which is not
+/// supported, are passed over.
 fn profile(info: &png::Info<'_>, components: Components) -> Option<Profile> {
+    let code_points = info.coding_independent_code_points.filter(|points| points.is_video_full_range_image);
+    let code_points =
+        code_points.and_then(|points| Profile::from_code_points(points.color_primaries, points.transfer_function));
+    if let Some(profile) = code_points {
+        let gray = matches!(components, Components::Gray | Components::GrayAlpha);
+        return Some(if gray { profile.into_gray() } else { profile });
+    }
     if let Some(profile) = info.icc_profile.as_deref().and_then(Profile::parse) {
         return Some(profile);
     }
@@ -301,9 +356,10 @@ fn profile(info: &png::Info<'_>, components: Components) -> Option<Profile> {
     }
 }
 
-/// A file in memory that reads as failed once `cancel` says so, for decoders that take their time.
+/// A file in memory, in parts, that reads as failed once `cancel` says so, for decoders that take their time.
 struct Bytes<'a, 'c> {
-    bytes: &'a [u8],
+    parts: &'a [Cow<'a, [u8]>],
+    /// What has been read of the first part.
     at: usize,
     cancel: &'c Cancel,
 }
@@ -314,7 +370,12 @@ const STEP: usize = 1 << 15;
 impl BufRead for Bytes<'_, '_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.cancel.check().map_err(io::Error::other)?;
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        while let [part, parts @ ..] = self.parts
+            && self.at >= part.len()
+        {
+            (self.parts, self.at) = (parts, 0);
+        }
+        let rest = self.parts.first().map_or(&[][..], |part| &part[self.at..]);
         Ok(&rest[..rest.len().min(STEP)])
     }
 
@@ -331,76 +392,9 @@ impl Read for Bytes<'_, '_> {
     }
 }
 
+/// The decoder's interface wants it, the decoder does not use it.
 impl Seek for Bytes<'_, '_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => i128::from(at),
-            SeekFrom::End(offset) => self.bytes.len() as i128 + i128::from(offset),
-            SeekFrom::Current(offset) => self.at as i128 + i128::from(offset),
-        };
-        self.at = usize::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
-        Ok(self.at as u64)
+    fn seek(&mut self, _to: SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
     }
-}
-
-/// Whether all pixels are gray, and whether all are opaque; looks no further than it must.
-fn looks(image: &Image, cancel: &Cancel) -> Result<(bool, bool), OpError> {
-    let (mut gray, mut opaque) = (true, true);
-    let may_be_clear = image.format().has_alpha();
-    let mut rows = Rows::new(image);
-    for band in 0..rows.bands() {
-        cancel.check()?;
-        if may_be_clear {
-            let band = rows.rgba(band);
-            gray = gray && band.iter().all(|[r, g, b, _]| r == g && g == b);
-            opaque = opaque && band.iter().all(|[.., a]| *a == 255);
-        } else {
-            gray = gray && rows.rgb(band).iter().all(|[r, g, b]| r == g && g == b);
-        }
-        if !(gray || may_be_clear && opaque) {
-            break;
-        }
-    }
-    Ok((gray, opaque))
-}
-
-/// 8 bits, as narrow as the picture allows, compressed for speed.
-pub(super) fn encode(image: &Image, small: bool, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
-    let (gray, opaque) = looks(image, cancel)?;
-    let failed = |error: png::EncodingError| CodecError::from(OpError::Invalid(format!("writing PNG: {error}")));
-    let rect = image.rect();
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, rect.width, rect.height);
-    encoder.set_depth(BitDepth::Eight);
-    encoder.set_compression(if small { png::Compression::Balanced } else { png::Compression::Fast });
-    encoder.set_color(match (gray, opaque) {
-        (true, true) => ColorType::Grayscale,
-        (true, false) => ColorType::GrayscaleAlpha,
-        (false, true) => ColorType::Rgb,
-        (false, false) => ColorType::Rgba,
-    });
-    let mut writer = encoder.write_header().map_err(failed)?;
-    let mut stream = writer.stream_writer_with_size(1 << 18).map_err(failed)?;
-    let mut rows = Rows::new(image);
-    let mut narrow: Vec<u8> = Vec::new();
-    for band in 0..rows.bands() {
-        cancel.check()?;
-        narrow.clear();
-        let bytes: &[u8] = match (gray, opaque) {
-            (true, true) => {
-                narrow.extend(rows.rgb(band).iter().map(|&[g, ..]| g));
-                &narrow
-            }
-            (true, false) => {
-                narrow.extend(rows.rgba(band).iter().flat_map(|&[g, _, _, a]| [g, a]));
-                &narrow
-            }
-            (false, true) => rows.rgb(band).as_flattened(),
-            (false, false) => rows.rgba(band).as_flattened(),
-        };
-        io::Write::write_all(&mut stream, bytes).map_err(|error| failed(error.into()))?;
-    }
-    stream.finish().map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    Ok(file)
 }

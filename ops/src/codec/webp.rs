@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 
 use libwebp_sys as ffi;
 
+use super::colors::Colors;
 use super::icc::{Components, Profile};
 use super::orientation::{Orientation, Upright, zeroed};
 use super::rows::Rows;
 use super::scale;
-use super::{CodecError, DecodeLimits, EncodeOptions, FileFormat, Header};
+use super::{CodecError, DecodeLimits, EncodeOptions, FileFormat, Header, LOSSLESS_WEBP_PIXELS};
 use crate::{Cancel, Image, OpError, Pixels, Rect};
 
 /// Longest side of the format, pixels (encode.h: WEBP_MAX_DIMENSION).
@@ -21,7 +22,7 @@ fn broken(reason: impl Into<String>) -> CodecError {
 
 /// A file whose chunks have been looked through.
 pub(super) struct Source<'a> {
-    /// What the decoder is given: the file, or the first frame's chunks.
+    /// What the decoder is given: the chunks of the picture, or of the first frame.
     picture: &'a [u8],
     /// Size of what the decoder makes of it, pixels.
     size: (u32, u32),
@@ -36,26 +37,21 @@ pub(super) struct Source<'a> {
 struct Chunk<'a> {
     kind: [u8; 4],
     data: &'a [u8],
+    /// With kind and length; and all that follows, too.
+    whole: &'a [u8],
+    from: &'a [u8],
 }
 
-/// The chunks in `bytes`: kind, length, data, padded to an even length (RFC 9649, section 2.3).
-fn chunks(mut rest: &[u8]) -> impl Iterator<Item = Result<Chunk<'_>, CodecError>> {
+/// The chunks in `bytes`: kind, length, data, padded to an even length (RFC 9649, section 2.3). The last one may be cut.
+fn chunks(mut rest: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let chunk = (|| {
-            let (&kind, after) = rest.split_first_chunk::<4>()?;
-            let (length, after) = after.split_first_chunk::<4>()?;
-            let length = u32::from_le_bytes(*length) as usize;
-            let (data, after) = after.split_at_checked(length)?;
-            rest = after.get(length % 2..).unwrap_or_default();
-            Some(Chunk { kind, data })
-        })();
-        if chunk.is_none() {
-            rest = &[];
-        }
-        Some(chunk.ok_or_else(|| broken("a chunk is longer than the file")))
+        let whole = rest;
+        let (&kind, after) = rest.split_first_chunk::<4>()?;
+        let (length, after) = after.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (data, after) = after.split_at(length.min(after.len()));
+        rest = after.get(length % 2..).unwrap_or_default();
+        Some(Chunk { kind, data, from: whole, whole: &whole[..8 + data.len()] })
     })
 }
 
@@ -66,54 +62,61 @@ fn triple(bytes: [u8; 3]) -> u32 {
 
 impl<'a> Source<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, CodecError> {
-        let length = bytes.get(4..8).and_then(|l| l.first_chunk()).map_or(0, |l| u32::from_le_bytes(*l));
-        // The length counts what follows it: the word WEBP and the chunks.
-        let end = length as usize + 8;
-        let file = bytes.get(..end).ok_or_else(|| broken(format!("{} of {end} bytes", bytes.len())))?;
-        let whole = features(file)?;
-        let canvas = (whole.width as u32, whole.height as u32);
-        let mut source = Source {
-            picture: file,
-            size: canvas,
-            picture_alpha: whole.has_alpha != 0,
-            canvas,
-            corner: (0, 0),
-            profile: None,
-            orientation: Orientation::default(),
-        };
-        let mut frame = None;
-        let mut picture = false;
-        for chunk in chunks(file.get(12..).unwrap_or_default()) {
-            let Chunk { kind, data } = chunk?;
+        // The length of the file counts for nothing: each chunk has its own.
+        let body = bytes.get(12..).unwrap_or_default();
+        let (mut canvas, mut animated, mut profile, mut orientation) = (None, false, None, Orientation::default());
+        let (mut alpha, mut picture, mut frame) = (None, None, None);
+        for chunk in chunks(body) {
+            let Chunk { kind, data, from, whole } = chunk;
             match &kind {
-                b"VP8 " | b"VP8L" => picture = true,
-                b"ICCP" => source.profile = Some(data),
-                b"EXIF" => source.orientation = Orientation::from_exif(data),
+                b"VP8X" => {
+                    let Some(&[flags, _, _, _, w0, w1, w2, h0, h1, h2]) = data.first_chunk() else {
+                        return Err(broken("its header is too short"));
+                    };
+                    const ANIMATION: u8 = 2;
+                    animated = flags & ANIMATION != 0;
+                    canvas = Some((triple([w0, w1, w2]) + 1, triple([h0, h1, h2]) + 1));
+                }
+                b"ALPH" => alpha = alpha.or(Some(from)),
+                // The decoder takes chunks without a file around them, alpha first.
+                b"VP8 " if picture.is_none() => {
+                    let start = alpha.unwrap_or(from);
+                    picture = Some(&start[..start.len() - from.len() + whole.len()]);
+                }
+                b"VP8L" => picture = picture.or(Some(whole)),
+                b"ICCP" => profile = Some(data),
+                b"EXIF" => orientation = Orientation::from_exif(data),
                 b"ANMF" => frame = frame.or(Some(data)),
                 _ => {}
             }
         }
-        if whole.has_animation != 0 {
+        if animated {
             let Some(&[x0, x1, x2, y0, y1, y2, w0, w1, w2, h0, h1, h2, _, _, _, _, ref chunks @ ..]) = frame else {
                 return Err(broken("an animation without a frame"));
             };
             let features = features(chunks)?;
-            source.picture = chunks;
-            source.size = (features.width as u32, features.height as u32);
-            source.picture_alpha = features.has_alpha != 0;
-            source.corner = (2 * triple([x0, x1, x2]), 2 * triple([y0, y1, y2]));
+            let size = (features.width as u32, features.height as u32);
+            let canvas = canvas.unwrap_or(size);
+            let corner = (2 * triple([x0, x1, x2]), 2 * triple([y0, y1, y2]));
             let inside =
                 |corner: u32, size: u32, canvas: u32| corner.checked_add(size).is_some_and(|end| end <= canvas);
-            if source.size != (triple([w0, w1, w2]) + 1, triple([h0, h1, h2]) + 1)
-                || !inside(source.corner.0, source.size.0, canvas.0)
-                || !inside(source.corner.1, source.size.1, canvas.1)
+            if size != (triple([w0, w1, w2]) + 1, triple([h0, h1, h2]) + 1)
+                || !inside(corner.0, size.0, canvas.0)
+                || !inside(corner.1, size.1, canvas.1)
             {
                 return Err(broken("the first frame is not where its header says"));
             }
-        } else if !picture {
-            return Err(broken("it has no pixels"));
+            let picture_alpha = features.has_alpha != 0;
+            return Ok(Source { picture: chunks, size, picture_alpha, canvas, corner, profile, orientation });
         }
-        Ok(source)
+        let picture = picture.ok_or_else(|| broken("it has no pixels"))?;
+        let features = features(picture)?;
+        let size = (features.width as u32, features.height as u32);
+        if canvas.is_some_and(|canvas| canvas != size) {
+            return Err(broken("its picture is not as large as its header says"));
+        }
+        let picture_alpha = features.has_alpha != 0;
+        Ok(Source { picture, size, picture_alpha, canvas: size, corner: (0, 0), profile, orientation })
     }
 
     fn alpha(&self) -> bool {
@@ -306,14 +309,32 @@ impl Drop for Picture {
     }
 }
 
-/// Lossy, method 4 of 0 (fast) to 6 (small), or 6 where it is to be small; alpha is kept without loss.
+/// Most colours of what may be flat art, and the least share of its pixels that are as the one to the left.
+const FLAT_COLORS: usize = 4096;
+const FLAT_SHARE: f64 = 0.7;
+
+/// Lossy, with alpha kept without loss; flat art without loss where that is smaller.
 pub(super) fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+    let lossy = write(image, options, false, cancel)?;
+    let small = image.rect().area() <= LOSSLESS_WEBP_PIXELS;
+    if !small || Colors::of(image, FLAT_COLORS, cancel)?.flat < FLAT_SHARE {
+        return Ok(lossy);
+    }
+    let lossless = write(image, options, true, cancel)?;
+    Ok(if lossless.len() <= lossy.len() { lossless } else { lossy })
+}
+
+/// By method 4 of 0 (fast) to 6 (small), or 6 where it is to be small.
+fn write(image: &Image, options: EncodeOptions, lossless: bool, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
     let failed = |reason: String| CodecError::from(OpError::Invalid(format!("writing WebP: {reason}")));
     let version = |()| failed("libwebp of another version".into());
     let mut config = ffi::WebPConfig::new().map_err(version)?;
-    config.quality = scale::own(scale::WEBP, options.quality);
+    config.lossless = lossless.into();
+    // Without loss it is how hard the encoder tries: what `cwebp -lossless` does.
+    config.quality = if lossless { 75.0 } else { scale::own(scale::WEBP, options.quality) };
     config.method = if options.small { 6 } else { 4 };
     let mut picture = Picture(ffi::WebPPicture::new().map_err(version)?);
+    picture.0.use_argb = lossless.into();
     let rect = image.rect();
     // `encode` in the parent module has checked the size against LONGEST_SIDE.
     picture.0.width = rect.width as c_int;
@@ -331,7 +352,7 @@ pub(super) fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> 
     if done { Ok(output.file) } else { Err(failed(format!("{:?}", picture.0.error_code))) }
 }
 
-/// Gives the pixels to libwebp, which makes YUV 4:2:0 of them.
+/// Gives the pixels to libwebp, which makes YUV 4:2:0 of them where it is to be lossy.
 fn import(image: &Image, picture: &mut Picture, cancel: &Cancel) -> Result<(), CodecError> {
     let rect = image.rect();
     let (width, len) = (rect.width as c_int, rect.width as usize * rect.height as usize);

@@ -155,8 +155,9 @@ fn what_has_to_be_turned_or_converted_is_not_recoded() {
     let bytes = file("orientation-1.jpg");
     let webp = EncodeOptions { format: FileFormat::Webp, ..options };
     assert_eq!(codec::recode(&bytes, webp, LIMITS, &Cancel::new()), Ok(None));
-    let cut = codec::recode(&bytes[..bytes.len() - 40], options, LIMITS, &Cancel::new());
-    assert!(matches!(cut, Err(CodecError::Broken { .. })), "{cut:?}");
+    let cut = &bytes[..bytes.len() - 40];
+    assert_eq!(codec::recode(cut, options, LIMITS, &Cancel::new()), Ok(None));
+    assert!(matches!(codec::decode(cut, LIMITS, &Cancel::new()), Err(CodecError::Broken { .. })));
     let small = DecodeLimits { pixels: 10, side: 4096 };
     assert!(matches!(codec::recode(&bytes, options, small, &Cancel::new()), Err(CodecError::TooManyPixels { .. })));
 }

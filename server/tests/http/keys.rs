@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use imgflo_cache::{Address, Blob, CacheError, Store};
-use imgflo_job::{Quality, Urgency};
+use imgflo_job::{Background, Quality, Urgency};
 
 use crate::rig::{PICTURE, Rig, Wish};
 
@@ -30,6 +30,35 @@ async fn lossy_results_of_other_quality_are_other_results() {
     // What is handed on has no quality.
     let target = format!("/graph/noop.jpg?{INPUT}");
     assert_eq!(place(&rig, &target).await, place(&worse, &target).await);
+}
+
+#[tokio::test]
+async fn results_on_another_background_are_other_results_where_the_type_has_no_alpha() {
+    let rig = Rig::start().await;
+    let black = rig.another(Wish { background: Some(Background { rgb: [0; 3] }), ..Wish::default() }).await;
+    rig.busy_peer().await;
+    for (name, same) in
+        [("plain.jpg", false), ("plain", false), ("plain.webp", true), ("plain.png", true), ("noop.jpg", true)]
+    {
+        let target = format!("/graph/{name}?{INPUT}");
+        assert_eq!(place(&rig, &target).await == place(&black, &target).await, same, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_background_goes_with_the_job() {
+    let background = Background { rgb: [0, 128, 255] };
+    let rig = Rig::with(Wish { background: Some(background), ..Wish::default() }).await;
+    let peer = rig.peer(Urgency::Urgent).await;
+    for (name, expected) in [("plain.jpg", Some(background)), ("plain.png", None)] {
+        let target = format!("/graph/{name}?{INPUT}");
+        let (answer, job) = tokio::join!(rig.get(&target), async {
+            let job = peer.take().await;
+            peer.finish(job.clone()).await;
+            job
+        });
+        assert_eq!((answer.status, job.data.background), (301, expected), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -64,6 +93,9 @@ async fn a_request_says_its_quality() {
         ("plain.jpg", "&quality=84", false),
         ("plain.jpg", "&quality=small", false),
         ("plain.jpg", "&quality=progressive", false),
+        ("plain.jpg", "&quality=420", true),
+        ("plain.jpg", "&quality=444", false),
+        ("plain.webp", "&quality=444", true),
         ("plain.webp", "&quality=85,progressive", true),
         ("plain.webp", "&quality=60", false),
         ("plain.webp", "&quality=small", false),
@@ -77,7 +109,7 @@ async fn a_request_says_its_quality() {
     }
     assert_eq!(at("plain.jpg", "&quality=small,60").await, at("plain.jpg", "&quality=60,%20small").await);
     assert_eq!(at("plain.jpg", "&quality=small").await, at("plain.jpg", "&quality=85,progressive,small").await);
-    for quality in ["0", "101", "best", "60,70", "small;60"] {
+    for quality in ["0", "101", "best", "60,70", "small;60", "422"] {
         let problem = rig.get(&format!("/graph/plain.jpg?{INPUT}&width=x&quality={quality}")).await.problem(422);
         let named: Vec<_> = problem["faults"].as_array().unwrap().iter().map(|fault| &fault["parameter"]).collect();
         assert_eq!(named, ["quality", "width"]);
@@ -158,6 +190,10 @@ impl Store for Elsewhere {
 
     async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError> {
         self.inner.put(key, bytes, replace).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        self.inner.remove(key).await
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use imgflo_apps::Directory;
 use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
-use imgflo_job::{Cancel, Job, JobError, JobResult, Limits, Urgency};
+use imgflo_job::{Background, Cancel, Job, JobError, JobResult, Limits, Urgency};
 use imgflo_msgflo::{Consumer, InProcess, Outcome, QueueOptions, Transport};
 use imgflo_runtime::{Catalogue, Library, LibraryLimits};
 use imgflo_server::{Application, Front, FrontParts, ServeOptions, VersionInfo};
@@ -50,6 +50,7 @@ pub struct Wish {
     /// In place of the store in a folder.
     pub store: Option<Arc<dyn Store>>,
     pub quality: Option<u8>,
+    pub background: Option<Background>,
     pub urgent_avif: bool,
     pub drain: Option<Duration>,
     /// What is between the front end and its broker.
@@ -169,6 +170,7 @@ impl Rig {
             bind: address,
             version: VersionInfo { server: "1.2.3".into(), runtime: "native".into() },
             quality: wish.quality.unwrap_or(85),
+            background: wish.background.unwrap_or_default(),
             urgent_avif: wish.urgent_avif,
             live: None,
             reports: vec![("index", Box::new(|| json!({"failures": 3})))],

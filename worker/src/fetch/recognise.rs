@@ -40,12 +40,27 @@ pub fn extension(bytes: &[u8], media_type: Option<&str>) -> Option<&'static str>
 
 /// A name for people, for the kinds of files that end up in image URLs.
 fn guess(bytes: &[u8]) -> Option<&'static str> {
-    const MAGIC: [(&[u8], &str); 10] = [
+    const MAGIC: [(&[u8], &str); 25] = [
         (b"%PDF-", "a PDF document"),
         (b"BM", "a BMP image"),
         (b"II*\0", "a TIFF image"),
         (b"MM\0*", "a TIFF image"),
-        (b"\0\0\x01\0", "an icon"),
+        (b"II+\0", "a TIFF image"),
+        (b"MM\0+", "a TIFF image"),
+        (b"\0\0\x01\0", "an ICO image"),
+        (b"\0\0\x02\0", "a CUR image"),
+        (b"icns", "an ICNS image"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 image"),
+        (b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+        (b"qoif", "a QOI image"),
+        (b"gimp xcf", "a GIMP image"),
+        (b"v/1\x01", "an OpenEXR image"),
+        (b"#?RADIANCE", "a Radiance HDR image"),
+        (b"DDS ", "a DDS image"),
+        (b"SIMPLE  =", "a FITS image"),
+        (b"%!PS", "a PostScript document"),
+        (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
+        (b"\x1a\x45\xdf\xa3", "a WebM or Matroska video"),
         (b"PK\x03\x04", "a ZIP archive"),
         (b"\x1f\x8b", "gzip data"),
         (b"8BPS", "a Photoshop document"),
@@ -56,11 +71,18 @@ fn guess(bytes: &[u8]) -> Option<&'static str> {
         return Some(name);
     }
     if bytes.get(4..8) == Some(b"ftyp") {
-        return Some(match bytes.get(8..12) {
-            Some(b"avif" | b"avis") => "an AVIF image",
-            Some(b"heic" | b"heix" | b"mif1" | b"msf1") => "a HEIF image",
-            _ => "an MP4 video",
+        // ISO/IEC 14496-12, 4.3: the major brand, its version, and the brands that the file is compatible with.
+        let length = bytes.first_chunk().map_or(0, |length| u32::from_be_bytes(*length)) as usize;
+        let brands = bytes.get(8..length.min(bytes.len())).unwrap_or_default().as_chunks::<4>().0;
+        let has = |known: &[&[u8; 4]]| brands.iter().any(|brand| known.contains(&brand));
+        return Some(match () {
+            () if has(&[b"avif", b"avis"]) => "an AVIF image",
+            () if has(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"]) => "a HEIF image",
+            () => "an MP4 video",
         });
+    }
+    if let [b'P', b'1'..=b'7', b' ' | b'\n' | b'\r' | b'\t', ..] = bytes {
+        return Some("a PNM image");
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let start = text.trim_ascii_start();
@@ -95,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_no_image_is_named_beside_what_is_supported() {
-        let table: [(&[u8], &str); 14] = [
+        let table: [(&[u8], &str); 24] = [
             (b"<!DOCTYPE html><p>", "an HTML page"),
             (b"\xef\xbb\xbf \n <HTML>", "an HTML page"),
             (b"<?xml version='1.0'?><SVG>", "an SVG image"),
@@ -106,6 +128,16 @@ mod tests {
             (b"%PDF-1.7", "a PDF document"),
             (b"MM\0*....", "a TIFF image"),
             (b"\0\0\0\x20ftypavif", "an AVIF image"),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0miafavif", "an AVIF image"),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIF image"),
+            (b"\0\0\x01\0\x01\0", "an ICO image"),
+            (b"\0\0\x02\0\x01\0", "a CUR image"),
+            (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ", "a JPEG 2000 image"),
+            (b"\xff\x4f\xff\x51\0\x2f", "a JPEG 2000 image"),
+            (b"BM\x36\0\0\0", "a BMP image"),
+            (b"II+\0\x08\0", "a TIFF image"),
+            (b"P6\n4 4\n255\n", "a PNM image"),
+            (b"qoif\0\0\0\x04", "a QOI image"),
             (b"\0\0\0\x20ftypisom", "an MP4 video"),
             (b"\x1f\x8b\x08", "gzip data"),
             (b"\x01\x02\x03", "'application/x-strange'"),

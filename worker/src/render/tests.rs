@@ -46,8 +46,14 @@ async fn the_file_is_gone_when_the_picture_is_worked_on() {
     let engine = Arc::new(Watching { native: NativeEngine::new(1), file: Arc::default(), held: Mutex::default() });
     let limits = Limits::default();
     let memory = Budget::new(limits.max_job_memory);
-    let renderer =
-        Arc::new(Renderer { engine: engine.clone(), catalogue: Arc::clone(&catalogue), limits, quality: 85, memory });
+    let renderer = Arc::new(Renderer {
+        engine: engine.clone(),
+        catalogue: Arc::clone(&catalogue),
+        limits,
+        quality: 85,
+        background: Background::WHITE,
+        memory,
+    });
     let definition = json!({
         "properties": {"environment": {"type": "imgflo"}},
         "inports": {"input": {"process": "only", "port": "input"}},
@@ -64,6 +70,7 @@ async fn the_file_is_gone_when_the_picture_is_worked_on() {
         input: Some(Bytes::from_owner(Watched { bytes: file, _held: Arc::clone(&engine.file) })),
         format: FileFormat::Png,
         quality: Quality::default(),
+        background: None,
         urgency: Urgency::Urgent,
     };
     let made = renderer.render(order, &Cancel::new()).await.unwrap();

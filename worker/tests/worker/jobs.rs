@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use imgflo_job::{Category, JobError, JobResult, Limits, Source};
-use imgflo_runtime::ops::codec::FileFormat;
+use imgflo_job::{Background, Category, JobError, JobResult, Limits, Source};
+use imgflo_runtime::ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat};
+use imgflo_runtime::ops::{Cancel, Format, Image, Pixels, Rect};
 
 use super::origin::{Origin, Step, answer, head};
 use super::setup::{Options, Setup, ask, background, copy, file, noop, one_operation, png, urgent};
@@ -62,6 +63,27 @@ async fn the_job_says_which_quality() {
     }
     assert!(sizes[0] < sizes[1], "{sizes:?}");
     assert!(sizes[1] == sizes[2] && sizes[3] == sizes[4] && sizes[3] != sizes[1], "{sizes:?}");
+}
+
+#[tokio::test]
+async fn the_job_says_what_lies_behind_and_the_worker_where_it_does_not() {
+    let setup = Setup::new().await;
+    let clear = Image::new(Rect::sized(16, 16), Format::RGBA8).unwrap();
+    let clear = codec::encode(&clear, EncodeOptions::new(FileFormat::Png, 90), &Cancel::new()).unwrap();
+    setup.store.put("clear.png", clear.into(), false).await.unwrap();
+    // The worker's own is white.
+    let _worker = setup.worker(Options::default());
+    let blue = Background { rgb: [0, 0, 255] };
+    for (key, background, expected) in [("a.jpg", None, [255; 3]), ("b.jpg", Some(blue), [0, 0, 254])] {
+        let mut data = imgflo_job::JobData { background, ..copy(key) };
+        data.source = Some(Source::Stored { key: "clear.png".into() });
+        data.quality = "100".parse().unwrap();
+        assert_eq!(setup.run(&urgent(data)).await.error, None);
+        let limits = DecodeLimits { pixels: 1000, side: 100 };
+        let image = codec::decode(&setup.stored(key).await.unwrap(), limits, &Cancel::new()).unwrap();
+        let Pixels::Rgb8(pixels) = image.pixels() else { panic!("a JPEG is RGB") };
+        assert_eq!(pixels[0], expected, "{key}");
+    }
 }
 
 #[cfg(feature = "avif")]
@@ -221,7 +243,7 @@ async fn bad_inputs_each_with_its_reason() {
         ("header-only", Category::BrokenInput, "broken png file"),
         ("magic-only", Category::BrokenInput, "broken png file"),
         ("noise", Category::BrokenInput, "broken png file"),
-        ("tall", Category::TooLarge, "500000000 is more than the limit of 16384 (IMGFLO_MAX_INPUT_SIDE)"),
+        ("tall", Category::TooLarge, "500000000 is more than the limit of 1000000 (IMGFLO_MAX_INPUT_SIDE)"),
         ("large", Category::TooLarge, "100000000 is more than the limit of 50000000 (IMGFLO_MAX_INPUT_PIXELS)"),
         ("missing", Category::NotFound, "no file 'missing'"),
         ("../cache", Category::NotFound, "no file"),
@@ -239,6 +261,21 @@ async fn bad_inputs_each_with_its_reason() {
     assert_eq!(setup.queue(super::setup::URGENT).dead_letters, 0, "these are not our faults");
     assert_eq!(setup.run(&urgent(copy("good.png"))).await.error, None, "the worker is well");
     drop(worker);
+}
+
+#[tokio::test]
+async fn long_thin_pictures_are_few_pixels() {
+    let setup = Setup::new().await;
+    let _worker = setup.worker(Options::default());
+    std::fs::write(setup.files().join("long"), png(20_000, 200)).unwrap();
+    std::fs::write(setup.files().join("thread"), png(300_000, 2)).unwrap();
+    for (key, name, size) in [("a.png", "long", (1000, 10)), ("b.png", "thread", (1000, 1))] {
+        let mut data = ask(key, one_operation("gegl/nop"), file(name));
+        data.iips = [("width".to_owned(), "1000".to_owned())].into();
+        assert_eq!(setup.run(&urgent(data)).await.error, None);
+        let header = setup.stored_header(key).await;
+        assert_eq!((header.width, header.height), size, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
 use imgflo_job::{
-    Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Quality, Source, Urgency, message, network,
+    Background, Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Quality, Source, Urgency, message, network,
 };
 use imgflo_msgflo::{Consumer, InProcess, Network, Outcome, QueueOptions, QueueStatus, Transport};
 use imgflo_runtime::ops::codec::{self, EncodeOptions, FileFormat, Header};
 use imgflo_runtime::ops::{Cancel as OpsCancel, Image, Rect};
-use imgflo_runtime::{Catalogue, Engine, NativeEngine};
+use imgflo_runtime::{Catalogue, Engine, Library, NativeEngine};
 use imgflo_worker::{Error, FetchSettings, Role, Worker, WorkerParts};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -67,6 +67,7 @@ pub fn ask(key: &str, definition: Value, source: Option<Source>) -> JobData {
         source,
         definition,
         quality: Quality::default(),
+        background: None,
     }
 }
 
@@ -92,6 +93,7 @@ pub struct Options {
     pub engine: Arc<dyn Engine>,
     pub store: Option<Arc<dyn Store>>,
     pub limits: Limits,
+    pub library: Option<Arc<Library>>,
     pub slots: usize,
     pub memory_budget: u64,
     pub roles: &'static [Role],
@@ -105,6 +107,7 @@ impl Default for Options {
             engine: Arc::new(NativeEngine::new(2)),
             store: None,
             limits: Limits::default(),
+            library: None,
             slots: 2,
             memory_budget: 1 << 30,
             roles: &[Role::Urgent, Role::Background],
@@ -182,9 +185,11 @@ impl Setup {
                 user_agent: "imgflo-test/1".into(),
             },
             files: self.files(),
+            library: options.library,
             slots: options.slots,
             memory_budget: options.memory_budget,
             quality: 90,
+            background: Background::WHITE,
         });
         let shutdown = CancellationToken::new();
         let transport = options.transport.unwrap_or_else(|| self.broker.clone());
@@ -224,6 +229,11 @@ impl Setup {
         let result = self.result().await;
         assert_eq!(result.job.id, job.id);
         result
+    }
+
+    /// Takes from a queue beside the workers.
+    pub async fn broker_consumer(&self, queue: &str) -> Consumer {
+        self.broker.consume(queue).await.unwrap()
     }
 
     pub fn queue(&self, name: &str) -> QueueStatus {

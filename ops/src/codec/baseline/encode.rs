@@ -1,5 +1,5 @@
-//! Pixels to baseline JPEG: YCbCr with chroma of half the size, and codes that are made for the
-//! picture.
+//! Pixels to baseline JPEG: YCbCr with chroma of half the size or of all of it, and codes that are
+//! made for the picture.
 
 use multiversion::multiversion;
 
@@ -7,9 +7,9 @@ use super::ZIGZAG;
 use super::cosine::weight;
 use super::recode::{LARGEST, ROUND};
 use super::symbols::Symbols;
-use super::write::steps;
+use super::write::{Sampling, steps};
 
-/// Rows and columns of an MCU.
+/// Rows and columns of an MCU with chroma of half the size; rows that are taken at a time.
 const MCU: usize = 16;
 
 /// For each place of the zigzag column × 8 + row, where the transform leaves its coefficient.
@@ -26,7 +26,9 @@ const ORDER: [u8; 64] = {
 /// Makes a file of rows of pixels.
 pub(in super::super) struct Encoder {
     size: [usize; 2],
-    /// Pixels of a row of MCUs.
+    /// Whether chroma is stored for each pixel.
+    full: bool,
+    /// Pixels of a row, filled up to whole MCUs.
     stride: usize,
     steps: [[u16; 64]; 2],
     /// Their inverses, in the order of coefficients.
@@ -38,15 +40,17 @@ pub(in super::super) struct Encoder {
     means: [i32; 3],
     /// Two rows of pixels, filled up to whole MCUs, and one more.
     pair: [Vec<[u8; 3]>; 2],
-    /// A row of MCUs, around 0.
+    /// 16 rows, around 0; those of chroma have half the size, or all of it.
     luma: Vec<f32>,
     chroma: [Vec<f32>; 2],
 }
 
 impl Encoder {
     /// For a picture of that many pixels along x and y, 1 to 65,535 each, at a quality of 1 to 100.
-    pub(in super::super) fn new(size: [usize; 2], quality: u8) -> Encoder {
+    /// `full`: with chroma for each pixel (4:4:4), not for each 2 × 2 (4:2:0).
+    pub(in super::super) fn new(size: [usize; 2], quality: u8, full: bool) -> Encoder {
         let (steps, stride) = (steps(quality), size[0].next_multiple_of(MCU));
+        let chroma = if full { stride * MCU } else { stride * MCU / 4 };
         let scales = steps.map(|steps| {
             let mut scales = [0.0; 64];
             steps.iter().zip(ORDER).for_each(|(step, at)| scales[usize::from(at)] = 1.0 / f32::from(*step));
@@ -54,6 +58,7 @@ impl Encoder {
         });
         Encoder {
             size,
+            full,
             stride,
             steps,
             scales,
@@ -63,12 +68,15 @@ impl Encoder {
             means: [0; 3],
             pair: [vec![[0; 3]; stride + 1], vec![[0; 3]; stride + 1]],
             luma: vec![0.0; stride * MCU],
-            chroma: [vec![0.0; stride * MCU / 4], vec![0.0; stride * MCU / 4]],
+            chroma: [vec![0.0; chroma], vec![0.0; chroma]],
         }
     }
 
     /// Takes the next 16 rows, or what is left.
     pub(in super::super) fn rows(&mut self, rows: &[[u8; 3]]) {
+        if self.full {
+            return self.full_rows(rows);
+        }
         let Encoder { size: [width, _], stride, pair, luma, chroma: [cb, cr], .. } = self;
         let last = rows.len() / *width - 1;
         let chroma = cb.chunks_exact_mut(*stride / 2).zip(cr.chunks_exact_mut(*stride / 2));
@@ -108,9 +116,34 @@ impl Encoder {
         }
     }
 
+    /// As [`Encoder::rows`], with chroma for each pixel: an MCU is 8 × 8.
+    fn full_rows(&mut self, rows: &[[u8; 3]]) {
+        let Encoder { size: [width, _], stride, scales, cosines, places, symbols, means, pair, luma, chroma, .. } =
+            self;
+        let last = rows.len() / *width - 1;
+        let [cb, cr] = chroma;
+        let planes = luma.chunks_exact_mut(*stride).zip(cb.chunks_exact_mut(*stride)).zip(cr.chunks_exact_mut(*stride));
+        for (number, ((luma, cb), cr)) in planes.take((last + 1).next_multiple_of(8)).enumerate() {
+            let (row, to) = (&rows[number.min(last) * *width..][..*width], &mut pair[0]);
+            to[..*width].copy_from_slice(row);
+            to[*width..].fill(row[*width - 1]);
+            convert_full(to.as_flattened(), [luma, cb, cr]);
+        }
+        for y in (0..=last).step_by(8) {
+            for x in (0..*width).step_by(8) {
+                for (component, plane) in [&*luma, &*cb, &*cr].into_iter().enumerate() {
+                    let kind = component.min(1);
+                    let block = quantised(&plane[y * *stride + x..], *stride, cosines, &scales[kind]);
+                    put(symbols, kind, &mut means[component], &block, places);
+                }
+            }
+        }
+    }
+
     /// The file, after the last row.
     pub(in super::super) fn finish(self) -> Vec<u8> {
-        self.symbols.write(self.size, false, &self.steps)
+        let sampling = if self.full { Sampling::Full } else { Sampling::Half };
+        self.symbols.write(self.size, sampling, &self.steps)
     }
 }
 
@@ -187,6 +220,23 @@ fn convert(pixels: [&[u8]; 2], luma: [&mut [f32]; 2], chroma: [&mut [f32]; 2]) {
         }
         for x in 0..8 {
             (cb[x], cr[x]) = (blue[2 * x] + blue[2 * x + 1], red[2 * x] + red[2 * x + 1]);
+        }
+    }
+}
+
+/// Luma and chroma of a row of pixels (JFIF: T.871, 7).
+#[multiversion(targets("x86_64+avx2"))]
+fn convert_full(pixels: &[u8], [luma, cb, cr]: [&mut [f32]; 3]) {
+    let weights = [0.299, 0.587, 0.114];
+    let planes = luma.as_chunks_mut::<MCU>().0.iter_mut().zip(cb.as_chunks_mut::<MCU>().0);
+    for (number, ((luma, cb), cr)) in planes.zip(cr.as_chunks_mut::<MCU>().0).enumerate() {
+        let Some(pixels) = pixels[number * 3 * MCU..].first_chunk() else { return };
+        let rgb = components(pixels);
+        for x in 0..MCU {
+            let [r, g, b] = [rgb[0][x], rgb[1][x], rgb[2][x]];
+            let y = r * weights[0] + g * weights[1] + b * weights[2];
+            luma[x] = y - 128.0;
+            (cb[x], cr[x]) = ((b - y) * (0.5 / (1.0 - weights[2])), (r - y) * (0.5 / (1.0 - weights[0])));
         }
     }
 }
@@ -287,20 +337,21 @@ mod tests {
         (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| pixel(x, y)).collect()
     }
 
-    fn ours(pixels: &[[u8; 3]], size: [usize; 2], quality: u8) -> Vec<u8> {
-        let mut encoder = Encoder::new(size, quality);
+    fn ours(pixels: &[[u8; 3]], size: [usize; 2], quality: u8, full: bool) -> Vec<u8> {
+        let mut encoder = Encoder::new(size, quality, full);
         pixels.chunks(size[0] * MCU).for_each(|rows| encoder.rows(rows));
         encoder.finish()
     }
 
     /// By libjpeg, with codes made for the picture.
-    fn theirs(pixels: &[[u8; 3]], [width, height]: [usize; 2], quality: u8) -> Vec<u8> {
+    fn theirs(pixels: &[[u8; 3]], [width, height]: [usize; 2], quality: u8, full: bool) -> Vec<u8> {
         let mut encoder = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
         encoder.set_size(width, height);
         encoder.set_fastest_defaults();
         encoder.set_quality(f32::from(quality));
         encoder.set_optimize_coding(true);
-        encoder.set_chroma_sampling_pixel_sizes((2, 2), (2, 2));
+        let chroma = if full { (1, 1) } else { (2, 2) };
+        encoder.set_chroma_sampling_pixel_sizes(chroma, chroma);
         let mut started = encoder.start_compress(Vec::new()).unwrap();
         started.write_scanlines(pixels.as_flattened()).unwrap();
         started.finish().unwrap()
@@ -323,14 +374,17 @@ mod tests {
     fn a_file_is_as_good_and_as_small_as_that_of_libjpeg() {
         for size in [[1, 1], [2, 3], [15, 16], [17, 33], [160, 96], [211, 47]] {
             let pixels = picture(size[0], size[1]);
-            for quality in [1, 30, 60, 85, 95, 100] {
-                let [ours, theirs] = [ours(&pixels, size, quality), theirs(&pixels, size, quality)];
+            for (quality, full) in [1, 30, 60, 85, 95, 100].into_iter().flat_map(|q| [(q, false), (q, true)]) {
+                let [ours, theirs] = [ours(&pixels, size, quality, full), theirs(&pixels, size, quality, full)];
                 let [mine, libjpegs] = [&ours, &theirs].map(|file| squares(&read(file, size), &pixels));
                 // Of a few pixels, a single one that is rounded otherwise counts.
                 let most = libjpegs * 1.02 + 8.0 / pixels.len() as f64;
-                assert!(mine <= most, "{size:?} at {quality}: {mine}, libjpeg {libjpegs}");
+                assert!(mine <= most, "{size:?} at {quality}, 4:4:4 {full}: {mine}, libjpeg {libjpegs}");
                 let (ours, theirs) = (ours.len() as f64, theirs.len() as f64);
-                assert!(ours <= theirs * 1.01 + 8.0, "{size:?} at {quality}: {ours} bytes, libjpeg {theirs}");
+                assert!(
+                    ours <= theirs * 1.01 + 8.0,
+                    "{size:?} at {quality}, 4:4:4 {full}: {ours} bytes, libjpeg {theirs}"
+                );
             }
         }
     }
@@ -340,7 +394,7 @@ mod tests {
         // In one colour there is nothing but means, whatever the size.
         let sizes = [[1, 1], [16, 16], [5, 9], [31, 50]];
         for size in sizes {
-            let file = ours(&vec![[200, 90, 30]; size[0] * size[1]], size, 90);
+            let file = ours(&vec![[200, 90, 30]; size[0] * size[1]], size, 90, false);
             let mcus = size[0].div_ceil(MCU) * size[1].div_ceil(MCU);
             let found = read(&file, size);
             assert!(squares(&found, &vec![[200, 90, 30]; found.len()]) < 2.0, "{size:?}");

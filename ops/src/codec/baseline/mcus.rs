@@ -335,17 +335,6 @@ impl<'a> Mcus<'a> {
     pub(super) fn energy(&self) -> (f64, f64) {
         self.details.as_ref().map_or((0.0, 0.0), |details| (details.energy, details.read))
     }
-
-    /// To be called after the last row that is wanted.
-    ///
-    /// # Errors
-    /// [`Fault`] when that was the last of the file, and something else than its end follows.
-    pub(super) fn finish(self) -> Result<(), Fault> {
-        match self.source {
-            Source::Scan(mut scan) if self.row == self.number[1] => scan.finish(),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Source<'_> {

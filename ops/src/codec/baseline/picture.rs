@@ -147,12 +147,4 @@ impl<'a> Picture<'a> {
     pub(in super::super) fn width(&self) -> usize {
         self.columns.len()
     }
-
-    /// To be called after the last row.
-    ///
-    /// # Errors
-    /// [`Fault`] when that was the last of the file, and something else than its end follows.
-    pub(in super::super) fn finish(self) -> Result<(), Fault> {
-        self.mcus.finish()
-    }
 }

@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use super::headers::Headers;
 use super::scan::{Coefficients, Scan, Sink};
 use super::symbols::{Block, Symbols};
-use super::write::steps;
+use super::write::{Sampling, steps};
 use super::{Fault, ZIGZAG};
 
 /// Coefficients that baseline JPEG can code: ITU-T T.81, tables F.1 and F.2.
@@ -37,6 +37,7 @@ struct Component {
 /// its MCUs.
 pub(in super::super) struct Recoder {
     size: [usize; 2],
+    sampling: Sampling,
     steps: [[u16; 64]; 2],
     components: Vec<Component>,
     symbols: Symbols,
@@ -86,14 +87,16 @@ impl Coefficients for Requantised<'_> {
 }
 
 impl Recoder {
-    /// For a picture of `size` pixels, and the steps of its components by place.
+    /// For a picture of `size` pixels, and the steps of its components by place: one of gray, or three with chroma of
+    /// half the size.
     pub(in super::super) fn new(size: [usize; 2], old: &[[u16; 64]], quality: u8) -> Recoder {
         let steps = steps(quality);
         let components = old.iter().enumerate().map(|(index, old)| {
             let new = &steps[usize::from(index > 0)];
             Component { ratios: std::array::from_fn(|place| f32::from(old[place]) / f32::from(new[place])), mean: 0 }
         });
-        Recoder { size, steps, components: components.collect(), symbols: Symbols::default() }
+        let sampling = if old.len() == 1 { Sampling::Gray } else { Sampling::Half };
+        Recoder { size, sampling, steps, components: components.collect(), symbols: Symbols::default() }
     }
 
     /// Takes a block of coefficients, row by row.
@@ -108,7 +111,7 @@ impl Recoder {
 
     /// The file.
     pub(in super::super) fn finish(self) -> Vec<u8> {
-        self.symbols.write(self.size, self.components.len() == 1, &self.steps)
+        self.symbols.write(self.size, self.sampling, &self.steps)
     }
 }
 
@@ -150,12 +153,8 @@ impl<'a> Recoding<'a> {
     }
 
     /// The file, after the last row.
-    ///
-    /// # Errors
-    /// [`Fault`] when something else follows than the end of the picture.
-    pub(in super::super) fn finish(mut self) -> Result<Vec<u8>, Fault> {
-        self.scan.finish()?;
-        Ok(self.recoder.finish())
+    pub(in super::super) fn finish(self) -> Vec<u8> {
+        self.recoder.finish()
     }
 }
 

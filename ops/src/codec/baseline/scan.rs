@@ -181,12 +181,4 @@ impl<'a> Scan<'a> {
         self.left -= 1;
         Ok(())
     }
-
-    /// To be called after the last MCU.
-    ///
-    /// # Errors
-    /// [`Fault`] when something else than the end of the file follows.
-    pub(super) fn finish(&mut self) -> Result<(), Fault> {
-        if self.bits.marker()? == 0xd9 { Ok(()) } else { Err(Fault) }
-    }
 }

@@ -40,12 +40,22 @@ pub(super) fn steps(quality: u8) -> [[u16; 64]; 2] {
     STEPS.map(|steps| ZIGZAG.map(|at| ((u32::from(steps[usize::from(at)]) * percent + 50) / 100).max(1) as u16))
 }
 
+/// The components of a file, and their resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sampling {
+    Gray,
+    /// YCbCr, all for each pixel: 4:4:4.
+    Full,
+    /// YCbCr with chroma for each 2 × 2 pixels: 4:2:0.
+    Half,
+}
+
 impl Symbols {
-    /// The file: gray, or YCbCr with chroma of half the size.
-    pub(super) fn write(&self, [width, height]: [usize; 2], gray: bool, steps: &[[u16; 64]; 2]) -> Vec<u8> {
+    /// The file.
+    pub(super) fn write(&self, [width, height]: [usize; 2], sampling: Sampling, steps: &[[u16; 64]; 2]) -> Vec<u8> {
         let counts = self.counts();
         let tables: [Codes; TABLES] = std::array::from_fn(|table| Codes::new(&counts.as_chunks().0[table]));
-        let planes = if gray { 1 } else { 2 };
+        let planes = if sampling == Sampling::Gray { 1 } else { 2 };
         let mut out = vec![0xff, 0xd8];
         segment(&mut out, 0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
         let is_wide = |steps: &[u16; 64]| steps.iter().any(|step| *step > 255);
@@ -57,7 +67,11 @@ impl Symbols {
             segment(&mut out, 0xdb, &body);
         }
         let [width, height] = [width, height].map(|side| (side as u16).to_be_bytes());
-        let components: &[[u8; 3]] = if gray { &[[1, 0x11, 0]] } else { &[[1, 0x22, 0], [2, 0x11, 1], [3, 0x11, 1]] };
+        let components: &[[u8; 3]] = match sampling {
+            Sampling::Gray => &[[1, 0x11, 0]],
+            Sampling::Full => &[[1, 0x11, 0], [2, 0x11, 1], [3, 0x11, 1]],
+            Sampling::Half => &[[1, 0x22, 0], [2, 0x11, 1], [3, 0x11, 1]],
+        };
         let mut frame = vec![8, height[0], height[1], width[0], width[1], components.len() as u8];
         frame.extend(components.as_flattened());
         // Baseline has steps of 8 bits.
@@ -268,7 +282,7 @@ mod tests {
                 block.mean(0);
                 block.end();
             }
-            let ours = symbols.write([1, 1], false, &steps(quality));
+            let ours = symbols.write([1, 1], Sampling::Half, &steps(quality));
             for file in [ours, theirs] {
                 let [luma, chroma, ..] = Headers::read(&file).unwrap().quantisation;
                 assert_eq!([luma.unwrap(), chroma.unwrap()], steps(quality), "{quality}");

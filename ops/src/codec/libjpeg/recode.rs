@@ -6,7 +6,7 @@ use mozjpeg_sys as ffi;
 use mozjpeg_sys::J_COLOR_SPACE;
 
 use super::super::baseline::{Recoder, ZIGZAG};
-use super::{Decompressor, Stop};
+use super::{Decompressor, Stop, is_complete, throw};
 
 impl Decompressor<'_> {
     /// True when the file holds what our encoder would write as well: gray, or YCbCr with colours
@@ -27,11 +27,16 @@ impl Decompressor<'_> {
     /// What is wrong with the file.
     pub(in super::super) fn recode(mut self, quality: u8) -> Result<Vec<u8>, Stop> {
         let (width, height) = self.size();
+        let may_end = self.huffman;
         self.guarded(|state| {
             // SAFETY: the header has been read, and nothing else. `coefficients` has an array for
             // each component.
             let (cinfo, coefficients) = unsafe {
+                (*state).may_end = may_end;
                 let coefficients = ffi::jpeg_read_coefficients(&mut (*state).cinfo);
+                if (*state).ended && !is_complete(&(*state).cinfo) {
+                    throw(Stop::File { reason: "it ends before its last scan".into(), unsupported: false });
+                }
                 (&mut (*state).cinfo, coefficients)
             };
             let count = usize::try_from(cinfo.num_components).unwrap_or_default();
