@@ -79,7 +79,7 @@ impl Averager {
                 return Err(Fault);
             }
             let steps = headers.quantisation[component.quantisation].ok_or(Fault)?;
-            let (_, steps) = Order::new(8, 8, &steps, 0.0);
+            let (_, steps) = Order::new([8; 2], &steps, 0.0, [false; 2]);
             components.push(Component {
                 blocks,
                 ratio: [0, 1].map(|axis| most[axis] / blocks[axis]),

@@ -21,8 +21,10 @@ pub(super) struct Order {
     target: [u8; 256],
     /// For each place what the square of a coefficient behind the last one adds to the energy that is left out.
     weights: [u32; 64],
-    /// The same for each coefficient of a block; 0 for those that matter.
+    /// The same for each coefficient of a block; 0 for those that matter as they are.
     left_out: [f32; 64],
+    /// Whether any of these is not 0.
+    leaves_out: bool,
 }
 
 /// Energy is counted in parts of the square of a 255th: 64 for the pixels of a block, 16 for what shares are rounded to.
@@ -30,8 +32,14 @@ const ENERGY: f32 = 16.0 * 64.0;
 
 impl Order {
     /// For the lowest coefficients, `width` × `height` of them, row by row. With their steps in the
-    /// same order. `share`: the part of the square of a pixel's value in the energy of an MCU.
-    pub(super) fn new(width: usize, height: usize, steps: &[u16; 64], share: f32) -> (Order, [u16; 64]) {
+    /// same order. `share`: the part of the square of a pixel's value in the energy of an MCU. `smooth`: whether values are
+    /// made smooth between pixels at full size, along x and y, so that the upper half of what matters counts as left out.
+    pub(super) fn new(
+        [width, height]: [usize; 2],
+        steps: &[u16; 64],
+        share: f32,
+        smooth: [bool; 2],
+    ) -> (Order, [u16; 64]) {
         let at = |place: usize| (usize::from(ZIGZAG[place] % 8), usize::from(ZIGZAG[place] / 8));
         let matters = |place: usize| at(place).0 < width && at(place).1 < height;
         let last = (0..64).rfind(|place| matters(*place)).unwrap_or(0);
@@ -44,6 +52,9 @@ impl Order {
                 let (column, row) = at(place);
                 target[place] = (row * width + column) as u8;
                 ordered[row * width + column] = steps[place];
+                if smooth[0] && column >= 4 || smooth[1] && row >= 4 {
+                    left_out[row * width + column] = weight(place);
+                }
             } else {
                 target[place] = beside as u8;
                 left_out[beside] = weight(place);
@@ -54,14 +65,15 @@ impl Order {
             left_out[63] = weight(last + 1);
         }
         let weights = std::array::from_fn(|place| weight(place) as u32);
-        (Order { last, target, weights, left_out }, ordered)
+        let leaves_out = left_out.iter().any(|weight| *weight > 0.0);
+        (Order { last, target, weights, left_out, leaves_out }, ordered)
     }
 
     /// The energy of a block that is left out.
     #[inline(always)]
     fn energy(&self, block: &Block) -> f32 {
         let mut sum = block.passed as f32;
-        if block.found > 0 && self.last < 63 {
+        if block.found > 0 && self.leaves_out {
             let mut sums = [0.0; 8];
             let both = block.values.as_chunks::<8>().0.iter().zip(self.left_out.as_chunks::<8>().0);
             for (values, weights) in both {
@@ -224,7 +236,7 @@ impl Details {
     /// `all`: for all MCUs.
     pub(super) fn new(headers: &Headers<'_>, all: bool) -> Result<Details, Fault> {
         let steps = |index: usize| headers.quantisation[headers.components[index].quantisation].ok_or(Fault);
-        let order = |index| Ok(Order::new(8, 8, &steps(index)?, 0.0).0);
+        let order = |index| Ok(Order::new([8; 2], &steps(index)?, 0.0, [false; 2]).0);
         let orders = (0..headers.components.len()).map(order).collect::<Result<_, _>>()?;
         let most = headers.most();
         let partial = [0, 1].map(|axis: usize| !headers.size[axis].is_multiple_of(8 * most[axis]));

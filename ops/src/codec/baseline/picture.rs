@@ -38,7 +38,7 @@ pub(in super::super) struct Picture<'a> {
 
 /// Mean square of what may be left out of MCUs, of 255: with more, text and line art, reduced to just the size that is
 /// wanted, are further from the picture at full size than [`Picture::is_detailed`] says.
-const MOST_ENERGY: f64 = 78.0;
+const MOST_ENERGY: f64 = 150.0;
 
 impl<'a> Picture<'a> {
     /// A part of a picture in gray or YCbCr at `eighths`/8 of its size: 1 to 4, or 8.

@@ -28,6 +28,13 @@ struct Channel {
     plane: Vec<f32>,
 }
 
+/// The part of a cosine that is left when values stored at half the size are made smooth between pixels, as at full size:
+/// the two pixels of one are 3/4 of it and 1/4 of a neighbour.
+fn smoothed(frequency: usize, smooth: bool) -> f32 {
+    let angle = frequency as f32 * std::f32::consts::PI / 8.0;
+    if smooth { 0.75 + 0.25 * angle.cos() } else { 1.0 }
+}
+
 /// A row of MCUs.
 pub(super) struct Reduced {
     channels: Vec<Channel>,
@@ -69,11 +76,15 @@ impl Reduced {
             let sides = if all { [1; 2] } else { sides(component.blocks) };
             let steps = headers.quantisation[component.quantisation].ok_or(Fault)?;
             let number = component.blocks[0] * component.blocks[1];
-            let (order, steps) = Order::new(sides[0], sides[1], &steps, share / number as f32);
+            let smooth = [0, 1].map(|axis| most[axis] == component.blocks[axis] * 2);
+            let (order, steps) = Order::new(sides, &steps, share / number as f32, smooth);
             orders.push(order);
             channels.push(Channel {
                 blocks: component.blocks,
-                steps: steps.map(f32::from),
+                steps: std::array::from_fn(|at| {
+                    let kept = smoothed(at % sides[0], smooth[0]) * smoothed(at / sides[0], smooth[1]);
+                    f32::from(steps[at]) * kept
+                }),
                 sides: extents(sides).map(|(columns, rows)| usize::from(columns.max(rows)).next_power_of_two()),
                 values: vec![[0.0; 64]; number],
                 cosine: Cosine::new(sides[0], sides[1]),
