@@ -9,7 +9,7 @@ use crate::fast::{both, components, library, photos, psnr};
 /// Least likeness of the two ways, dB.
 const LEAST: f64 = 38.5;
 /// Most change of the mean brightness of an area of 64 × 64 pixels, of 255.
-const MOST: f64 = 0.5;
+const MOST: f64 = 1.0;
 
 /// The same for wide blurs, in which a colour that is nearly black changes most.
 const BLURRED: (f64, f64) = (42.0, 5.0);

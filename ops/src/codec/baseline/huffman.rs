@@ -82,18 +82,46 @@ impl Pair {
     }
 }
 
-/// Coefficients one after the other.
+/// Coefficients one after the other, in 16 bits: two tables of them fit into the first cache. Bits of all, places they take
+/// from bit 4 on, with [`END`] if nothing follows, and from bit 12 on the [level](LEVELS) of the sum of their squares.
 #[derive(Clone, Copy)]
-struct Several {
-    bits: u8,
-    /// Places they take, at most 63, and [`END`] more if nothing follows.
-    places: u8,
-    /// The sum of the squares of the coefficients.
-    energy: u16,
-}
+struct Several(u16);
 
-/// Not even one: more places than any block has.
-const NONE: Several = Several { bits: 0, places: END - 1, energy: 0 };
+/// Sums of squares that [`Several`] tells apart.
+const LEVELS: [u16; 16] = [0, 1, 2, 3, 4, 5, 6, 8, 12, 20, 40, 90, 250, 1000, 5000, 30000];
+
+impl Several {
+    /// Not even one: more places than any block has.
+    const NONE: Several = Several::new(0, END - 1, 0);
+
+    const fn new(bits: u8, places: u8, level: u16) -> Several {
+        Several(bits as u16 | (places as u16) << 4 | level << 12)
+    }
+
+    /// `energy`: the sum of the squares of the coefficients.
+    fn of(bits: u8, places: u8, energy: u32) -> Several {
+        let above = LEVELS.partition_point(|level| u32::from(*level) < energy).min(LEVELS.len() - 1);
+        let below = above.saturating_sub(1);
+        let nearer = u32::from(LEVELS[above]).abs_diff(energy) <= u32::from(LEVELS[below]).abs_diff(energy);
+        Several::new(bits, places, if nearer { above } else { below } as u16)
+    }
+
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        u32::from(self.0 & 15)
+    }
+
+    /// At most 63, and [`END`] more if nothing follows.
+    #[inline(always)]
+    fn places(self) -> u8 {
+        (self.0 >> 4) as u8
+    }
+
+    #[inline(always)]
+    fn energy(self) -> u16 {
+        LEVELS[usize::from(self.0 >> 12)]
+    }
+}
 
 /// What its codes stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,7 +155,7 @@ impl Table {
         let mut table = Table {
             short: Box::new([Code::default(); _]),
             pairs: Box::new([Pair::default(); _]),
-            several: Box::new([NONE; _]),
+            several: Box::new([Several::NONE; _]),
             limits: [0; 17],
             offsets: [0; 17],
             symbols: [0; 256],
@@ -202,20 +230,20 @@ impl Table {
     }
 
     fn read_several(&self, index: usize) -> Several {
-        let mut several = Several { bits: 0, places: 0, energy: 0 };
+        let (mut bits, mut places, mut energy) = (0, 0, 0);
         loop {
             // Followed by zeroes, which may not be there: what takes more bits does not count.
-            let rest = index << several.bits & ((1 << SEVERAL) - 1);
+            let rest = index << bits & ((1 << SEVERAL) - 1);
             let next = self.short[rest >> (SEVERAL - SHORT)];
-            let (bits, run) = (several.bits + next.bits() as u8, next.run());
-            if next.0 == 0 || u32::from(bits) > SEVERAL || (run != END && several.places + run >= 63) {
-                return if several.bits == 0 { NONE } else { several };
+            let (after, run) = (bits + next.bits() as u8, next.run());
+            if next.0 == 0 || u32::from(after) > SEVERAL || (run != END && places + run >= 63) {
+                return if bits == 0 { Several::NONE } else { Several::of(bits, places, energy) };
             }
             if run == END {
-                return Several { bits, places: several.places | END, ..several };
+                return Several::of(after, places | END, energy);
             }
-            let energy = several.energy.saturating_add(square(next.value((rest as u64) << (64 - SEVERAL))));
-            several = Several { bits, places: several.places + run + 1, energy };
+            energy += u32::from(square(next.value((rest as u64) << (64 - SEVERAL))));
+            (bits, places) = (after, places + run + 1);
         }
     }
 
@@ -295,8 +323,9 @@ pub(super) fn block(
         bits.refill();
         for _ in 0..56 / SEVERAL {
             let several = ac.several[bits.peek(SEVERAL)];
-            let ends = several.places >> 7;
-            if place + usize::from((several.places & !END) + ends) > 64 {
+            let places = several.places();
+            let ends = places >> 7;
+            if place + usize::from((places & !END) + ends) > 64 {
                 // The last ones, one by one: what follows them is of the next block.
                 bits.refill();
                 let (value, run) = ac.next(bits)?;
@@ -304,9 +333,9 @@ pub(super) fn block(
                 to.pass(place - 1, square(value));
                 break;
             }
-            bits.pass(u32::from(several.bits));
-            place += usize::from(several.places);
-            to.pass(place - 1, several.energy);
+            bits.pass(several.bits());
+            place += usize::from(places);
+            to.pass(place - 1, several.energy());
             if place >= 64 {
                 break;
             }

@@ -229,8 +229,9 @@ pub(super) struct Details {
     read: f64,
 }
 
-/// By how much averages in coded light may differ from those in light: of 255.
-const MOST_CHANGE: f32 = 1.0;
+/// By how much the mean of an MCU in coded light may differ from that in light: of 255. It is rare in photos, whose areas
+/// stay within a fraction of it.
+const MOST_CHANGE: f32 = 4.0;
 
 impl Details {
     /// `all`: for all MCUs.

@@ -36,8 +36,8 @@ pub(in super::super) struct Picture<'a> {
     number: usize,
 }
 
-/// Mean square of what may be left out of MCUs, of 255: with more, text and line art, reduced to just the size that is
-/// wanted, are further from the picture at full size than [`Picture::is_detailed`] says.
+/// Largest mean square, in squares of a 255th, of what is left out of MCUs. Crops of photos leave out 8 to 110; text, line
+/// art and patterns 216 to 35,000, and are then 24 to 38 dB from the picture at full size.
 const MOST_ENERGY: f64 = 150.0;
 
 impl<'a> Picture<'a> {
@@ -96,8 +96,7 @@ impl<'a> Picture<'a> {
         Ok(Picture { mcus, planes, rows, columns: columns.start - left..columns.end - left, number })
     }
 
-    /// True once it is known that more is left out of a reduced picture than just that size can show: 40 dB from the
-    /// picture at full size, which is what photos keep to.
+    /// Returns true once more than [`MOST_ENERGY`] is left out.
     pub(in super::super) fn is_detailed(&self) -> bool {
         let (energy, read) = self.mcus.energy();
         // Soon, where all is like that; at the end on the whole.
