@@ -118,7 +118,7 @@ fn reduced_pictures_are_the_means_of_light() {
             seen += 1;
             if eighths != 3 {
                 let (error, _) = distance(bytes(&ours), &means(&whole, eighths));
-                assert!(error < 4.0, "{name} at {eighths}/8: {error}");
+                assert!(error < 10.0, "{name} at {eighths}/8: {error}");
             }
         }
     }
@@ -134,7 +134,7 @@ fn padding_is_not_picture() {
     for eighths in [1, 2, 4] {
         let [_, Some(Ok(ours))] = read(file, eighths) else { panic!("it can be read here") };
         let (error, largest) = distance(bytes(&ours), &means(&whole, eighths));
-        assert!(error < 1.5 && largest < 12, "{eighths}/8: {error}, {largest}");
+        assert!(error < 3.0 && largest < 24, "{eighths}/8: {error}, {largest}");
     }
 }
 
