@@ -9,12 +9,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use imgflo_fbp::{End, Origin, PortRef};
-use imgflo_runtime::Arguments;
+use imgflo_runtime::{Arguments, PROCESSOR};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::flow::{Event, passing};
-use crate::live_graph::{PROCESSOR, Part};
+use crate::live_graph::Part;
 use crate::preview::address;
 use crate::workspace::{Wake, Workspace};
 

@@ -5,12 +5,11 @@ use std::fs;
 
 use imgflo_fbp::info::{Component, Port};
 use imgflo_fbp::{Graph, ParseOptions, protocol};
-use imgflo_runtime::Library;
 use imgflo_runtime::ops::c::LIBRARY as IN_C;
+use imgflo_runtime::{Library, PROCESSOR};
 use serde_json::{Value, json};
 
 use crate::flow::{DROP, REPEAT};
-use crate::live_graph::PROCESSOR;
 use crate::workspace::Parts;
 
 /// The library of graphs.

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use imgflo_fbp::{Connection, End, Export, Graph, Origin};
-use imgflo_runtime::Library;
+use imgflo_runtime::{Library, PROCESSOR};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, watch};
-
-/// The component that shows what is connected to it.
-pub(crate) const PROCESSOR: &str = "Processor";
 
 /// A graph that is edited.
 #[derive(Debug)]
@@ -139,14 +136,7 @@ impl LiveGraph {
 
     /// The process whose picture `node` shows: its own, or for a `Processor` that of what is connected to it.
     pub fn shown_by(&self, node: &str) -> Option<End> {
-        let process = self.graph.processes.get(node)?;
-        if process.component != PROCESSOR {
-            return Some(End { process: node.into(), port: "output".into(), index: None });
-        }
-        self.graph.connections.iter().find_map(|Connection { src, tgt, .. }| match src {
-            Origin::Process(end) if tgt.process == node => Some(end.clone()),
-            _ => None,
-        })
+        imgflo_runtime::shown_by(&self.graph, node)
     }
 
     /// The part of the graph that the picture at `end` depends on. What packets set is in it as literals.

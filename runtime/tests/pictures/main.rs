@@ -2,4 +2,4 @@
 
 mod fast;
 mod native;
-mod ways;
+mod random_graphs;
