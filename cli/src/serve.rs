@@ -138,7 +138,7 @@ fn work(
 fn greet(bind: SocketAddr) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "imgflo serves http://{bind}/")
-        .and_then(|()| writeln!(out, "try           http://{bind}/graph/gradientmap?input=files/marbles.jpg&width=800"))
+        .and_then(|()| writeln!(out, "try           http://{bind}/graph/sunset?input=files/marbles.jpg&width=800"))
         .and_then(|()| out.flush());
 }
 
