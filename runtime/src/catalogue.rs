@@ -71,7 +71,7 @@ impl Catalogue {
 
     /// Descriptions of all operations, by name, without aliases.
     pub fn infos(&self) -> impl Iterator<Item = &'static Info> {
-        let gegl = self.gegl.iter().flat_map(|gegl| gegl.operations()).map(|operation| operation.info());
+        let gegl = self.gegl.iter().flat_map(|gegl| gegl.infos());
         let c = self.c.iter().flat_map(|c| c.infos());
         let all = self.registry.infos().chain(c).chain(gegl.filter(|info| self.registry.get(info.name).is_none()));
         all.map(|info| (info.name, info)).collect::<BTreeMap<_, _>>().into_values()
