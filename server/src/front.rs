@@ -80,6 +80,8 @@ pub struct FrontParts {
     pub urgent_avif: bool,
     /// Where operations in C may be written while the server runs.
     pub live: Option<LiveCode>,
+    /// Is called before the graphs are read again.
+    pub before_reading: Option<Box<dyn Fn() + Send + Sync>>,
     /// What else `/readyz` tells, by name.
     pub reports: Vec<(&'static str, Report)>,
     /// When the server stops.
@@ -125,6 +127,7 @@ pub struct Front {
     quality: u8,
     urgent_avif: bool,
     live: Option<LiveCode>,
+    before_reading: Option<Box<dyn Fn() + Send + Sync>>,
     reloading: Mutex<()>,
     reports: Vec<(&'static str, Report)>,
     shutdown: CancellationToken,
@@ -157,6 +160,7 @@ impl Front {
             quality: parts.quality,
             urgent_avif: parts.urgent_avif,
             live: parts.live,
+            before_reading: parts.before_reading,
             reloading: Mutex::default(),
             reports: parts.reports,
             shutdown: parts.shutdown,
@@ -183,6 +187,9 @@ impl Front {
     pub fn reload(&self) -> io::Result<()> {
         // One at a time: what was read first must not replace what was read later.
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before_reading) = &self.before_reading {
+            before_reading();
+        }
         let before = self.library();
         let library = before.reload()?;
         watch::tell(&library, &before);

@@ -171,6 +171,7 @@ impl Rig {
             quality: wish.quality.unwrap_or(85),
             urgent_avif: wish.urgent_avif,
             live: None,
+            before_reading: None,
             reports: vec![("index", Box::new(|| json!({"failures": 3})))],
             shutdown: shutdown.clone(),
             drain: wish.drain.unwrap_or(imgflo_server::DRAIN),
