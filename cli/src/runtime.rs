@@ -8,9 +8,7 @@ use std::sync::Arc;
 use clap::{ArgMatches, Command};
 use imgflo_live::registry::{self, Entry};
 use imgflo_live::{Access, Level, LiveLimits, Opened, Parts, Workspace};
-use imgflo_runtime::{
-    COperations, Catalogue, Evaluator, EvaluatorLimits, Library, LiveOperations, NativeEngine, Versions,
-};
+use imgflo_runtime::{Catalogue, Evaluator, EvaluatorLimits, Library, LiveOperations, NativeEngine, Versions};
 use imgflo_worker::{FetchSettings, Inputs};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +17,7 @@ use uuid::Uuid;
 
 use crate::graph::{Conditions, publish};
 use crate::settings::{self, EditSettings, Settings};
-use crate::{Failure, catalogue, graph, limits, process, version};
+use crate::{Failure, catalogue, graph, limits, live_code, process, version};
 
 /// Pixels of the largest picture on the way to a draft.
 const DRAFT_PIXELS: u64 = 700_000;
@@ -50,7 +48,9 @@ async fn edit(settings: &Settings) -> Result<(), Failure> {
     }
     let shutdown = CancellationToken::new();
     let nobody = Box::new(|| {});
-    let serving = host(settings, &Arc::new(known), operations.as_ref(), nobody, shutdown.clone()).await?;
+    let known = Arc::new(known);
+    let live = live_code::open(settings, &known, operations.as_ref())?;
+    let serving = host(settings, &known, live, nobody, shutdown.clone()).await?;
     tokio::spawn(process::stop_on_signal(shutdown));
     serving.await.map_err(|error| vec![error.to_string()])?.map_err(|error| vec![error.to_string()])?;
     info!("stopped");
@@ -62,7 +62,7 @@ async fn edit(settings: &Settings) -> Result<(), Failure> {
 pub async fn host(
     settings: &Settings,
     catalogue: &Arc<Catalogue>,
-    operations: Option<&Arc<COperations>>,
+    live: Option<Arc<LiveOperations>>,
     revised: Box<dyn Fn() + Send + Sync>,
     shutdown: CancellationToken,
 ) -> Result<tokio::task::JoinHandle<std::io::Result<()>>, Failure> {
@@ -70,7 +70,7 @@ pub async fn host(
     let listener =
         TcpListener::bind(edit.bind).await.map_err(|error| vec![format!("cannot listen on {}: {error}", edit.bind)])?;
     let bound = listener.local_addr().map_err(|error| vec![error.to_string()])?;
-    let parts = Parts { revised, ..parts(settings, edit, catalogue, operations)? };
+    let parts = Parts { revised, ..parts(settings, edit, catalogue, live)? };
     if let Some((registry, user)) = edit.registry.clone() {
         let base = edit.url.clone().unwrap_or_else(|| format!("http://{bound}"));
         let entry = Entry {
@@ -92,9 +92,8 @@ fn parts(
     settings: &Settings,
     edit: &EditSettings,
     catalogue: &Arc<Catalogue>,
-    operations: Option<&Arc<COperations>>,
+    live: Option<Arc<LiveOperations>>,
 ) -> Result<Parts, Failure> {
-    let said = |error: std::io::Error| vec![error.to_string()];
     let (limits, library_limits) = (&settings.limits, limits::library(&settings.limits));
     let decode = limits::decode(limits);
     let evaluator_limits = EvaluatorLimits {
@@ -114,18 +113,12 @@ fn parts(
     }
     let versions = Versions::open(&settings.graphs, Arc::clone(catalogue), limits::versions(limits));
     let versions = versions.map_err(|error| vec![error.to_string()])?;
-    let live = match operations {
-        Some(operations) if edit.code => {
-            let live = LiveOperations::new(Arc::clone(operations), &settings.cc, &settings.children);
-            Some(Arc::new(live.map_err(said)?))
-        }
-        _ => None,
-    };
     let highest = if edit.code { Level::Code } else { Level::Edit };
     let secrets = edit.secret.iter().map(|secret| (highest, secret.clone()));
     let secrets = secrets.chain(edit.view_secret.iter().map(|secret| (Level::Read, secret.clone())));
     let open = if edit.secret.is_some() { Level::None } else { highest };
     let (known, samples) = (Arc::clone(catalogue), edit.samples.clone());
+    let (looking, keeping) = (versions.clone(), versions.clone());
     Ok(Parts {
         evaluator: Arc::new(Evaluator::new(engine, Arc::clone(catalogue), evaluator_limits)),
         library: Arc::new(library),
@@ -135,14 +128,17 @@ fn parts(
             Box::pin(async move { inputs.get(&address).await.map_err(|error| error.message) })
         }),
         decode,
-        save: Box::new(move |name, graph| {
+        save: Box::new(move |name, graph, over| {
             let samples = samples.as_ref().map(|(folder, distance)| (folder.as_path(), *distance));
-            let conditions = Conditions { samples, ..Conditions::default() };
+            let conditions = Conditions { samples, over, ..Conditions::default() };
             let saved = publish(&versions, &known, name, graph, &conditions, |line| info!(graph = name, "{line}"));
-            saved.map(|_| ()).map_err(|lines| lines.join("; "))
+            saved.map(|(version, _)| version.content).map_err(|lines| lines.join("; "))
         }),
+        content: Box::new(move |name| looking.content(name).unwrap_or_default()),
+        save_source: Box::new(move |name, code| keeping.save_source(name, code).map_err(|error| error.to_string())),
+        drafts: Some(settings.data_dir.join("drafts")),
         revised: Box::new(|| {}),
-        operations: live,
+        operations: live.filter(|_| edit.code),
         ops: settings.ops.clone(),
         graphs: settings.graphs.clone(),
         access: Access::new(secrets.collect(), open),

@@ -5,6 +5,7 @@ use std::fs;
 
 use imgflo_fbp::info::{Component, Port};
 use imgflo_fbp::{Graph, ParseOptions, protocol};
+use imgflo_runtime::c_operations::sources;
 use imgflo_runtime::ops::c::LIBRARY as IN_C;
 use imgflo_runtime::{Library, PROCESSOR};
 use serde_json::{Value, json};
@@ -100,7 +101,10 @@ pub(crate) fn source(
     if let Some(name) = name.strip_prefix(IN_C).and_then(|name| name.strip_prefix('/')) {
         // Only names of operations that are there: they hold no `/`.
         library.catalogue().component(&format!("{IN_C}/{name}")).filter(|_| !name.contains('/'))?;
-        let file = || fs::read_to_string(parts.ops.as_ref()?.join(format!("{name}.c"))).ok();
+        // Beside the graphs come those that were written live, by whomever.
+        let beside = sources::folder(&parts.graphs);
+        let mut folders = [Some(&beside), parts.ops.as_ref()].into_iter().flatten();
+        let file = || folders.find_map(|folder| fs::read_to_string(folder.join(format!("{name}.c"))).ok());
         return Some(Source { language: "c", code: written.get(name).cloned().or_else(file)? });
     }
     if let Some(component) =

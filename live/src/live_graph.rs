@@ -15,6 +15,8 @@ pub(crate) struct LiveGraph {
     pub graph: Graph,
     /// The name it is saved under; none for one that was never saved.
     pub file: Option<String>,
+    /// The content of that file when it was opened or saved; `None` where that is not known.
+    pub over: Option<String>,
     /// Set anew by each edit; larger than that of any earlier edit of any graph.
     pub version: u64,
     /// The version that its last edit made.
@@ -62,6 +64,7 @@ impl LiveGraph {
         LiveGraph {
             graph,
             file,
+            over: None,
             version,
             edited: version,
             saved: version,
@@ -118,7 +121,7 @@ impl LiveGraph {
         let Some(name) = name else { return };
         let known = self.graph.properties.get("name").and_then(Value::as_str);
         if name != last(id) && known != Some(name) && self.file.as_deref() != Some(name) {
-            self.file = None;
+            (self.file, self.over) = (None, None);
         }
     }
 

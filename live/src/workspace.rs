@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use imgflo_fbp::{Graph, PortRef, protocol};
 use imgflo_runtime::ops::codec::DecodeLimits;
@@ -18,13 +19,19 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::announce;
+use crate::drafts::{Draft, Drafts};
 use crate::inputs::{Fetch, Inputs};
 use crate::live_graph::{LiveGraph, Part};
-use crate::preview::Pictures;
+use crate::lock::lock;
+use crate::pictures::Pictures;
 use crate::{Access, Level, LiveLimits};
 
-/// Saves a graph under a name, or says why it cannot be.
-pub type Save = Box<dyn Fn(&str, &Graph) -> Result<(), String> + Send + Sync>;
+/// Saves a graph under a name in the place of a file with that content, or of any; the content of the file that it is
+/// in then. Says why it cannot be saved.
+pub type Save = Box<dyn Fn(&str, &Graph, Option<&str>) -> Result<String, String> + Send + Sync>;
+
+/// How often what is not saved is written to the drafts.
+const KEEP: Duration = Duration::from_secs(1);
 
 /// The id of the graph that the runtime was started with.
 const MAIN: &str = "default/main";
@@ -54,6 +61,12 @@ pub struct Parts {
     pub decode: DecodeLimits,
     /// Saves graphs.
     pub save: Save,
+    /// Tells the content of a saved graph from others; `None` where there is none of that name.
+    pub content: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// Saves the source of an operation in C beside the graphs.
+    pub save_source: Box<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>,
+    /// Folder of what is not saved yet; `None` where that is not kept.
+    pub drafts: Option<PathBuf>,
     /// Is called when an operation in C was written.
     pub revised: Box<dyn Fn() + Send + Sync>,
     /// Takes operations in C; none where they may not be written.
@@ -129,6 +142,9 @@ pub struct Workspace {
     pub(crate) pictures: Pictures,
     /// Sources of operations in C that were written here, by name.
     pub(crate) written: Mutex<BTreeMap<String, String>>,
+    /// Those of them that are not saved.
+    pub(crate) unsaved: Mutex<BTreeMap<String, String>>,
+    drafts: Option<Drafts>,
     /// Work that is done at a time: what a client writes is compiled and saved one after another.
     pub(crate) writing: Semaphore,
     /// Pictures that pages send at a time.
@@ -152,6 +168,11 @@ impl Workspace {
         let fetch = std::mem::replace(&mut parts.fetch, Box::new(|_| Box::pin(async { Err("taken".into()) })));
         let inputs = Inputs::new(fetch, parts.decode, parts.limits.input_bytes);
         let main = parts.main.take();
+        let drafts = parts.drafts.as_ref().and_then(|folder| {
+            let failed =
+                |error: &std::io::Error| tracing::warn!(%error, folder = %folder.display(), "no drafts are kept");
+            Drafts::open(folder).inspect_err(failed).ok()
+        });
         let state = State {
             graphs: IndexMap::new(),
             main: None,
@@ -163,6 +184,8 @@ impl Workspace {
             inputs,
             pictures: Pictures::new(parts.threads),
             written: Mutex::default(),
+            unsaved: Mutex::default(),
+            drafts,
             writing: Semaphore::new(1),
             uploading: Semaphore::new(4),
             library: RwLock::new(Arc::clone(&parts.library)),
@@ -175,11 +198,107 @@ impl Workspace {
             let version = state.tick();
             let mut live = LiveGraph::new(graph, Some(name), version);
             live.saved = if is_saved { version } else { 0 };
+            live.over = live.file.as_deref().filter(|_| is_saved).and_then(|name| (workspace.parts.content)(name));
             live.started = Some(std::time::SystemTime::now());
             state.main = Some(MAIN.into());
             workspace.insert(&mut state, MAIN.into(), live);
         }
+        workspace.restore();
+        workspace.keep_on();
         workspace
+    }
+
+    /// Puts what was not saved in the place of what is, and goes on with it.
+    fn restore(self: &Arc<Self>) {
+        let (graphs, sources) = self.drafts.as_ref().map(Drafts::read).unwrap_or_default();
+        for (name, code) in sources {
+            let revised = match &self.parts.operations {
+                Some(operations) => operations
+                    .revise(&name, &code)
+                    .map(|_| ())
+                    .map_err(|messages| messages.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+                None => Err("operations cannot be written here".to_owned()),
+            };
+            match revised {
+                Ok(()) => drop(lock(&self.written).insert(name.clone(), code.clone())),
+                Err(error) => tracing::warn!(name, error, "a draft of an operation is not in force"),
+            }
+            // It stays a draft either way.
+            lock(&self.unsaved).insert(name, code);
+        }
+        if let Err(error) = self.reload() {
+            tracing::warn!(error, "the graphs cannot be read again");
+        }
+        for draft in graphs {
+            let Draft { id: former, file, over, main, graph } = draft.clone();
+            let mut state = self.state();
+            let version = state.tick();
+            let mut live = LiveGraph::new(graph, file, version);
+            (live.saved, live.over) = (0, over);
+            let mut id = former.clone();
+            if let Some(opened) = state.graphs.get(&id)
+                && opened.file != live.file
+            {
+                // The runtime was started with another graph.
+                id = format!("{id}-{}", live.file.as_deref().unwrap_or("draft"));
+                if let Some(drafts) = &self.drafts {
+                    let moved = drafts.write(&Draft { id: id.clone(), ..draft }, version);
+                    if let Err(error) = moved.and_then(|()| drafts.remove(&former)) {
+                        tracing::warn!(%error, "drafts cannot be written");
+                    }
+                }
+            }
+            if state.main.as_ref() == Some(&id) || (main && state.main.is_none()) {
+                live.started = Some(std::time::SystemTime::now());
+                state.main = Some(id.clone());
+            }
+            tracing::info!(graph = id, "what was drawn and not saved is there again");
+            self.insert(&mut state, id, live);
+        }
+    }
+
+    /// Keeps drafts up to date until the runtime is gone.
+    fn keep_on(self: &Arc<Self>) {
+        let (workspace, ended) = (Arc::downgrade(self), self.ended.clone());
+        if self.drafts.is_none() {
+            return;
+        }
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = ended.cancelled() => return,
+                    () = tokio::time::sleep(KEEP) => {}
+                }
+                let Some(workspace) = workspace.upgrade() else { return };
+                let _ = tokio::task::spawn_blocking(move || workspace.keep()).await;
+            }
+        });
+    }
+
+    /// Writes what was edited and is not saved to the drafts, and removes what is saved by now. Blocks while files are
+    /// written.
+    pub(crate) fn keep(&self) {
+        let Some(drafts) = &self.drafts else { return };
+        let (mut edited, mut saved) = (Vec::new(), Vec::new());
+        {
+            let state = self.state();
+            for (id, live) in &state.graphs {
+                if !live.is_to_save() {
+                    saved.push(id.clone());
+                } else if !drafts.holds(id, live.edited) {
+                    let (id, file, over) = (id.clone(), live.file.clone(), live.over.clone());
+                    let main = state.main.as_ref() == Some(&id);
+                    edited.push((Draft { id, file, over, main, graph: live.graph.clone() }, live.edited));
+                }
+            }
+        }
+        let unsaved = lock(&self.unsaved).clone();
+        let written = edited.iter().map(|(draft, edited)| drafts.write(draft, *edited));
+        let removed = saved.iter().map(|id| drafts.remove(id));
+        let faults = written.chain(removed).chain([drafts.keep_sources(&unsaved)]).filter_map(Result::err);
+        for error in faults.take(1) {
+            tracing::warn!(%error, "drafts cannot be written");
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,6 @@
 //! What graphs can be made of.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use imgflo_fbp::Graph;
 use imgflo_runtime::ops::c::LIBRARY as IN_C;
@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Payload, optional_text, text};
 use crate::Level;
 use crate::components::{self, Source};
+use crate::lock::lock;
 use crate::workspace::{Asker, Workspace, refusal};
 
 pub(super) async fn handle(
@@ -42,7 +43,7 @@ fn get_source(workspace: &Arc<Workspace>, asker: &Asker, name: &str) -> Result<(
     let source = match graph {
         Some(code) => Some(Source { language: "json", code }),
         None => {
-            let written = workspace.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = lock(&workspace.written);
             components::source(name, &workspace.parts, &workspace.library(), &written)
         }
     };
@@ -71,7 +72,7 @@ async fn source(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) ->
         }
         let (saving, name) = (Arc::clone(workspace), name.to_owned());
         let saved = tokio::task::spawn_blocking(move || {
-            (saving.parts.save)(&name, &graph)?;
+            (saving.parts.save)(&name, &graph, None)?;
             saving.reload()?;
             Ok::<_, String>(format!("graph/{name}"))
         });
@@ -134,7 +135,8 @@ async fn write_operation(workspace: &Arc<Workspace>, asker: &Asker, name: &str, 
         let revised = operations
             .revise(&name, &code)
             .map_err(|messages| messages.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-        writing.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), code);
+        lock(&writing.unsaved).insert(name.clone(), code.clone());
+        lock(&writing.written).insert(name.clone(), code);
         writing.reload()?;
         (writing.parts.revised)();
         debug_assert!(revised.component.starts_with(IN_C));

@@ -5,6 +5,7 @@ mod behaviour;
 mod browser;
 mod clients;
 mod keeping;
+mod nothing_lost;
 mod pictures;
 mod saving;
 mod together;
