@@ -1,6 +1,7 @@
 //! The JSON form of a graph.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
@@ -168,8 +169,14 @@ impl Path<'_> {
 
 type Object = Map<String, Value>;
 
+/// An object; an empty array is an empty one.
 fn object<'v>(value: &'v Value, path: &Path<'_>) -> Result<&'v Object, Error> {
-    value.as_object().ok_or_else(|| path.not_a("an object", value))
+    static EMPTY: LazyLock<Object> = LazyLock::new(Object::new);
+    match value {
+        Value::Object(members) => Ok(members),
+        Value::Array(items) if items.is_empty() => Ok(&EMPTY),
+        _ => Err(path.not_a("an object", value)),
+    }
 }
 
 /// True for what JavaScript takes for nothing, and for an empty array or object.
@@ -226,7 +233,7 @@ struct Reader {
 
 impl Reader {
     fn read(mut self, value: &Value) -> Result<Graph, Error> {
-        let root = object(value, &Path::Root)?;
+        let root = value.as_object().ok_or_else(|| Path::Root.not_a("an object", value))?;
         let at = |key| Path::Key(&Path::Root, key);
         if let Some(flag) = held(root, "caseSensitive") {
             let wrong = || at("caseSensitive").not_a("true or false", flag);
