@@ -390,7 +390,8 @@ mod tests {
         }
         let graph = json!({"inports": {"a": null, "b": false, "c": {}}, "connections": [{"tgt": {"process": "a"}}]});
         let graph = Graph::from_json(&graph).unwrap();
-        assert_eq!((graph.inports.keys().collect::<Vec<_>>(), graph.connections.len()), (vec!["c"], 0));
+        let inports = graph.inports.keys().map(String::as_str).collect::<Vec<_>>();
+        assert_eq!((inports, graph.connections.len()), (vec!["c"], 0));
     }
 
     #[test]

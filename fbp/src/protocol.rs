@@ -123,14 +123,16 @@ pub fn port(port: &Port, required: bool) -> Value {
 /// Bounds from here on are those of the type, not of the port.
 const UNBOUNDED: f64 = i32::MAX as f64;
 
-/// The description of a port with its range: `Blur (0 to 1500)`.
+/// The description of a port with the range of its numbers: `Blur (0 to 1500)`.
 fn described(port: &Port) -> String {
     let bound = |bound: Option<f64>| bound.filter(|bound| bound.abs() < UNBOUNDED);
-    let range = match (bound(port.minimum), bound(port.maximum)) {
-        (Some(minimum), Some(maximum)) => format!("{minimum} to {maximum}"),
-        (Some(minimum), None) => format!("{minimum} or more"),
-        (None, Some(maximum)) => format!("{maximum} or less"),
-        (None, None) => return port.description.clone(),
+    let range = match (bound(port.minimum), bound(port.maximum), port.type_.as_str()) {
+        (Some(minimum), Some(maximum), _) => format!("{minimum} to {maximum}"),
+        (Some(minimum), None, _) => format!("{minimum} or more"),
+        (None, Some(maximum), _) => format!("{maximum} or less"),
+        (None, None, "number") => "any number".to_owned(),
+        (None, None, "int") => "any whole number".to_owned(),
+        (None, None, _) => return port.description.clone(),
     };
     if port.description.is_empty() { range } else { format!("{} ({range})", port.description) }
 }
@@ -208,5 +210,8 @@ mod tests {
         assert_eq!(told(-0.5, f64::MAX), "Blur (-0.5 or more)");
         assert_eq!(told(-f64::MAX, 3.0), "Blur (3 or less)");
         assert_eq!(told(f64::from(i32::MIN), f64::from(i32::MAX)), "Blur");
+        let unbounded =
+            |type_: &str| described(&Port { type_: type_.into(), maximum: Some(f64::MAX), ..Port::default() });
+        assert_eq!([unbounded("number"), unbounded("int")], ["any number", "any whole number"]);
     }
 }
