@@ -127,8 +127,8 @@ pub(crate) fn ports(graph: &Graph, library: &Library) -> (Vec<Value>, Vec<Value>
     (graph.inports.iter().map(definition).collect(), graph.outports.iter().map(definition).collect())
 }
 
-/// The source of a component: of a graph as its file has it, of an operation in C as it was written; of what is built
-/// in, what it says of itself.
+/// The source of a component: of a graph as its file has it, with places for exported ports; of an operation in C as
+/// it was written; of what is built in, what it says of itself.
 pub(crate) fn source(
     name: &str,
     parts: &Parts,
@@ -150,7 +150,12 @@ pub(crate) fn source(
     // Only names of graphs that are there: they hold no `/`.
     library.get(name)?;
     let read = |extension: &str| fs::read_to_string(parts.graphs.join(format!("{name}.{extension}"))).ok();
-    let json = || read("json").map(|code| Source { language: "json", code });
+    let json = || {
+        let code = read("json")?;
+        let placed = Graph::from_json_str(&code).ok().map(|graph| placed(graph).to_json());
+        let code = placed.and_then(|graph| serde_json::to_string_pretty(&graph).ok()).unwrap_or(code);
+        Some(Source { language: "json", code })
+    };
     json().or_else(|| read("fbp").map(|code| Source { language: "fbp", code }))
 }
 
