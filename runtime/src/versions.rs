@@ -132,15 +132,16 @@ pub enum VersionError {
     },
 }
 
-/// The faults of the graph `name` for people, and those of the graphs in it.
+/// The faults of the graph `name` for people, and those of the graphs in it with their files.
 fn told(name: &str, graph: &Graph, library: &Library, limits: &LibraryLimits) -> Vec<String> {
     let own = library.assemble(name, graph.clone(), limits).err().unwrap_or_default();
-    let own = own.iter().map(|fault| fault.told(graph)).collect::<Vec<_>>();
-    let file = |fault: &LibraryFault| fault.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let is_own = |fault: &&LibraryFault| !own.is_empty() && fault.path.file_stem().is_some_and(|stem| stem == name);
-    let others = library.faults().iter().filter(|fault| !is_own(fault));
-    let others = others.map(|fault| format!("{}: {}", file(fault), fault.message)).collect::<Vec<_>>();
-    own.into_iter().chain(others).collect()
+    let fault = |LibraryFault { path, message }: &LibraryFault| {
+        if path.file_stem().is_none_or(|stem| stem != name) {
+            return format!("{}: {message}", path.file_name().unwrap_or_default().to_string_lossy());
+        }
+        own.iter().find(|own| own.to_string() == *message).map_or_else(|| message.clone(), |own| own.told(graph))
+    };
+    library.faults().iter().map(fault).collect()
 }
 
 /// For errors of a file or folder.
