@@ -98,6 +98,10 @@ fn plain(mut graph: Value) -> Value {
             }
         }
     }
+    // It gives a graph without a name an empty one.
+    if graph["properties"]["name"] == json!("") {
+        graph["properties"].as_object_mut().into_iter().for_each(|properties| drop(properties.shift_remove("name")));
+    }
     graph["caseSensitive"] = json!(graph["caseSensitive"] == json!(true) || graph["caseSensitive"] == json!(1.0));
     graph
 }
