@@ -240,8 +240,6 @@ impl Reader {
             self.graph.case_sensitive = flag.as_bool().or((flag == 1).then_some(true)).ok_or_else(wrong)?;
         }
         self.graph.properties = free_form(root, "properties", &Path::Root)?;
-        self.graph.inports = self.exports(root, "inports")?;
-        self.graph.outports = self.exports(root, "outports")?;
         for (index, value) in items(root, "groups", &Path::Root)?.iter().enumerate() {
             self.graph.groups.push(group(value, &Path::Index(&at("groups"), index))?);
         }
@@ -253,6 +251,8 @@ impl Reader {
             let metadata = free_form(map, "metadata", &path)?;
             self.graph.processes.insert(name.clone(), Process { component, metadata });
         }
+        self.graph.inports = self.exports(root, "inports")?;
+        self.graph.outports = self.exports(root, "outports")?;
         for (index, value) in items(root, "connections", &Path::Root)?.iter().enumerate() {
             let connection = self.connection(value, &Path::Index(&at("connections"), index))?;
             self.graph.connections.extend(connection);
@@ -262,18 +262,20 @@ impl Reader {
 
     fn exports(&self, root: &Object, key: &str) -> Result<IndexMap<String, Export>, Error> {
         let parent = Path::Key(&Path::Root, key);
-        members(root, key)?
-            .filter(|(_, value)| value.is_object() || !is_nothing(value))
-            .map(|(public, value)| {
-                let path = Path::Key(&parent, public);
-                let map = object(value, &path)?;
-                let process = optional_text(map, "process", &path)?;
-                let port = optional_text(map, "port", &path)?;
-                let port = self.graph.port_name(&port).into_owned();
-                let metadata = free_form(map, "metadata", &path)?;
-                Ok((self.graph.port_name(public).into_owned(), Export { process, port, metadata }))
-            })
-            .collect()
+        let mut exports = IndexMap::new();
+        for (public, value) in members(root, key)?.filter(|(_, value)| value.is_object() || !is_nothing(value)) {
+            let path = Path::Key(&parent, public);
+            let map = object(value, &path)?;
+            let process = optional_text(map, "process", &path)?;
+            let port = self.graph.port_name(&optional_text(map, "port", &path)?).into_owned();
+            let metadata = free_form(map, "metadata", &path)?;
+            let public = self.graph.port_name(public).into_owned();
+            // One that leads nowhere takes nothing's place.
+            if self.graph.processes.contains_key(&process) || !exports.contains_key(&public) {
+                exports.insert(public, Export { process, port, metadata });
+            }
+        }
+        Ok(exports)
     }
 
     /// A connection; none where it is neither an IIP nor an edge, such as an IIP of a writer that leaves out what is

@@ -296,7 +296,7 @@ mod tests {
             fault("a(A) OUT -> IN r(msgflo/RoundRobin) OUT -> IN b(B)\nr OUT -> IN c(C)").contains("one edge at each")
         );
         assert!(fault("a(msgflo/PubSub) OUT -> IN r(msgflo/RoundRobin) OUT -> IN b(B)").contains("no role"));
-        let json = |text: &str| Network::from_graph(&imgflo_fbp::Graph::from_json_str(text).unwrap());
+        let json = |text: &str| Network::from_graph(&Graph::from_json_str(text).unwrap());
         let edge = r#"{"processes":{"a":{"component":"A"}},"inports":[],"outports":[],
             "connections":[{"src":{"process":"a"},"tgt":{"process":"a","port":"in"}}]}"#;
         assert_eq!(json(edge).unwrap_err().to_string(), "a: has an edge at a port without a name");
