@@ -270,8 +270,9 @@ impl Reader {
             let port = self.graph.port_name(&optional_text(map, "port", &path)?).into_owned();
             let metadata = free_form(map, "metadata", &path)?;
             let public = self.graph.port_name(public).into_owned();
-            // One that leads nowhere takes nothing's place.
-            if self.graph.processes.contains_key(&process) || !exports.contains_key(&public) {
+            // One that leads nowhere does not take the place of one that leads somewhere.
+            let leads = |export: &Export| self.graph.processes.contains_key(&export.process);
+            if self.graph.processes.contains_key(&process) || !exports.get(&public).is_some_and(leads) {
                 exports.insert(public, Export { process, port, metadata });
             }
         }
