@@ -10,6 +10,8 @@
 //! | `requests` | what each message of the protocol does |
 //! | `workspace` | the graphs that are edited, who is told of what, and in which order |
 //! | `live_graph` | one of those graphs, and the part of it behind one process |
+//! | `marks` | what is known to be wrong with processes as they are drawn |
+//! | `watch` | what others change in the folders |
 //! | `flow` | packets on their way through a started network |
 //! | `announce` | what is told of pictures after edits |
 //! | `preview` | `GET /process`: a picture, as soon and as exact as asked for |
@@ -35,6 +37,7 @@ mod inputs;
 mod limits;
 mod live_graph;
 mod lock;
+mod marks;
 mod page;
 mod pictures;
 mod preview;
@@ -42,6 +45,7 @@ mod refused;
 pub mod registry;
 mod requests;
 pub mod serve;
+mod watch;
 mod workspace;
 
 pub use access::{Access, Level};

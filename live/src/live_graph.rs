@@ -35,8 +35,13 @@ pub(crate) struct LiveGraph {
     pub values: BTreeMap<(String, String), Value>,
     /// The address of the picture that goes in.
     pub input: Option<String>,
+    /// Literals that were taken away a moment ago, with the version of the graph since: pictures go on with their
+    /// values until it is clear that no other takes their place.
+    pub held: BTreeMap<(String, String), u64>,
     /// What went wrong and was told, by process.
     pub faults: BTreeMap<String, String>,
+    /// What is known to be wrong as it is drawn, and was told, by process.
+    pub marks: BTreeMap<String, String>,
     /// Wakes who tells of pictures.
     pub wake: Arc<Notify>,
     /// Stops work on what is no longer so.
@@ -74,7 +79,9 @@ impl LiveGraph {
             busy: 0,
             values: BTreeMap::new(),
             input: None,
+            held: BTreeMap::new(),
             faults: BTreeMap::new(),
+            marks: BTreeMap::new(),
             wake: Arc::default(),
             changed: watch::Sender::new(version),
         }
@@ -132,9 +139,40 @@ impl LiveGraph {
         self.wake.notify_one();
     }
 
-    /// What `network:status` says, and the begin of what `started` and `stopped` say.
+    /// What `network:status` says, and the begin of what `started` and `stopped` say. A network of packets is done
+    /// when its packets are; one of pictures follows edits until it is stopped.
     pub fn status(&self, id: &str) -> Value {
-        json!({ "graph": id, "running": self.busy > 0, "started": self.started.is_some() })
+        let done = !self.graph.processes.is_empty() && self.graph.processes.keys().all(|name| self.is_plain(name));
+        let started = self.started.is_some();
+        json!({ "graph": id, "running": self.busy > 0 || (started && !done), "started": started })
+    }
+
+    /// Drops what packets set, and what was held and told.
+    pub fn forget(&mut self) {
+        self.values.clear();
+        self.held.clear();
+        self.faults.clear();
+    }
+
+    /// Looks anew at what is wrong with processes as they are drawn; what was not known before, by process.
+    pub fn mark(
+        &mut self,
+        processes: impl IntoIterator<Item = String>,
+        library: &Library,
+        name_bytes: usize,
+    ) -> Vec<(String, String)> {
+        let mut new = Vec::new();
+        for process in processes {
+            match crate::marks::mark(&self.graph, &process, library, name_bytes) {
+                Some(message) => {
+                    if self.marks.insert(process.clone(), message.clone()).as_ref() != Some(&message) {
+                        new.push((process, message));
+                    }
+                }
+                None => drop(self.marks.remove(&process)),
+            }
+        }
+        new
     }
 
     /// The process whose picture `node` shows: its own, or for a `Processor` that of what is connected to it.

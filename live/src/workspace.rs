@@ -19,11 +19,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::announce;
+use crate::components;
 use crate::drafts::{Draft, Drafts};
 use crate::inputs::{Fetch, Inputs};
 use crate::live_graph::{LiveGraph, Part};
 use crate::lock::lock;
 use crate::pictures::Pictures;
+use crate::watch;
 use crate::{Access, Level, LiveLimits};
 
 /// Saves a graph under a name in the place of a file with that content, or of any; the content of the file that it is
@@ -33,6 +35,13 @@ pub type Save = Box<dyn Fn(&str, &Graph, Option<&str>) -> Result<String, String>
 /// How often what is not saved is written to the drafts.
 const KEEP: Duration = Duration::from_secs(1);
 
+/// Version of the protocol of clients that ask for no sub-protocol, such as those of the original.
+pub(crate) const OLDEST: &str = "0.4";
+/// Version of clients that ask for the sub-protocol.
+pub(crate) const WITH_SUBPROTOCOL: &str = "0.7";
+/// Version of clients that send ids of requests.
+pub(crate) const NEWEST: &str = "0.8";
+
 /// The id of the graph that the runtime was started with.
 const MAIN: &str = "default/main";
 
@@ -41,8 +50,8 @@ const MAIN: &str = "default/main";
 pub struct Opened {
     /// The graph.
     pub graph: Graph,
-    /// The name that it is saved under.
-    pub name: String,
+    /// The name that it is saved under; `None` for a new graph, which is saved once something is drawn.
+    pub name: Option<String>,
     /// True when the folder of graphs has it under that name; else it is saved though nobody edited it.
     pub is_saved: bool,
 }
@@ -104,6 +113,8 @@ pub(crate) struct Asker {
     /// The request's id.
     pub request: Option<String>,
     pub level: Level,
+    /// The newest version of the protocol that client and runtime speak.
+    pub version: &'static str,
 }
 
 /// Messages on their way to a client, and how many bytes they are.
@@ -122,6 +133,8 @@ struct Client {
     end: CancellationToken,
     /// What its addresses of pictures begin with.
     base: String,
+    /// The newest version of the protocol that it is known to speak.
+    version: &'static str,
     /// The edges it looks at, by graph; all of a graph where it said nothing.
     edges: BTreeMap<String, HashSet<(PortRef, PortRef)>>,
 }
@@ -150,6 +163,8 @@ pub struct Workspace {
     /// Pictures that pages send at a time.
     pub(crate) uploading: Semaphore,
     library: RwLock<Arc<Library>>,
+    /// The components that can change, by name, each as a text that changes with it.
+    known: Mutex<BTreeMap<String, String>>,
     state: Mutex<State>,
     ended: CancellationToken,
 }
@@ -188,6 +203,7 @@ impl Workspace {
             drafts,
             writing: Semaphore::new(1),
             uploading: Semaphore::new(4),
+            known: Mutex::new(components::known(&parts.library)),
             library: RwLock::new(Arc::clone(&parts.library)),
             state: Mutex::new(state),
             ended: CancellationToken::new(),
@@ -196,15 +212,18 @@ impl Workspace {
         if let Some(Opened { graph, name, is_saved }) = main {
             let mut state = workspace.state();
             let version = state.tick();
-            let mut live = LiveGraph::new(graph, Some(name), version);
+            let mut live = LiveGraph::new(graph, name, version);
             live.saved = if is_saved { version } else { 0 };
             live.over = live.file.as_deref().filter(|_| is_saved).and_then(|name| (workspace.parts.content)(name));
             live.started = Some(std::time::SystemTime::now());
             state.main = Some(MAIN.into());
+            let processes = live.graph.processes.keys().cloned().collect::<Vec<_>>();
+            live.mark(processes, &workspace.library(), workspace.parts.limits.edits.name_bytes);
             workspace.insert(&mut state, MAIN.into(), live);
         }
         workspace.restore();
         workspace.keep_on();
+        tokio::spawn(watch::run(Arc::downgrade(&workspace), workspace.ended.clone()));
         workspace
     }
 
@@ -310,14 +329,37 @@ impl Workspace {
         Arc::clone(&self.library.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes what is in the folders now. What is shown anywhere may be another picture then.
-    pub(crate) fn reload(&self) -> Result<(), String> {
+    /// Takes what is in the folders now. What is shown anywhere may be another picture then. The names of the
+    /// components that are new or others.
+    pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
+        // One after another, or an older look would take the place of a newer one.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let library = Arc::new(self.library().reload().map_err(|error| error.to_string())?);
-        *self.library.write().unwrap_or_else(PoisonError::into_inner) = library;
+        let now = components::known(&library);
+        let changed = now.iter().filter(|(name, text)| known.get(*name) != Some(*text));
+        let changed = changed.map(|(name, _)| name.clone()).collect();
+        *known = now;
+        *self.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&library);
+        drop(known);
         let mut state = self.state();
         let version = state.tick();
-        state.graphs.values_mut().for_each(|graph| graph.touch(version));
-        Ok(())
+        let mut marks = Vec::new();
+        for (id, live) in &mut state.graphs {
+            live.touch(version);
+            let processes = live.graph.processes.keys().cloned().collect::<Vec<_>>();
+            marks.push((id.clone(), live.mark(processes, &library, self.parts.limits.edits.name_bytes)));
+        }
+        marks.into_iter().for_each(|(id, marks)| state.tell_marks(&id, marks));
+        Ok(changed)
+    }
+
+    /// Tells all editors of components that changed, but for one that is told of otherwise.
+    pub(crate) fn tell_changed(&self, changed: &[String], except: Option<&str>) {
+        let library = self.library();
+        let payloads = changed.iter().filter(|name| except != Some(name.as_str()));
+        let payloads = payloads.filter_map(|name| components::describe(name, &library)).collect::<Vec<_>>();
+        let mut state = self.state();
+        payloads.iter().for_each(|payload| state.tell(None, "component", "component", payload));
     }
 
     /// Adds a graph, with somebody who tells of its pictures.
@@ -335,7 +377,7 @@ impl Workspace {
     }
 
     /// Adds a client whose addresses of pictures begin with `base`; none when there are too many.
-    pub(crate) fn join(&self, level: Level, base: String) -> Option<(u64, Outbox)> {
+    pub(crate) fn join(&self, level: Level, base: String, version: &'static str) -> Option<(u64, Outbox)> {
         let mut state = self.state();
         if state.clients.len() >= self.parts.limits.clients {
             return None;
@@ -343,8 +385,15 @@ impl Workspace {
         let id = state.tick();
         let (sender, messages) = mpsc::unbounded_channel();
         let (bytes, end) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
-        let client =
-            Client { level, sender, bytes: Arc::clone(&bytes), end: end.clone(), base, edges: BTreeMap::new() };
+        let client = Client {
+            level,
+            sender,
+            bytes: Arc::clone(&bytes),
+            end: end.clone(),
+            base,
+            version,
+            edges: BTreeMap::new(),
+        };
         state.clients.insert(id, client);
         Some((id, Outbox { messages, bytes, end }))
     }
@@ -384,20 +433,9 @@ impl Workspace {
         let graph = part.graph.clone();
         library.assemble("live", graph, &self.parts.library_limits).map_err(|faults| {
             let Some(fault) = faults.first() else { return (None, "cannot be made".to_owned()) };
-            let node = fault_node(&fault.place, &part.graph);
-            (node, fault.to_string())
+            (fault.process(&part.graph).map(str::to_owned), fault.told(&part.graph))
         })
     }
-}
-
-/// The process that the place of a fault (`processes.cut`, `connections[3].tgt`) is about.
-fn fault_node(place: &str, graph: &Graph) -> Option<String> {
-    if let Some(rest) = place.strip_prefix("processes") {
-        let names = |name: &&String| rest == format!(".{name}") || rest == format!("[{name:?}]");
-        return graph.processes.keys().find(names).cloned();
-    }
-    let index = place.strip_prefix("connections[")?.split(']').next()?.parse::<usize>().ok()?;
-    graph.connections.get(index).map(|connection| connection.tgt.process.clone())
 }
 
 impl State {
@@ -422,6 +460,16 @@ impl State {
         }
     }
 
+    /// The newest version of the protocol that a client is known to speak, after a message of it that has the id of a
+    /// request or none: such ids came with the newest.
+    pub fn version(&mut self, client: u64, has_id: bool) -> &'static str {
+        let Some(client) = self.clients.get_mut(&client) else { return OLDEST };
+        if has_id {
+            client.version = NEWEST;
+        }
+        client.version
+    }
+
     /// Answers a request to who sent it.
     pub fn answer(&mut self, asker: &Asker, protocol: &str, command: &str, payload: &Value) {
         let text = protocol::message(protocol, command, payload, asker.request.as_deref());
@@ -437,6 +485,26 @@ impl State {
                 Some(asker) => self.answer(asker, protocol, command, payload),
                 None => self.send(client, text.clone()),
             }
+        }
+    }
+
+    /// Tells all editors what is wrong with processes of a graph.
+    pub fn tell_marks(&mut self, graph: &str, marks: Vec<(String, String)>) {
+        for (process, message) in marks {
+            let payload = json!({ "id": process, "error": message, "graph": graph });
+            self.tell(None, "network", "processerror", &payload);
+        }
+    }
+
+    /// Tells a client what is known to be wrong with a graph, and was told before it came.
+    pub fn tell_known(&mut self, asker: &Asker, graph: &str) {
+        let Some(live) = self.graphs.get(graph) else { return };
+        let asker = Asker { request: None, ..asker.clone() };
+        let mut known = live.faults.clone();
+        known.extend(live.marks.clone());
+        for (process, message) in known {
+            let payload = json!({ "id": process, "error": message, "graph": graph });
+            self.answer(&asker, "network", "processerror", &payload);
         }
     }
 

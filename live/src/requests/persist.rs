@@ -60,10 +60,13 @@ pub(super) async fn persist(workspace: &Arc<Workspace>, asker: &Asker, payload: 
         }
         // Those of graphs that are saved as they are.
         refused.extend(save_sources(&saving, &operations).err());
-        if !saved.is_empty()
-            && let Err(message) = saving.reload()
-        {
-            refused.push(format!("the graphs are saved, but the folder cannot be read again: {message}"));
+        if !saved.is_empty() {
+            match saving.reload() {
+                Ok(changed) => saving.tell_changed(&changed, None),
+                Err(message) => {
+                    refused.push(format!("the graphs are saved, but the folder cannot be read again: {message}"));
+                }
+            }
         }
         (saved, changed, refused)
     });

@@ -5,6 +5,8 @@ mod behaviour;
 mod browser;
 mod clients;
 mod keeping;
+mod marking;
+mod meeting;
 mod nothing_lost;
 mod pictures;
 mod saving;
