@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +27,9 @@ pub struct IndexOptions {
     pub hot_keys: NonZeroUsize,
     /// For how long it does. A blob that the store drops is believed to be there for so much longer.
     pub hot: Duration,
+    /// How often an entry is compared with the store although it would be believed. One that is wrong shows that the
+    /// store lost more, as a bucket does that somebody emptied: then no entry from before that moment is believed.
+    pub proof: Duration,
 }
 
 impl Default for IndexOptions {
@@ -36,21 +40,30 @@ impl Default for IndexOptions {
             trust: Duration::from_secs(60),
             hot_keys: NonZeroUsize::new(10_000).expect("it is not zero"),
             hot: Duration::from_secs(5),
+            proof: Duration::from_secs(1),
         }
     }
 }
+
+/// How long a comparison of an entry with the store may keep a request waiting.
+const PROOF_LIMIT: Duration = Duration::from_millis(300);
 
 /// A store whose keys are looked up in memory, then in Redis, and then in the store itself.
 ///
 /// The index only ever saves time. One that is down, slow, wiped or wrong is no error: the store is
 /// asked. An entry is the time (seconds since 1970) at which the store was last seen to have the
 /// blob; anything else there counts as nothing. An entry older than [`IndexOptions::trust`] counts
-/// only where the store cannot be asked.
+/// only where the store cannot be asked, and now and then a younger one is compared with the store
+/// ([`IndexOptions::proof`]).
 pub struct IndexedStore {
     link: Arc<RedisLink>,
     inner: Arc<dyn Store>,
     options: IndexOptions,
     hot: Mutex<LruCache<String, Instant>>,
+    /// When an entry was compared with the store last.
+    proved: Mutex<Instant>,
+    /// Entries up to this time are not believed, seconds since 1970.
+    distrusted: AtomicU64,
     /// Keys with an old entry that the store is being asked for.
     checks: Mutex<HashMap<String, Arc<Check>>>,
 }
@@ -73,7 +86,8 @@ impl IndexedStore {
     /// The index of `inner`.
     pub fn new(link: Arc<RedisLink>, inner: Arc<dyn Store>, options: IndexOptions) -> Self {
         let hot = Mutex::new(LruCache::new(options.hot_keys));
-        IndexedStore { link, inner, options, hot, checks: Mutex::default() }
+        let (proved, distrusted) = (Mutex::new(Instant::now()), AtomicU64::new(0));
+        IndexedStore { link, inner, options, hot, proved, distrusted, checks: Mutex::default() }
     }
 
     fn hot(&self) -> MutexGuard<'_, LruCache<String, Instant>> {
@@ -98,6 +112,9 @@ impl IndexedStore {
         let Some(seen) = std::str::from_utf8(&entry).ok().and_then(|text| text.parse::<u64>().ok()) else {
             return Seen::Never;
         };
+        if seen <= self.distrusted.load(Ordering::Relaxed) {
+            return Seen::Once;
+        }
         // Clocks differ, in both directions.
         if now().abs_diff(seen) <= self.options.trust.as_secs() { Seen::Now } else { Seen::Once }
     }
@@ -111,9 +128,36 @@ impl IndexedStore {
         let _ = self.link.ask::<()>(&entry).await;
     }
 
+    /// Compares an entry that would be believed with the store, if it is time to. A store that does not answer soon is
+    /// not waited for.
+    async fn believed(&self, key: &str) -> bool {
+        {
+            let mut proved = unpoisoned(&self.proved);
+            if proved.elapsed() < self.options.proof {
+                return true;
+            }
+            *proved = Instant::now();
+        }
+        let stored = tokio::time::timeout(PROOF_LIMIT, self.check(key)).await.unwrap_or(true);
+        if !stored {
+            self.distrust();
+        }
+        stored
+    }
+
+    /// The store lost something that it had a moment ago.
+    fn distrust(&self) {
+        tracing::warn!("the store lost a result that it had a moment ago; it is asked for all that the index knows");
+        self.distrusted.store(now(), Ordering::Relaxed);
+        self.hot().clear();
+    }
+
     /// Notes that the store does not have it.
     async fn forget(&self, key: &str) {
-        self.hot().pop(key);
+        let hot = self.hot().pop(key);
+        if hot.is_some_and(|since| since.elapsed() < self.options.hot) {
+            self.distrust();
+        }
         let _ = self.link.ask::<i64>(redis::cmd("DEL").arg(self.place(key))).await;
     }
 
@@ -171,13 +215,16 @@ impl Store for IndexedStore {
     async fn contains(&self, key: &str) -> Result<bool, CacheError> {
         // A key in there has been checked.
         if self.is_hot(key) {
-            return Ok(true);
+            return Ok(self.believed(key).await);
         }
         key::check(key)?;
         match self.seen(key).await {
             Seen::Now => {
-                self.heat(key);
-                Ok(true)
+                let stored = self.believed(key).await;
+                if stored {
+                    self.heat(key);
+                }
+                Ok(stored)
             }
             Seen::Once => Ok(self.check(key).await),
             Seen::Never => {
@@ -188,6 +235,16 @@ impl Store for IndexedStore {
                 Ok(stored)
             }
         }
+    }
+
+    async fn holds(&self, key: &str) -> Result<bool, CacheError> {
+        let stored = self.inner.contains(key).await?;
+        if stored {
+            self.note(key).await
+        } else {
+            self.forget(key).await
+        }
+        Ok(stored)
     }
 
     async fn get(&self, key: &str) -> Result<Option<Blob>, CacheError> {
@@ -205,6 +262,14 @@ impl Store for IndexedStore {
     async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError> {
         self.inner.put(key, bytes, replace).await?;
         self.note(key).await;
+        Ok(())
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        self.inner.remove(key).await?;
+        // Not a loss.
+        self.hot().pop(key);
+        self.forget(key).await;
         Ok(())
     }
 }

@@ -120,6 +120,19 @@ impl Store for LocalStore {
         }
         self.blocking("store", key, move |inner, key| inner.write(key, &bytes, replace)).await
     }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        self.blocking("remove", key, |inner, key| {
+            // Under the lock, so that it comes before or after a blob of the same key gets its name.
+            let mut index = inner.index();
+            index.remove(key);
+            match fs::remove_file(key::path(&inner.root, key)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
 }
 
 impl Inner {

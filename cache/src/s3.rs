@@ -35,7 +35,7 @@ use crate::{Address, Blob, CacheError, Store, key};
 use failure::{chain, meaning, status};
 pub use options::{Delivery, S3Limits, S3Options};
 
-/// What a key names never changes.
+/// Header of blobs, unless [`S3Store::with_cache_control`] says otherwise: what a key names never changes.
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -58,6 +58,7 @@ pub struct S3Store {
     public: Option<String>,
     /// The server knows `If-None-Match` of uploads, as far as we know.
     conditions: Arc<AtomicBool>,
+    cache_control: fn(&str) -> &'static str,
 }
 
 impl S3Store {
@@ -109,6 +110,7 @@ impl S3Store {
             limits: S3Limits::default(),
             public,
             conditions: Arc::new(AtomicBool::new(true)),
+            cache_control: |_| CACHE_CONTROL,
         })
     }
 
@@ -116,6 +118,13 @@ impl S3Store {
     #[must_use]
     pub fn with_limits(mut self, limits: S3Limits) -> S3Store {
         self.limits = limits;
+        self
+    }
+
+    /// The same store, with the header `Cache-Control` that `of` gives for a blob's key.
+    #[must_use]
+    pub fn with_cache_control(mut self, of: fn(&str) -> &'static str) -> S3Store {
+        self.cache_control = of;
         self
     }
 
@@ -146,7 +155,7 @@ impl S3Store {
             .bucket(&self.options.bucket)
             .key(self.object(key))
             .content_type(media_type(&bytes, key))
-            .cache_control(CACHE_CONTROL)
+            .cache_control((self.cache_control)(key))
             .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
             .set_if_none_match(new.then(|| "*".to_owned()))
             .body(ByteStream::from(bytes));
@@ -285,6 +294,17 @@ impl Store for S3Store {
             }
         }
         Ok(())
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        key::check(key)?;
+        let delete = self.client.delete_object().bucket(&self.options.bucket).key(self.object(key));
+        let limits = self.limited(self.limits.look / 2, self.limits.look);
+        match delete.customize().config_override(limits).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(404) && !no_bucket(&error) => Ok(()),
+            Err(error) => Err(self.failed("remove", key, &meaning(&error))),
+        }
     }
 }
 

@@ -70,6 +70,14 @@ pub trait Store: Send + Sync + 'static {
     /// [`CacheError`]; a missing key is none.
     async fn contains(&self, key: &str) -> Result<bool, CacheError>;
 
+    /// True when the key is stored, as [`Store::contains`], but never by the word of an index that may be behind.
+    ///
+    /// # Errors
+    /// [`CacheError`]; a missing key is none.
+    async fn holds(&self, key: &str) -> Result<bool, CacheError> {
+        self.contains(key).await
+    }
+
     /// The blob, if it is stored. Counts as a use.
     ///
     /// # Errors
@@ -92,4 +100,10 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`CacheError`]; then nothing was stored.
     async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError>;
+
+    /// Removes a blob, if it is stored.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    async fn remove(&self, key: &str) -> Result<(), CacheError>;
 }

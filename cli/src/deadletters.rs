@@ -123,7 +123,13 @@ async fn act(action: &str, matches: &ArgMatches, transport: &dyn Transport) -> R
             let all: Vec<Value> = letters.iter().map(Letter::to_json).collect();
             println!("{}", pretty(&Value::Array(all)));
         }
-        "list" => letters.iter().for_each(|letter| println!("{}", letter.line())),
+        "list" => {
+            letters.iter().for_each(|letter| println!("{}", letter.line()));
+            if letters.is_empty() {
+                // Not where scripts read the list.
+                eprintln!("there are no dead letters");
+            }
+        }
         "show" => {
             let letter = &letters[chosen.expect("clap requires an id")];
             println!("{}", pretty(&letter.to_json()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use imgflo_job::Limits;
+use imgflo_msgflo::network::Process;
 use imgflo_msgflo::{Binding, Link, Network, Transport, connect};
 
 use crate::{Failure, graph};
@@ -13,8 +14,9 @@ use crate::{Failure, graph};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What starts a role, by its component.
-const COMMANDS: &[(&str, &str)] =
-    &[("imgflo-server/HttpApi", "imgflo serve"), ("imgflo-server/ProcessImage", "imgflo worker")];
+const COMMANDS: &[(&str, &str)] = &[(HTTP_API, "imgflo serve"), ("imgflo-server/ProcessImage", "imgflo worker")];
+/// The component of front ends.
+const HTTP_API: &str = "imgflo-server/HttpApi";
 /// The name that platforms give to the process that takes requests.
 const WEB: &str = "web";
 
@@ -100,7 +102,7 @@ pub async fn reach(matches: &ArgMatches, name: &str) -> Result<std::sync::Arc<dy
 
 pub fn procfile(matches: &ArgMatches) -> Result<(), Failure> {
     let network = read(matches.get_one::<PathBuf>("graph").expect("it has a default"))?;
-    print!("{}", lines(&network));
+    print!("{}", lines(&network)?);
     Ok(())
 }
 
@@ -109,17 +111,24 @@ fn read(file: &Path) -> Result<Network, Failure> {
     Network::from_graph(&graph).map_err(|error| vec![format!("{}: {error}", file.display())])
 }
 
+/// Components of roles that are queues without a process.
+const NO_PROCESS: &[&str] = &["imgflo-server/DeadLetters"];
+
 /// A line for each role that is a process.
-fn lines(network: &Network) -> String {
-    let line = |process: &imgflo_msgflo::network::Process| {
-        let (component, command) = COMMANDS.iter().find(|(component, _)| *component == process.component)?;
-        let name = &process.name;
-        Some(match *component {
-            "imgflo-server/HttpApi" => format!("{WEB}: {command}\n"),
-            _ => format!("{name}: {command} {name}\n"),
-        })
-    };
-    network.processes().iter().filter_map(line).collect()
+///
+/// # Errors
+/// A line for each role whose component is not known.
+fn lines(network: &Network) -> Result<String, Failure> {
+    let (mut lines, mut faults) = (String::new(), Vec::new());
+    for Process { name, component } in network.processes() {
+        match COMMANDS.iter().find(|(known, _)| known == component) {
+            Some((HTTP_API, command)) => lines += &format!("{WEB}: {command}\n"),
+            Some((_, command)) => lines += &format!("{name}: {command} {name}\n"),
+            None if NO_PROCESS.contains(&component.as_str()) => {}
+            None => faults.push(format!("no component '{component}' is defined for role '{name}'")),
+        }
+    }
+    if faults.is_empty() { Ok(lines) } else { Err(faults) }
 }
 
 /// The bindings, as MsgFlo lists them.
@@ -151,20 +160,23 @@ mod tests {
     fn the_procfile_is_that_of_the_graph() {
         assert_eq!(
             include_str!("../../Procfile"),
-            lines(&network()),
+            lines(&network()).unwrap(),
             "Procfile is out of date: replace it by the output of `imgflo procfile`"
         );
     }
 
     #[test]
-    fn every_role_of_the_graph_has_a_command_but_the_dead_letters() {
-        let without: Vec<_> = network()
-            .processes()
-            .iter()
-            .filter(|process| !COMMANDS.iter().any(|(component, _)| *component == process.component))
-            .map(|process| process.name.clone())
-            .collect();
-        assert_eq!(without, [imgflo_job::network::DEAD_LETTERS]);
+    fn components_that_are_not_known_are_named() {
+        let graph = "source(my/Count) OUT -> IN sink(my/Print)\nsource OUT -> JOB w(imgflo-server/ProcessImage)";
+        let graph = imgflo_fbp::parse(graph, &imgflo_fbp::ParseOptions::default()).unwrap();
+        let faults = lines(&Network::from_graph(&graph).unwrap()).unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                "no component 'my/Count' is defined for role 'source'",
+                "no component 'my/Print' is defined for role 'sink'"
+            ]
+        );
     }
 
     #[test]

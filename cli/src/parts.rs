@@ -5,8 +5,9 @@ use std::sync::Arc;
 use imgflo_cache::{
     Claims, IndexOptions, IndexedStore, LocalClaims, LocalStore, RedisClaims, RedisLink, S3Store, Store,
 };
-use imgflo_msgflo::{InProcess, Transport, connect};
-use imgflo_runtime::{COperations, Catalogue, NativeEngine};
+use imgflo_job::key::Keeping;
+use imgflo_msgflo::{InProcess, Transport, connect_with};
+use imgflo_runtime::{COperations, Catalogue, Library, NativeEngine};
 use imgflo_server::Report;
 use imgflo_worker::{FetchSettings, Worker, WorkerParts};
 use serde_json::json;
@@ -36,8 +37,8 @@ impl Parts {
         let redis = redis.map_err(|error| vec![error.to_string()])?;
         let mut store: Arc<dyn Store> = match &settings.s3 {
             Some(options) => {
-                let store = S3Store::open(options.clone()).await;
-                Arc::new(store.map_err(|error| vec![error.to_string()])?)
+                let store = S3Store::open(options.clone()).await.map_err(|error| vec![error.to_string()])?;
+                Arc::new(store.with_cache_control(|key| Keeping::of(key).cache_control()))
             }
             None => {
                 let store = LocalStore::open(&settings.data_dir.join("cache"), settings.cache_bytes);
@@ -55,7 +56,9 @@ impl Parts {
             claims = Arc::new(RedisClaims::new(Arc::clone(link), REDIS_PREFIX));
         }
         let transport: Arc<dyn Transport> = match &settings.broker {
-            Some(url) => connect(url, name).await.map_err(|error| vec![error.to_string()])?,
+            Some(url) => {
+                connect_with(url, name, settings.broker_timeout).await.map_err(|error| vec![error.to_string()])?
+            }
             None => InProcess::new(),
         };
         let mut catalogue = catalogue(settings.engine, settings.gegl_gpl, &settings.children);
@@ -77,8 +80,8 @@ impl Parts {
         vec![("redis", redis)]
     }
 
-    /// A worker of them.
-    pub fn worker(&self, settings: &Settings) -> Worker {
+    /// A worker of them. `library`: the graphs of jobs that hold none, if any are there.
+    pub fn worker(&self, settings: &Settings, library: Option<Arc<Library>>) -> Worker {
         Worker::new(WorkerParts {
             store: Arc::clone(&self.store),
             claims: Arc::clone(&self.claims),
@@ -90,6 +93,7 @@ impl Parts {
                 user_agent: format!("imgflo/{}", version::short()),
             },
             files: settings.files.clone(),
+            library,
             // In one process nobody else could do a job: one more fetches its input or stores its result while others
             // render.
             slots: settings.workers + usize::from(settings.broker.is_none()),

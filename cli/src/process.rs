@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
 
 use crate::Failure;
 use crate::settings::Settings;
 
+/// The library for AMQP, as log filters name it.
+const AMQP: &str = "lapin";
 /// How long the end of a process may take that has nothing to do any more.
 const LAST: Duration = Duration::from_secs(1);
 
 /// Runs `work` with the log and the runtime of a long-lived process.
 pub fn run(settings: &Settings, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     start_log(settings);
+    open_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -26,14 +30,35 @@ pub fn run(settings: &Settings, work: impl Future<Output = Result<(), Failure>>)
     result
 }
 
+/// Allows as many open files as the system lets us have: each client and each origin is one, and the soft limit of many
+/// systems is 1024.
+fn open_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
 fn start_log(settings: &Settings) {
-    let filter: tracing_subscriber::EnvFilter = settings.log.parse().expect("the settings were checked");
+    let filter = filter(&settings.log);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if settings.log_json {
         log.json().init();
     } else {
         log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
     }
+}
+
+/// The filter of log messages. The library for AMQP logs an error for every refusal, also for those that are tolerated,
+/// and for ordinary stops; what matters of them is in messages of ours.
+fn filter(asked: &str) -> EnvFilter {
+    let filter: EnvFilter = asked.parse().expect("the settings were checked");
+    if asked.contains(AMQP) {
+        return filter;
+    }
+    filter.add_directive(format!("{AMQP}=off").parse().expect("it is a directive"))
 }
 
 /// The first SIGTERM or interrupt starts the drain; a second one ends the process at once.

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
-use imgflo_fbp::Graph;
 use imgflo_live::registry::{self, Entry};
-use imgflo_live::{Access, Level, LiveLimits, Parts, Workspace};
+use imgflo_live::{Access, Level, LiveLimits, Opened, Parts, Workspace};
 use imgflo_runtime::{
     COperations, Catalogue, Evaluator, EvaluatorLimits, Library, LiveOperations, NativeEngine, Versions,
 };
@@ -163,10 +162,12 @@ fn parts(
     })
 }
 
-/// The graph to begin with, and the name that it is saved under.
-fn main_graph(folder: &Path, name: &str, catalogue: &Arc<Catalogue>) -> Result<(Graph, Option<String>), Failure> {
-    let (_, name, graph) = graph::find(name, folder, catalogue)?;
-    Ok((graph, Some(name)))
+/// The graph to begin with: a file of any folder, or a graph of `folder` or a version of one.
+fn main_graph(folder: &Path, given: &str, catalogue: &Arc<Catalogue>) -> Result<Opened, Failure> {
+    let (file, name, graph) = graph::find(given, folder, catalogue)?;
+    let found = file.canonicalize().ok();
+    let is_saved = found.is_some_and(|file| file.parent().map(Path::to_owned) == folder.canonicalize().ok());
+    Ok(Opened { graph, name, is_saved })
 }
 
 /// Tells where the runtime is. Whoever started it may have closed the pipe: that is no reason to stop.

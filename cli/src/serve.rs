@@ -56,6 +56,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let directory = Arc::new(directory);
 
     let (shutdown, served) = (CancellationToken::new(), CancellationToken::new());
+    let works = work(&parts, settings, Arc::clone(&library), served.clone());
     let front = Front::start(FrontParts {
         library,
         store: Arc::clone(&parts.store),
@@ -80,7 +81,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     .await
     .map_err(|error| vec![error.to_string()])?;
 
-    let mut workers = tokio::spawn(work(&parts, settings, served.clone()));
+    let mut workers = tokio::spawn(works);
     if settings.edit.is_some() {
         let served = Arc::clone(&front);
         let revised = Box::new(move || {
@@ -117,9 +118,10 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
 fn work(
     parts: &Parts,
     settings: &Settings,
+    library: Arc<Library>,
     served: CancellationToken,
 ) -> impl Future<Output = Result<(), imgflo_worker::Error>> + use<> {
-    let worker = (settings.workers > 0).then(|| parts.worker(settings));
+    let worker = (settings.workers > 0).then(|| parts.worker(settings, Some(library)));
     let transport = Arc::clone(&parts.transport);
     async move {
         match worker {

@@ -138,6 +138,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Address of the broker; none: front end and workers are one process.
     pub broker: Option<String>,
+    /// How long the broker may take to confirm a message.
+    pub broker_timeout: Duration,
     /// Address of Redis.
     pub redis: Option<String>,
     /// After what time Redis forgets a result, seconds.
@@ -190,11 +192,11 @@ pub fn all() -> Vec<Setting> {
     let mut settings = vec![
         bind,
         of_runtime(of_workers(setting("data-dir", "imgflo-data", "Folder for results; it is made if missing"))),
-        of_runtime(setting(
+        of_runtime(of_workers(setting(
             "graphs",
             "graphs",
-            "Folder with graphs (.json and .fbp); what changes in it is served within a few seconds",
-        )),
+            "Folder with graphs (.json and .fbp); what changes in it is served within a few seconds. Workers read it when they start, for jobs that hold no graph, as those of imgflo-server's own front ends",
+        ))),
         of_runtime(of_workers(setting("files", "files", "Folder with pictures, served under /files/"))),
         setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
         setting("api-key", "", "Key of the one ordinary application"),
@@ -228,7 +230,7 @@ pub fn all() -> Vec<Setting> {
         of_runtime(of_workers(setting(
             "workers",
             &cores.to_string(),
-            "Jobs worked on at once, and one more without a broker, at most 256; the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
+            "Jobs that compute at once, and one more without a broker, at most 256; those that wait for origins come on top (max-fetches); the default is the number of cores, and 0 for a front end with a broker, whose workers are other processes",
         ))),
         of_workers(setting("memory-bytes", "4GiB", "Bytes that all jobs at work may take together; others wait")),
         of_runtime(of_workers(setting(
@@ -280,7 +282,7 @@ pub fn all() -> Vec<Setting> {
         of_runtime(of_workers(setting(
             "log",
             "info",
-            "Which messages are logged: error, warn, info, debug, or a tracing filter",
+            "Which messages are logged: error, warn, info, debug, or a tracing filter; those of the library for AMQP only where the filter names lapin",
         ))),
         of_runtime(of_workers(setting("log-format", "text", "text or json"))),
         of_workers(secret(also(
@@ -294,6 +296,11 @@ pub fn all() -> Vec<Setting> {
             },
             &["CLOUDAMQP_URL"],
         ))),
+        of_workers(setting(
+            "broker-timeout",
+            "5000",
+            "Milliseconds that the broker may take to confirm a message; then its sender is told that the broker does not answer. A broker that is away or takes no messages is noticed at once",
+        )),
         of_workers(secret(also(
             Setting {
                 variables: vec!["IMGFLO_REDIS_URL".into()],
@@ -686,6 +693,7 @@ impl Reader {
             log_json,
             limits: self.limits(),
             broker,
+            broker_timeout: Duration::from_millis(self.number("broker-timeout", 100, 60_000)),
             redis: self.address("redis", &["redis", "rediss"]),
             redis_ttl: self.number("redis-ttl", 1, 10 * 365 * 86400),
             s3: self.s3(),

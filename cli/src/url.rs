@@ -12,10 +12,10 @@ pub fn command() -> Command {
         .after_help(
             "Example: imgflo url gaussianblur --input https://example.org/a.jpg -p std-dev-x=4 -p width=300 --format png",
         )
-        .arg(Arg::new("graph").required(true).value_name("GRAPH").help("Name of the graph"))
+        .arg(Arg::new("graph").required(true).value_name("GRAPH").help("Name of the graph, at choice with the format: crop, crop.png"))
         .arg(Arg::new("input").long("input").short('i').required(true).value_name("URL").help("The input picture"))
         .arg(super::render::parameter_arg())
-        .arg(Arg::new("format").long("format").value_name("EXT").help("Output format: jpg, png, webp, avif [default: the input's]"))
+        .arg(Arg::new("format").long("format").value_name("EXT").help("Output format: jpg, png, webp, avif [default: the graph's suffix, or the input's]"))
         .arg(
             Arg::new("server")
                 .long("server")

@@ -1,16 +1,18 @@
 //! `imgflo worker`: takes jobs from a broker.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command};
+use imgflo_runtime::Library;
 use imgflo_worker::Role;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
-use crate::{Failure, process};
+use crate::{Failure, limits, process};
 
 /// How long the jobs at work may take to end; platforms kill after 30 s.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -57,12 +59,23 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     process::run(&settings, work(&settings, &roles))
 }
 
+/// The graphs of jobs that hold none, where the folder is there.
+fn library(settings: &Settings, parts: &Parts) -> Result<Option<Arc<Library>>, Failure> {
+    if !settings.graphs.is_dir() {
+        return Ok(None);
+    }
+    let library = Library::load(&settings.graphs, Arc::clone(&parts.catalogue), &limits::library(&settings.limits))
+        .map_err(|error| vec![format!("{}: {error}", settings.graphs.display())])?;
+    Ok(Some(Arc::new(library)))
+}
+
 async fn work(settings: &Settings, roles: &[Role]) -> Result<(), Failure> {
     let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
     let parts = Parts::open(settings, &format!("imgflo worker {}", names.join(" "))).await?;
     let shutdown = CancellationToken::new();
     tokio::spawn(process::stop_on_signal(shutdown.clone()));
-    let worker = parts.worker(settings).run(parts.transport.clone(), roles, shutdown.clone());
+    let worker =
+        parts.worker(settings, library(settings, &parts)?).run(parts.transport.clone(), roles, shutdown.clone());
     let mut worker = std::pin::pin!(worker);
     let mut out = std::io::stdout();
     // Whoever started it may have closed the pipe: that is no reason to stop.

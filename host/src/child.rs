@@ -63,6 +63,8 @@ pub(crate) struct Child {
     calls: u64,
     /// Jobs it has done.
     pub jobs: u32,
+    /// True once it ended without having read the whole of a request.
+    pub untaken: bool,
     /// What the kernel does not enforce for it.
     pub unenforced: Vec<String>,
 }
@@ -104,6 +106,7 @@ impl Child {
             scratch,
             calls: 0,
             jobs: 0,
+            untaken: false,
             unenforced: Vec::new(),
         };
         child.socket.set_read_timeout(Some(LOOKS)).map_err(failed)?;
@@ -132,7 +135,8 @@ impl Child {
     /// Asks for something. `pixels` lie in the shared memory, one after another.
     ///
     /// # Errors
-    /// [`HostError`]; the child lives on after a [`HostError::Fault`] only.
+    /// [`HostError`]; the child lives on after a [`HostError::Fault`] only. When it was dead before it took the
+    /// request, `untaken` is set.
     pub fn call<Q: Serialize, R: DeserializeOwned>(
         &mut self,
         request: &Q,
@@ -148,6 +152,7 @@ impl Child {
             at += part.len() as u64;
         }
         if let Err(error) = frame::write(&self.socket, &Request { id: self.calls, request }) {
+            self.untaken = error.kind() == ErrorKind::BrokenPipe;
             return Err(self.ended(&error));
         }
         let (begun, used) = (Instant::now(), self.processor_time());
@@ -176,6 +181,11 @@ impl Child {
     /// Gives the shared memory back.
     pub fn forget(&self) -> io::Result<()> {
         self.memory.set_len(0)
+    }
+
+    /// True while the process runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
     }
 
     /// Memory in use, bytes; 0 where the system does not say.
@@ -220,7 +230,12 @@ impl Child {
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
                     return Err(HostError::Garbage(error.to_string()));
                 }
-                Err(error) => return Err(self.ended(&error)),
+                Err(error) => {
+                    // The kernel resets a connection whose other end was closed with something unread in it; one that
+                    // had read everything just ends.
+                    self.untaken = error.kind() == ErrorKind::ConnectionReset;
+                    return Err(self.ended(&error));
+                }
             }
         }
     }

@@ -80,10 +80,17 @@ impl Pool {
     /// # Errors
     /// [`HostError::Start`] or [`HostError::Stopped`].
     pub fn lease(&self, stop: &dyn Fn() -> bool) -> Result<Lease<'_>, HostError> {
+        // Dropped after the lock is released, because that removes their scratch folders.
+        let mut dead = Vec::new();
         let mut state = self.state();
         loop {
-            if let Some(child) = state.idle.pop() {
-                return Ok(Lease { pool: self, child: Some(child) });
+            while let Some(mut child) = state.idle.pop() {
+                if child.is_alive() {
+                    return Ok(Lease { pool: self, child: Some(child) });
+                }
+                tracing::warn!(name = self.program.name, pid = child.id(), "an idle child has ended");
+                state.alive -= 1;
+                dead.push(child);
             }
             if state.alive < self.limits.children {
                 state.alive += 1;
@@ -96,8 +103,15 @@ impl Pool {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(state);
+        drop(dead);
         // Counted from here on, whatever comes.
         let mut lease = Lease { pool: self, child: None };
+        lease.child = Some(self.start()?);
+        Ok(lease)
+    }
+
+    /// Starts a child, which is counted already.
+    fn start(&self) -> Result<Child, HostError> {
         let child = Child::start(&self.program, &self.limits)?;
         tracing::debug!(name = self.program.name, pid = child.id(), "a child is started");
         let mut state = self.state();
@@ -108,9 +122,7 @@ impl Pool {
             }
             state.unenforced = Some(child.unenforced.clone());
         }
-        drop(state);
-        lease.child = Some(child);
-        Ok(lease)
+        Ok(child)
     }
 
     /// What the kernel does not enforce for children; empty before the first.
@@ -136,7 +148,8 @@ pub struct Lease<'p> {
 }
 
 impl Lease<'_> {
-    /// Asks the child for something, with `pixels` one after another in the shared memory.
+    /// Asks the child for something, with `pixels` one after another in the shared memory. A request must not rely on
+    /// an earlier one: when the child was dead before it read the request, another child is started and asked once.
     ///
     /// # Errors
     /// [`HostError`]; after all but a [`HostError::Fault`] the child is gone, and so is the lease.
@@ -147,7 +160,14 @@ impl Lease<'_> {
         stop: &dyn Fn() -> bool,
     ) -> Result<R, HostError> {
         let mut child = self.child.take().ok_or_else(|| HostError::Ended("is gone".into()))?;
-        let result = child.call(request, pixels, &self.pool.limits, stop);
+        let mut result = child.call(request, pixels, &self.pool.limits, stop);
+        if let Err(error) = &result
+            && child.untaken
+        {
+            tracing::warn!(name = self.pool.program.name, pid = child.id(), %error, "a child ended before its job");
+            child = self.pool.start()?;
+            result = child.call(request, pixels, &self.pool.limits, stop);
+        }
         match &result {
             Ok(_) | Err(HostError::Fault(_)) => self.child = Some(child),
             Err(HostError::Stopped) => {}

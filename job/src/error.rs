@@ -12,7 +12,7 @@ pub enum Category {
     Malformed,
     /// Key, token, quota 0, or an input address that may not be fetched.
     Forbidden,
-    /// No such graph or cache key.
+    /// No such graph, cache key or file, or the input's host has none (404, 410).
     NotFound,
     /// An input or output type that is not supported.
     UnsupportedType,
@@ -27,6 +27,8 @@ pub enum Category {
     QuotaExceeded,
     /// The input's host answered with an error, or could not be reached.
     OriginFailed,
+    /// The input's host answered that it is busy (429, 503); the detail `retry_after` tells seconds, if the host did.
+    OriginBusy,
     /// The input's host did not answer in time.
     OriginTimeout,
     /// Our own deadline passed.
@@ -59,7 +61,7 @@ pub enum Fault {
 
 impl Category {
     /// All categories.
-    pub const ALL: [Category; 17] = [
+    pub const ALL: [Category; 18] = [
         Category::Malformed,
         Category::Forbidden,
         Category::NotFound,
@@ -69,6 +71,7 @@ impl Category {
         Category::BrokenInput,
         Category::QuotaExceeded,
         Category::OriginFailed,
+        Category::OriginBusy,
         Category::OriginTimeout,
         Category::DeadlineExceeded,
         Category::Overloaded,
@@ -91,6 +94,7 @@ impl Category {
             Category::BrokenInput => "broken-input",
             Category::QuotaExceeded => "quota-exceeded",
             Category::OriginFailed => "origin-failed",
+            Category::OriginBusy => "origin-busy",
             Category::OriginTimeout => "origin-timeout",
             Category::DeadlineExceeded => "deadline-exceeded",
             Category::Overloaded => "overloaded",
@@ -105,7 +109,7 @@ impl Category {
     /// Whose fault it is.
     pub fn fault(self) -> Fault {
         match self {
-            Category::OriginFailed | Category::OriginTimeout => Fault::Origin,
+            Category::OriginFailed | Category::OriginBusy | Category::OriginTimeout => Fault::Origin,
             Category::DeadlineExceeded
             | Category::Overloaded
             | Category::Unavailable
@@ -122,6 +126,7 @@ impl Category {
             self,
             Category::QuotaExceeded
                 | Category::OriginFailed
+                | Category::OriginBusy
                 | Category::OriginTimeout
                 | Category::DeadlineExceeded
                 | Category::Overloaded
@@ -142,6 +147,7 @@ impl Category {
             Category::BrokenInput => "The input image is broken",
             Category::QuotaExceeded => "The quota is used up",
             Category::OriginFailed => "The input could not be fetched",
+            Category::OriginBusy => "The input's host is busy",
             Category::OriginTimeout => "The input's host did not answer in time",
             Category::DeadlineExceeded => "The image took too long",
             Category::Overloaded => "Too busy",

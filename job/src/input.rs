@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::error::{Category, JobError, shown};
+use crate::key::Keeping;
 use crate::limits::Limits;
 use crate::message::Source;
 use crate::{key, percent};
@@ -184,6 +185,16 @@ pub struct FileVersion {
 }
 
 impl Source {
+    /// How what is made of it may be kept.
+    pub fn keeping(&self) -> Keeping {
+        match self {
+            Source::Url { .. } => Keeping::Checked,
+            Source::Data { .. } | Source::File { .. } => Keeping::Forever,
+            Source::Stored { key } => Keeping::of(key),
+            Source::Graph { job } => Keeping::of(&job.cachekey),
+        }
+    }
+
     /// What the cache key takes of it: the same text for the same input, different texts for
     /// different ones. A nested picture is the stored result it will be; `version` is that of a
     /// file of ours, none if there is no such file.

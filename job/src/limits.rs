@@ -175,12 +175,18 @@ limits! {
     max_urgent_jobs: u64, in "" = 64, (1..=1_000_000);
     /// Most jobs waiting in the background lane.
     max_background_jobs: u64, in "" = 10_000, (1..=1_000_000);
+    /// Most inputs that a worker fetches at a time; a host has at most as many of them as are free.
+    max_fetches: u64, in "" = 512, (1..=65_536);
+    /// Most bytes of inputs that a worker fetches or has fetched and not used yet, and one input more.
+    max_fetch_bytes: u64, in "bytes" = 256 * MIB, (0..=1024 * GIB);
     /// Time to connect to an input's host.
     connect_timeout: Duration, in "ms" = 2 * SECOND, (1..=600 * SECOND);
     /// Time until the first byte of an input.
     first_byte_timeout: Duration, in "ms" = 5 * SECOND, (1..=600 * SECOND);
     /// Time for all of an input.
     fetch_timeout: Duration, in "ms" = 15 * SECOND, (1..=3600 * SECOND);
+    /// Time for which it is remembered that an input's host answered with an error, or with no picture.
+    negative_lifetime: Duration, in "ms" = 5 * SECOND, (0..=3600 * SECOND);
     /// Time a client waits for an answer, and an urgent job has from its arrival.
     urgent_deadline: Duration, in "ms" = 25 * SECOND, (1..=3600 * SECOND);
     /// Time a background job may work.

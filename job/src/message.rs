@@ -204,6 +204,28 @@ pub struct Results {
     pub url: Option<String>,
 }
 
+/// Jobs that waited in a queue are lost, because somebody deleted the queue on the broker. Each front end sends those
+/// again whose results it waits for. Travels where results do; a program that does not know it finds a job without `id`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobsLost {
+    /// Tells it from a result.
+    #[serde(rename = "type")]
+    pub kind: JobsLostType,
+}
+
+/// The `type` of [`JobsLost`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobsLostType {
+    /// The only one.
+    #[serde(rename = "jobs-lost")]
+    JobsLost,
+}
+
+impl JobsLost {
+    /// The message.
+    pub const NOTICE: JobsLost = JobsLost { kind: JobsLostType::JobsLost };
+}
+
 /// Nobody waits for an urgent job any more: a worker drops it if it is still queued, or stops it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
@@ -453,6 +475,15 @@ mod tests {
         ] {
             assert_eq!(InputFile::new(src).extension, extension, "{src}");
         }
+    }
+
+    #[test]
+    fn a_notice_of_lost_jobs_is_no_result() {
+        let notice = serde_json::to_value(JobsLost::NOTICE).unwrap();
+        assert_eq!(notice, json!({"type": "jobs-lost"}));
+        assert!(serde_json::from_value::<JobResult>(notice.clone()).is_err());
+        assert_eq!(serde_json::from_value::<JobsLost>(notice).unwrap(), JobsLost::NOTICE);
+        assert!(serde_json::from_value::<JobsLost>(json!({"type": "process-image", "id": "e4"})).is_err());
     }
 
     #[test]

@@ -30,11 +30,19 @@ pub fn md5_token(secret: &str, graphspec: &str, query: &str) -> String {
 
 /// True when the token is right: [`token`], or [`md5_token`] where that is allowed. Takes the same
 /// time wherever a wrong token differs. Never true for an empty secret.
+///
+/// Browsers send an apostrophe in a query as `%27` (WHATWG URL, "special-query percent-encode set"),
+/// and `encodeURIComponent`, with which clients make the text that they sign, leaves it as it is.
+/// Both mean the same, so a token is right for either.
 pub fn verify(secret: &str, allow_md5: bool, graphspec: &str, query: &str, given: &str) -> bool {
     let same = |right: &str| right.as_bytes().ct_eq(given.as_bytes());
-    let current = same(&token(secret, graphspec, query));
-    let legacy = same(&md5_token(secret, graphspec, query)) & Choice::from(u8::from(allow_md5));
-    !secret.is_empty() && bool::from(current | legacy)
+    let right = |query: &str| {
+        let current = same(&token(secret, graphspec, query));
+        let legacy = same(&md5_token(secret, graphspec, query)) & Choice::from(u8::from(allow_md5));
+        current | legacy
+    };
+    let as_signed = query.replace("%27", "'");
+    !secret.is_empty() && bool::from(right(query) | right(&as_signed))
 }
 
 #[cfg(test)]
@@ -52,11 +60,33 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_vectors_are_right() {
+        let documentation = include_str!("../../docs/HTTP-API.md");
+        let start = documentation.find("Test vector").expect("a test vector");
+        let vector = documentation[start..].split("\n\n").next().unwrap_or_default();
+        for part in [&format!("`{SPEC}{QUERY}`"), &token("secret", SPEC, QUERY), &md5_token("secret", SPEC, QUERY)] {
+            assert!(vector.contains(part), "{part} is not in: {vector}");
+        }
+    }
+
+    #[test]
     fn right_tokens_pass() {
         assert!(verify("secret", false, SPEC, QUERY, &token("secret", SPEC, QUERY)));
         assert!(verify("secret", true, SPEC, QUERY, &token("secret", SPEC, QUERY)));
         assert!(verify("secret", true, SPEC, QUERY, &md5_token("secret", SPEC, QUERY)));
         assert!(verify("secret", false, "crop", "", &token("secret", "crop", "")));
+    }
+
+    #[test]
+    fn an_apostrophe_may_be_sent_as_browsers_do() {
+        let (signed, sent) = ("?input=a'b&t=c'd", "?input=a%27b&t=c%27d");
+        for token in [token("secret", SPEC, signed), md5_token("secret", SPEC, signed)] {
+            assert!(verify("secret", true, SPEC, sent, &token) && verify("secret", true, SPEC, signed, &token));
+            for other in ["?input=a%27b&t=cd", "?input=a%2527b&t=c%2527d", "?input=a\"b&t=c\"d"] {
+                assert!(!verify("secret", true, SPEC, other, &token), "{other}");
+            }
+        }
+        assert!(verify("secret", false, SPEC, sent, &token("secret", SPEC, sent)));
     }
 
     #[test]

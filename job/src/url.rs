@@ -41,6 +41,8 @@ pub enum UrlError {
 /// The URL of a picture: `<server>graph/<key>/<token>/<graph>.<format>?<parameters>`. Without a
 /// secret there is no token in it, and without a key neither.
 ///
+/// A `graph` may have the format as its suffix (`crop.png`), as in an address; `format` has the last word.
+///
 /// Parameters are sorted by name and encoded as `encodeURIComponent` does. Without a `format` it is
 /// the input's extension in lower case, or none. `tif` becomes `png`; for `gif` the graph becomes
 /// `noop`, with only the input. A `data:` or `blob:` input is returned as it is.
@@ -71,7 +73,9 @@ pub fn build(
     if input.starts_with("data:") || input.starts_with("blob:") {
         return Ok(input.clone());
     }
-    let format = format.map(str::to_lowercase).or_else(|| extension(input));
+    // No name of a graph holds a dot.
+    let (graph, suffix) = graph.rsplit_once('.').map_or((graph, None), |(graph, suffix)| (graph, Some(suffix)));
+    let format = format.or(suffix).map(str::to_lowercase).or_else(|| extension(input));
     let format = if format.as_deref() == Some("tif") { Some("png".to_owned()) } else { format };
     let gif = format.as_deref() == Some("gif");
     let graph = if gif { "noop" } else { graph };
@@ -167,6 +171,16 @@ mod tests {
         ] {
             let url = url("crop", &[("input", input)], format);
             assert!(url.contains(&format!("/{graphspec}?input=")), "{input} {format:?}: {url}");
+        }
+    }
+
+    #[test]
+    fn a_graph_has_one_suffix() {
+        for (graph, format, graphspec) in
+            [("crop.png", None, "crop.png"), ("crop.png", Some("jpg"), "crop.jpg"), ("crop.PNG", None, "crop.png")]
+        {
+            let url = url(graph, &[("input", "http://a/b.webp")], format);
+            assert!(url.contains(&format!("/{graphspec}?input=")), "{graph} {format:?}: {url}");
         }
     }
 

@@ -42,4 +42,4 @@ pub use inputs::{Fetch, Fetched};
 pub use limits::LiveLimits;
 pub use page::live_url;
 pub use serve::{router, serve};
-pub use workspace::{Parts, Save, Workspace};
+pub use workspace::{Opened, Parts, Save, Workspace};

@@ -55,6 +55,11 @@ pub(crate) struct Part {
     pub version: u64,
 }
 
+/// The last part of an id: `main` of `default/main`.
+fn last(id: &str) -> &str {
+    id.rsplit('/').next().unwrap_or(id)
+}
+
 impl LiveGraph {
     pub fn new(graph: Graph, file: Option<String>, version: u64) -> Self {
         LiveGraph {
@@ -88,6 +93,36 @@ impl LiveGraph {
             return Err(format!("the graph would be larger than the limit of {most} bytes"));
         }
         Ok(())
+    }
+
+    /// True when what is drawn is not saved as it is: it was edited since, or never saved.
+    pub fn is_to_save(&self) -> bool {
+        match self.file {
+            Some(_) => self.edited > self.saved,
+            None => self.has_processes(),
+        }
+    }
+
+    /// True when there is a process that [`LiveGraph::to_save`] keeps.
+    pub fn has_processes(&self) -> bool {
+        self.graph.processes.values().any(|process| process.component != PROCESSOR)
+    }
+
+    /// The name that the graph is saved under: that of its file, else the one it was given, else the last part of
+    /// its id.
+    pub fn file_name<'n>(&'n self, id: &'n str) -> &'n str {
+        let given = || self.graph.properties.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
+        self.file.as_deref().or_else(given).unwrap_or_else(|| last(id))
+    }
+
+    /// Forgets the file where the graph is emptied under another name: what is drawn then is another graph. An
+    /// editor may name the graph `default/main` of the file `soft` either way.
+    pub fn rename(&mut self, id: &str, name: Option<&str>) {
+        let Some(name) = name else { return };
+        let known = self.graph.properties.get("name").and_then(Value::as_str);
+        if name != last(id) && known != Some(name) && self.file.as_deref() != Some(name) {
+            self.file = None;
+        }
     }
 
     /// Says that its pictures are others from now on.

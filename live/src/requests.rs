@@ -3,6 +3,7 @@
 mod component;
 mod graph;
 mod network;
+mod persist;
 mod runtime;
 
 use std::sync::Arc;

@@ -29,6 +29,17 @@ pub type Save = Box<dyn Fn(&str, &Graph) -> Result<(), String> + Send + Sync>;
 /// The id of the graph that the runtime was started with.
 const MAIN: &str = "default/main";
 
+/// The graph that a runtime begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opened {
+    /// The graph.
+    pub graph: Graph,
+    /// The name that it is saved under.
+    pub name: String,
+    /// True when the folder of graphs has it under that name; else it is saved though nobody edited it.
+    pub is_saved: bool,
+}
+
 /// What a runtime is made of.
 pub struct Parts {
     /// Makes pictures.
@@ -65,8 +76,8 @@ pub struct Parts {
     pub id: Uuid,
     /// Name for people.
     pub label: String,
-    /// The graph to begin with, and the name it is saved under.
-    pub main: Option<(Graph, Option<String>)>,
+    /// The graph to begin with.
+    pub main: Option<Opened>,
     /// Address of the picture that goes into graphs which were given none.
     pub input: Option<String>,
     /// Threads that make pictures.
@@ -159,10 +170,11 @@ impl Workspace {
             ended: CancellationToken::new(),
             parts,
         });
-        if let Some((graph, file)) = main {
+        if let Some(Opened { graph, name, is_saved }) = main {
             let mut state = workspace.state();
             let version = state.tick();
-            let mut live = LiveGraph::new(graph, file, version);
+            let mut live = LiveGraph::new(graph, Some(name), version);
+            live.saved = if is_saved { version } else { 0 };
             live.started = Some(std::time::SystemTime::now());
             state.main = Some(MAIN.into());
             workspace.insert(&mut state, MAIN.into(), live);

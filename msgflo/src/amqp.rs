@@ -14,6 +14,7 @@ mod parcel;
 mod publish;
 mod session;
 mod topology;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -29,9 +30,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::hub::{Hold, Hub, HubInbox};
-use self::publish::{Letter, Notes};
+use self::publish::{Letter, Notes, Refusal};
 use self::session::{Current, Keeper, Session, read_uri, told};
-use self::topology::{Item, Topology};
+use self::topology::Item;
+use self::upkeep::Upkeep;
 use crate::discovery;
 use crate::transport::{
     Backlog, Consumer, FAREWELL, LAST_WORDS, Link, QueueOptions, SendError, Transport, TransportError,
@@ -42,8 +44,10 @@ const COUNTED: Duration = Duration::from_millis(250);
 
 /// What the parts of a transport share.
 struct Shared {
-    topology: Arc<Topology>,
+    upkeep: Arc<Upkeep>,
     current: Current,
+    /// How long the broker may take to confirm a message that somebody waits for.
+    confirm: Duration,
     /// Set when the transport is being closed.
     closing: CancellationToken,
     tasks: TaskTracker,
@@ -104,36 +108,33 @@ pub struct Amqp {
 impl Amqp {
     /// Connects to a broker: `amqp://user:password@host:5672/virtual-host`, or `amqps`. `name` is
     /// shown in the broker's list of connections. A broker that cannot be reached is tried again
-    /// and again, and what is declared meanwhile is declared then.
+    /// and again, and what is declared meanwhile is declared then. `confirm`: how long the broker may take to confirm
+    /// a message.
     ///
     /// # Errors
     /// [`TransportError::BadUrl`], [`TransportError::Refused`].
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
-    pub async fn connect(url: &str, name: &str) -> Result<Arc<Amqp>, TransportError> {
+    pub async fn connect(url: &str, name: &str, confirm: Duration) -> Result<Arc<Amqp>, TransportError> {
         let uri = read_uri(url)?;
-        let topology: Arc<Topology> = Arc::default();
+        let closing = CancellationToken::new();
+        let upkeep = Arc::new(Upkeep::new(closing.clone()));
         let (current, sessions) = watch::channel(None);
         let (link, links) = watch::channel(Link::Down);
         let closed = CancellationToken::new();
-        let keeper = Keeper {
-            uri,
-            name: name.to_owned(),
-            topology: Arc::clone(&topology),
-            current,
-            link,
-            closed: closed.clone(),
-        };
+        let keeper =
+            Keeper { uri, name: name.to_owned(), upkeep: Arc::clone(&upkeep), current, link, closed: closed.clone() };
         let first = keeper.first().await?;
         if let Some(session) = &first {
             keeper.announce(session);
         }
         tokio::spawn(keeper.keep(first));
         let shared = Shared {
-            topology,
+            upkeep,
             current: sessions,
-            closing: CancellationToken::new(),
+            confirm,
+            closing,
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
         };
@@ -170,8 +171,44 @@ impl Amqp {
                 Err(error) => tracing::debug!(?item, error = told(&error), "is declared later"),
             }
         }
-        self.shared.topology.add(item);
+        self.shared.upkeep.topology.add(item);
         Ok(())
+    }
+
+    /// Gives up when the broker does not answer in time.
+    async fn in_time(&self, work: impl Future<Output = Result<(), SendError>>) -> Result<(), SendError> {
+        let confirm = self.shared.confirm;
+        let late = || SendError::Unreachable(format!("it did not confirm within {} ms", confirm.as_millis()));
+        tokio::time::timeout(confirm, work).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Sends a letter. One that reaches no queue though it should (`is_bound`) is sent again when what was deleted on
+    /// the broker is there again.
+    async fn deliver(&self, session: &Session, letter: &Letter<'_>, is_bound: bool) -> Result<(), SendError> {
+        let upkeep = &self.shared.upkeep;
+        match letter.send(session, self.shared.confirm).await {
+            Ok(()) => {
+                upkeep.routed(&session.consuming, letter.place()).await;
+                return Ok(());
+            }
+            Err(Refusal::NoExchange(_)) => {}
+            Err(Refusal::NoQueue(_)) if is_bound => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
+        upkeep.repair(&session.consuming, Instant::now()).await;
+        match letter.send(session, self.shared.confirm).await {
+            Ok(()) => {
+                upkeep.routed(&session.consuming, letter.place()).await;
+                Ok(())
+            }
+            Err(Refusal::Other(error)) => Err(error),
+            Err(refusal) => {
+                if is_bound {
+                    upkeep.unrouted(letter.place()).await;
+                }
+                Err(refusal.into())
+            }
+        }
     }
 
     /// Refuses when one of the queues is full.
@@ -299,10 +336,11 @@ impl Transport for Amqp {
 
     async fn unbind(&self, outport: &str, queue: &str) -> Result<(), TransportError> {
         self.open()?;
-        self.shared.topology.remove(&Item::Binding { outport: outport.to_owned(), queue: queue.to_owned() });
+        self.shared.upkeep.topology.remove(&Item::Binding { outport: outport.to_owned(), queue: queue.to_owned() });
         let Some(session) = self.shared.session() else {
             return Err(TransportError::Unreachable("it is being connected to".into()));
         };
+        let _changing = self.shared.upkeep.changing.lock().await;
         topology::messages(&session.consuming, queue).await.map_err(|error| failed(&error, queue))?;
         topology::unbind_queue(&session.consuming, outport, queue).await.map_err(|error| failed(&error, outport))
     }
@@ -318,22 +356,33 @@ impl Transport for Amqp {
     }
 
     async fn send(&self, outport: &str, message: Bytes) -> Result<(), SendError> {
-        let session = self.session()?;
-        if !self.shared.topology.has_exchange(outport) {
-            // Sending to an exchange that is not there would break the channel for all who send.
-            let exists = topology::exchange_exists(&session.consuming, outport).await;
-            if !exists.map_err(|error| SendError::Unreachable(told(&error)))? {
-                return Err(SendError::Unroutable(outport.to_owned()));
+        self.in_time(async {
+            let session = self.session()?;
+            let topology = &self.shared.upkeep.topology;
+            if !topology.has_exchange(outport) {
+                // Sending to an exchange that is not there would break the channel for all who send.
+                let exists = topology::exchange_exists(&session.consuming, outport).await;
+                if !exists.map_err(|error| SendError::Unreachable(told(&error)))? {
+                    return Err(SendError::Unroutable(outport.to_owned()));
+                }
             }
-        }
-        let _admitted = self.admit(&session, &self.shared.topology.queues_of(outport)).await?;
-        Letter::to_exchange(outport, &message, &Notes::default()).send(&session).await
+            let queues = topology.queues_of(outport);
+            let _admitted = self.admit(&session, &queues).await?;
+            let notes = Notes::default();
+            self.deliver(&session, &Letter::to_exchange(outport, &message, &notes), !queues.is_empty()).await
+        })
+        .await
     }
 
     async fn send_to_queue(&self, queue: &str, message: Bytes) -> Result<(), SendError> {
-        let session = self.session()?;
-        let _admitted = self.admit(&session, &[queue.to_owned()]).await?;
-        Letter::to_queue(queue, &message, &Notes::default()).send(&session).await
+        self.in_time(async {
+            let session = self.session()?;
+            let _admitted = self.admit(&session, &[queue.to_owned()]).await?;
+            let is_ours = self.shared.upkeep.topology.has_exchange(queue);
+            let notes = Notes::default();
+            self.deliver(&session, &Letter::to_queue(queue, &message, &notes), is_ours).await
+        })
+        .await
     }
 
     async fn announce(&self, message: Bytes, lifetime: Duration) -> Result<(), SendError> {
@@ -342,7 +391,8 @@ impl Transport for Amqp {
         }
         let session = self.session()?;
         let notes = Notes::default();
-        Letter { lifetime: Some(lifetime), ..Letter::to_queue(discovery::QUEUE, &message, &notes) }.send(&session).await
+        let letter = Letter { lifetime: Some(lifetime), ..Letter::to_queue(discovery::QUEUE, &message, &notes) };
+        Ok(letter.send(&session, self.shared.confirm).await?)
     }
 
     async fn discover(&self) -> Result<Consumer, TransportError> {
@@ -372,6 +422,14 @@ impl Transport for Amqp {
 
     fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+
+    fn faults(&self) -> Vec<String> {
+        self.shared.upkeep.faults()
+    }
+
+    fn losses(&self) -> watch::Receiver<u64> {
+        self.shared.upkeep.losses()
     }
 
     async fn close(&self) {

@@ -1,11 +1,12 @@
 //! A transport by its address.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::amqp::Amqp;
 use crate::in_process::InProcess;
 use crate::mqtt::Mqtt;
-use crate::transport::{Transport, TransportError};
+use crate::transport::{CONFIRM, Transport, TransportError};
 
 /// Connects to the broker at `url`:
 ///
@@ -24,10 +25,21 @@ use crate::transport::{Transport, TransportError};
 /// # Panics
 /// Outside of a Tokio runtime.
 pub async fn connect(url: &str, name: &str) -> Result<Arc<dyn Transport>, TransportError> {
+    connect_with(url, name, CONFIRM).await
+}
+
+/// Connects as [`connect`] does. `confirm`: how long the broker may take to confirm a message before sending fails.
+///
+/// # Errors
+/// [`TransportError::BadUrl`], [`TransportError::Refused`]; neither shows a password.
+///
+/// # Panics
+/// Outside of a Tokio runtime.
+pub async fn connect_with(url: &str, name: &str, confirm: Duration) -> Result<Arc<dyn Transport>, TransportError> {
     let scheme = url.split("://").next().unwrap_or_default();
     match scheme {
-        "amqp" | "amqps" => Ok(Amqp::connect(url, name).await?),
-        "mqtt" | "mqtts" => Ok(Mqtt::connect(url, name).await?),
+        "amqp" | "amqps" => Ok(Amqp::connect(url, name, confirm).await?),
+        "mqtt" | "mqtts" => Ok(Mqtt::connect(url, name, confirm).await?),
         "direct" => Ok(InProcess::new()),
         _ => Err(TransportError::BadUrl(
             "has another scheme than amqp, amqps, mqtt, mqtts or direct: amqp://localhost is the usual one".into(),

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, TryAcquireError, watch};
 use crate::discovery;
 use crate::transport::{
     Backlog, Consumer, Death, Delivery, Inbox, Link, Outcome, QueueOptions, SendError, Transport, TransportError,
+    dead_letters_of,
 };
 
 /// A message that was dropped unsettled this often (its consumer died each time) goes to the dead
@@ -177,7 +178,7 @@ impl Transport for InProcess {
             content.options.limit = options.limit.or(content.options.limit);
             return Ok(());
         }
-        state.outports.entry(dead_outport(queue)).or_default();
+        state.outports.entry(dead_letters_of(queue)).or_default();
         state.queue_or_new(queue, options);
         Ok(())
     }
@@ -220,7 +221,7 @@ impl Transport for InProcess {
     ) -> Result<(), TransportError> {
         self.bind(outport, queue).await?;
         match dead_letters {
-            Some(dead_letters) => self.bind(&dead_outport(queue), dead_letters).await,
+            Some(dead_letters) => self.bind(&dead_letters_of(queue), dead_letters).await,
             None => Ok(()),
         }
     }
@@ -280,11 +281,6 @@ impl Drop for InProcess {
     }
 }
 
-/// Outport of the dead letters of a queue; as MsgFlo names the exchange on AMQP.
-fn dead_outport(queue: &str) -> String {
-    format!("dead-{queue}")
-}
-
 /// Puts a message into all the queues, or into none if one is full. The caller holds the state, so
 /// no other message comes in meanwhile.
 fn put(queues: &[Arc<Queue>], message: &Bytes, death: Option<&Death>) -> Result<(), SendError> {
@@ -337,7 +333,7 @@ impl Broker {
         tracing::warn!(queue = queue.name, reason, "a message went to the dead letters");
         let Letter { message, .. } = letter;
         let death = Death { queue: queue.name.clone(), reason, at: SystemTime::now() };
-        if let Some(bound) = self.state().outports.get(&dead_outport(&queue.name)).filter(|bound| !bound.is_empty())
+        if let Some(bound) = self.state().outports.get(&dead_letters_of(&queue.name)).filter(|bound| !bound.is_empty())
             && let Err(error) = put(bound, &message, Some(&death))
         {
             tracing::warn!(queue = queue.name, %error, "a dead letter is kept here only");
@@ -355,7 +351,7 @@ impl Broker {
         };
         if gone {
             state.queues.remove(&queue.name);
-            state.outports.remove(&dead_outport(&queue.name));
+            state.outports.remove(&dead_letters_of(&queue.name));
             for bound in state.outports.values_mut() {
                 bound.retain(|other| !Arc::ptr_eq(other, queue));
             }

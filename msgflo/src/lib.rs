@@ -35,12 +35,13 @@ mod reconnect;
 pub mod transport;
 
 pub use amqp::Amqp;
-pub use connect::connect;
+pub use connect::{connect, connect_with};
 pub use discovery::{Definition, DiscoveryError, Port};
 pub use in_process::{DeadLetter, InProcess, QueueStatus};
 pub use mqtt::Mqtt;
 pub use network::{Binding, Network, NetworkError};
 pub use participant::Participant;
 pub use transport::{
-    Backlog, Consumer, Death, Delivery, Inbox, Link, Outcome, QueueOptions, SendError, Transport, TransportError,
+    Backlog, CONFIRM, Consumer, Death, Delivery, Inbox, Link, Outcome, QueueOptions, SendError, Transport,
+    TransportError, dead_letters_of,
 };

@@ -19,7 +19,8 @@
 //!
 //! What is sent has quality of service 1 and is confirmed; the broker tells when there was no
 //! subscriber. When the connection is lost, it is made anew after 0.1 to 10 s, with jitter, with
-//! all subscriptions.
+//! all subscriptions. A broker that forgot them is subscribed to again: at once when a message
+//! finds nobody though we wait for it, and every 15 s.
 
 mod forward;
 mod letter;
@@ -47,7 +48,7 @@ use self::tap::{Tap, TapInbox};
 use crate::discovery;
 use crate::in_process::InProcess;
 use crate::transport::{
-    Backlog, CONFIRM, Consumer, FAREWELL, LAST_WORDS, Link, QueueOptions, SendError, Transport, TransportError,
+    Backlog, Consumer, FAREWELL, LAST_WORDS, Link, QueueOptions, SendError, Transport, TransportError, dead_letters_of,
 };
 
 /// Messages of a queue that may wait in one process, if no limit is declared.
@@ -62,6 +63,8 @@ struct Shared {
     subscriptions: Arc<Subscriptions>,
     current: Current,
     names: Mutex<Names>,
+    /// How long the broker may take to confirm a message.
+    confirm: Duration,
     taps: tokio::sync::Mutex<HashMap<String, Weak<Tap>>>,
     /// Set when the transport is being closed.
     closing: CancellationToken,
@@ -105,8 +108,19 @@ impl Shared {
         }
         let session = self.session()?;
         let publishing = session.publish(topic, letter.message.clone(), letter.properties());
-        let late = || Err(SendError::Unreachable("it did not confirm in time".into()));
-        tokio::time::timeout(CONFIRM, publishing).await.unwrap_or_else(|_| late())
+        let late = || SendError::Unreachable(format!("it did not confirm within {} ms", self.confirm.as_millis()));
+        tokio::time::timeout(self.confirm, publishing).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Subscribes to everything anew when `refused` shows that the broker forgot it: a message for a topic that we
+    /// subscribe to finds nobody. True when it is worth sending it again.
+    async fn remind(&self, topic: &str, refused: &SendError) -> bool {
+        if !matches!(refused, SendError::Unroutable(_)) || !self.subscriptions.cover(topic) {
+            return false;
+        }
+        let Ok(session) = self.session() else { return false };
+        self.subscriptions.renew(&session).await;
+        true
     }
 
     /// Sends the messages of a queue, which nobody here will take, to who else consumes it.
@@ -131,11 +145,6 @@ impl Shared {
     }
 }
 
-/// Outport of the dead letters of a queue.
-fn dead_topic(queue: &str) -> String {
-    format!("dead-{queue}")
-}
-
 /// Refuses what is no topic.
 fn check(name: &str) -> Result<(), TransportError> {
     let wrong =
@@ -156,14 +165,15 @@ pub struct Mqtt {
 impl Mqtt {
     /// Connects to a broker: `mqtt://user:password@host:1883`, or `mqtts` (8883). `name` is the
     /// beginning of the client's identifier. A broker that cannot be reached is tried again and
-    /// again, and what is declared meanwhile is declared then.
+    /// again, and what is declared meanwhile is declared then. `confirm`: how long the broker may take to confirm a
+    /// message.
     ///
     /// # Errors
     /// [`TransportError::BadUrl`], [`TransportError::Refused`].
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
-    pub async fn connect(url: &str, name: &str) -> Result<Arc<Mqtt>, TransportError> {
+    pub async fn connect(url: &str, name: &str, confirm: Duration) -> Result<Arc<Mqtt>, TransportError> {
         let address = Address::read(url, name)?;
         let (current, sessions) = watch::channel(None);
         let (link, links) = watch::channel(Link::Down);
@@ -181,6 +191,7 @@ impl Mqtt {
             subscriptions,
             current: sessions,
             names: Mutex::default(),
+            confirm,
             taps: tokio::sync::Mutex::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -260,14 +271,18 @@ impl Transport for Mqtt {
     ) -> Result<(), TransportError> {
         self.bind(outport, queue).await?;
         match dead_letters {
-            Some(dead_letters) => self.bind(&dead_topic(queue), dead_letters).await,
+            Some(dead_letters) => self.bind(&dead_letters_of(queue), dead_letters).await,
             None => Ok(()),
         }
     }
 
     async fn send(&self, outport: &str, message: Bytes) -> Result<(), SendError> {
         self.open().map_err(|_| SendError::Closed)?;
-        self.shared.publish(outport, &Letter::new(message)).await
+        let letter = Letter::new(message);
+        match self.shared.publish(outport, &letter).await {
+            Err(refused) if self.shared.remind(outport, &refused).await => self.shared.publish(outport, &letter).await,
+            sent => sent,
+        }
     }
 
     async fn send_to_queue(&self, queue: &str, message: Bytes) -> Result<(), SendError> {

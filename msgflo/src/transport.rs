@@ -183,6 +183,18 @@ pub trait Transport: Send + Sync + 'static {
     /// that the broker may have forgotten what was temporary.
     fn link(&self) -> watch::Receiver<Link>;
 
+    /// Queues, exchanges and bindings of this process that are broken at the moment, with the reason, for people. Empty
+    /// when all is well.
+    fn faults(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Counts the queues of this process that somebody deleted on the broker, with the messages that waited in them.
+    /// Whoever knows what waited sends it again.
+    fn losses(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
+    }
+
     /// Ends it: consumers get no more messages, nothing more is taken in. Returns when what was
     /// settled before has reached the broker, or cannot.
     async fn close(&self);
@@ -235,13 +247,18 @@ impl fmt::Debug for Consumer {
     }
 }
 
-/// How long a broker may take to confirm a message. Who waits for an answer to an HTTP request must
-/// hear within a second that there is none.
-pub(crate) const CONFIRM: Duration = Duration::from_millis(800);
+/// How long a broker may take to confirm a message, unless told otherwise. A broker that is away or takes no messages is
+/// noticed at once; this is for one that is busy, or on a busy machine.
+pub const CONFIRM: Duration = Duration::from_secs(5);
 /// How long what was settled may take to reach the broker when we close, with the end of the connections.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(3);
 /// What is left for the end of the connections in any case.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Outport of the dead letters of a queue: `dead-<queue>`.
+pub fn dead_letters_of(queue: &str) -> String {
+    format!("dead-{queue}")
+}
 
 /// How a message became a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ mod live;
 mod message;
 mod module;
 mod serve;
+pub mod sources;
 
 pub use build::{Building, build, create};
 pub use compile::{CompilerMessage, Severity};

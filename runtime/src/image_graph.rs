@@ -82,6 +82,9 @@ pub struct ImageGraph {
 /// Raised when the ports that a host adds (`width`, `height`) come to mean something else.
 const HOST_PORTS: &str = "host-ports@1";
 
+/// Raised when plans of equal graphs come to make other pixels.
+const PLANS: &str = "plans@2";
+
 /// The inports that a host adds.
 pub(crate) const HOST_NAMES: [&str; 2] = ["height", "width"];
 
@@ -321,7 +324,7 @@ fn content(graph: &Graph, nodes: &[Node], takes_input: bool, catalogue: &Catalog
         .collect::<BTreeSet<_>>();
     let mut text = graph.canonical();
     let gegl = gegl.and_then(|gegl| gegl.version().ok()).map(|version| format!("gegl@{version}"));
-    for line in revisions.iter().map(String::as_str).chain([HOST_PORTS]).chain(gegl.as_deref()) {
+    for line in revisions.iter().map(String::as_str).chain([HOST_PORTS, PLANS]).chain(gegl.as_deref()) {
         text.push('\n');
         text.push_str(line);
     }

@@ -22,6 +22,7 @@ mod components;
 mod distance;
 mod engine;
 mod evaluate;
+pub mod files;
 mod flatten;
 mod gegl;
 mod image_graph;

@@ -1,5 +1,6 @@
 //! Parameters of a graph, and the values that a request gives them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use imgflo_ops::{Color, Kind, Properties, Property, Value, ValueFault};
@@ -314,6 +315,7 @@ pub(crate) fn read(ports: &[Port], given: &BTreeMap<String, String>) -> Result<A
         let Some(text) = given.get(&port.parameter.name).map(|text| text.trim()).filter(|text| !text.is_empty()) else {
             continue;
         };
+        let text = &*whole(&port.kind, text);
         let sized = !matches!(port.aim, Aim::Property { .. });
         if sized && text.parse::<f64>().is_ok_and(|side| side == 0.0 || side == -1.0) {
             continue;
@@ -340,6 +342,17 @@ pub(crate) fn read(ports: &[Port], given: &BTreeMap<String, String>) -> Result<A
         .assigned
         .retain(|key, value| defaults.get(key).is_none_or(|default| normal((*default).clone()) != *value));
     Ok(arguments)
+}
+
+/// The whole number nearest to a fraction, for a port of whole numbers: clients of the original compute sizes and send
+/// what comes out (`height=323.4375`). What is more than nothing stays so.
+fn whole<'a>(kind: &Kind, text: &'a str) -> Cow<'a, str> {
+    let fraction = text.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() != 0.0);
+    match (kind, fraction) {
+        (Kind::Int { .. }, Some(number)) if number > 0.0 => Cow::Owned(number.round().max(1.0).to_string()),
+        (Kind::Int { .. }, Some(number)) => Cow::Owned((number.round() + 0.0).to_string()),
+        _ => Cow::Borrowed(text),
+    }
 }
 
 fn unknown(name: &str, ports: &[Port]) -> String {

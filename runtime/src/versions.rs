@@ -3,12 +3,13 @@
 //! A graph stays a plain file of the folder, `NAME.json` or `NAME.fbp`, and whoever serves the folder
 //! looks at nothing else. Beside it is `.versions/NAME/`, with the text of each version that was
 //! saved, the newest included: `0001.json`, `0002.fbp`, and `index.json` with what is known of each.
+//! Sources of operations in C are in `.operations/` ([`crate::c_operations::sources`]).
 //!
 //! A file that somebody wrote by hand is the newest version as it is. It goes on record before
 //! anything takes its place, letter by letter. So nothing is lost, whoever edits.
 
-mod files;
 mod index;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +26,7 @@ use sha2::{Digest, Sha256};
 pub use index::Version;
 
 use crate::library::{Form, is_name, read};
-use crate::{Catalogue, ImageGraph, Library, LibraryFault, LibraryLimits};
+use crate::{Catalogue, ImageGraph, Library, LibraryFault, LibraryLimits, files};
 use index::Index;
 
 /// The folder of versions, in a folder of graphs.
@@ -106,7 +107,7 @@ pub enum VersionError {
     #[error("a title is one line of {} characters at most", LONGEST_TITLE)]
     Title,
     /// The graph is not the one any more that it was to take the place of.
-    #[error("graph '{0}' has changed meanwhile")]
+    #[error("graph '{0}' was changed by somebody else meanwhile; all its versions are kept")]
     Changed(String),
     /// A file does not hold what it should.
     #[error("{path}: {message}")]
@@ -290,6 +291,15 @@ impl Versions {
             path: self.version_file(name, number, form),
             message: error.to_string(),
         })
+    }
+
+    /// Tells the graph of that name from what it was and will be; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn content(&self, name: &str) -> Result<Option<String>, VersionError> {
+        self.named(name)?;
+        Ok(self.history(name)?.newest().map(|newest| newest.content))
     }
 
     /// What `graph` would be as the graph `name` of the folder, with the graphs in it.

@@ -5,15 +5,15 @@ use std::path::Path;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
-use http::{HeaderValue, StatusCode, Uri};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, IF_MATCH, RANGE};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use imgflo_job::{Category, JobError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
 use crate::front::SharedFront;
-use crate::respond::Problem;
+use crate::respond::{self, Problem};
 
 /// Files may be replaced: kept for some minutes, then asked about by date.
 const KEEP: &str = "public, max-age=300";
@@ -41,6 +41,14 @@ pub(crate) async fn get(State(front): State<SharedFront>, request: Request) -> R
     let inner: Uri = format!("/{path}").parse().map_err(|_| missing.clone())?;
     let (mut parts, _) = request.into_parts();
     parts.uri = inner;
+    // A range is one of GET only.
+    if parts.method == Method::HEAD {
+        parts.headers.remove(RANGE);
+    }
+    // Files have no tags.
+    if parts.headers.get_all(IF_MATCH).iter().any(|tags| tags != "*") {
+        return Ok(respond::no_match());
+    }
     let folder = ServeDir::new(front.files()).append_index_html_on_directories(false);
     let response = match folder.oneshot(Request::from_parts(parts, Body::empty())).await {
         Ok(response) => response.map(Body::new),

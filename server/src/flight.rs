@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) use self::drive::Pace;
 pub(crate) type Outcome = Result<Option<String>, JobError>;
 /// Hands a job to its lane; done when the lane has it safely.
 pub(crate) type Dispatch = Arc<dyn Fn(Commission) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+/// Asks whether there are workers.
+pub(crate) type Staffed = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 /// A job, and what its application has set aside for it.
 #[derive(Debug)]
 pub(crate) struct Commission {
@@ -61,6 +64,8 @@ pub(crate) struct Means {
     pub(crate) claims: Arc<dyn Claims>,
     /// Where results are.
     pub(crate) store: Arc<dyn Store>,
+    /// True unless it is certain that no worker is there to take urgent jobs.
+    pub(crate) staffed: Staffed,
     /// Who we are, for claims.
     pub(crate) holder: String,
     pub(crate) pace: Pace,
@@ -111,6 +116,8 @@ struct Flying {
     accepted: watch::Receiver<Accepted>,
     /// Has its driver look at once.
     wake: Arc<Notify>,
+    /// Set when its message was lost on the broker: its driver sends it again.
+    lost: Arc<AtomicBool>,
     /// Ends its driver.
     _stop: DropGuard,
 }
@@ -159,8 +166,8 @@ struct Board {
     flights: HashMap<FlightKey, Flight>,
     /// Which flight a job belongs to.
     jobs: HashMap<String, FlightKey>,
-    /// When results came, by cache key.
-    landings: LruCache<String, Instant>,
+    /// When results came, and their URLs, by cache key.
+    landings: LruCache<String, (Instant, Option<String>)>,
     last_result: Option<Instant>,
 }
 
@@ -173,9 +180,9 @@ impl Board {
         Some(flight)
     }
 
-    /// True when a result came since `then`.
-    fn landed_since(&self, cache_key: &str, then: Instant) -> bool {
-        self.landings.peek(cache_key).is_some_and(|at| *at >= then)
+    /// The URL of a result that came since `then`, as its message gave it.
+    fn landed_since(&self, cache_key: &str, then: Instant) -> Option<Option<String>> {
+        self.landings.peek(cache_key).filter(|(at, _)| *at >= then).map(|(_, url)| url.clone())
     }
 
     /// The flight of a job that is not finished, and the job's place in it.
@@ -237,8 +244,10 @@ impl Flights {
     ) -> Waiter {
         let key = wanted.key();
         let mut board = self.board();
-        if !wanted.no_cache && board.landed_since(wanted.cache_key, wanted.looked_up) {
-            let outcome = watch::channel(Some(Ok(None))).1;
+        if !wanted.no_cache
+            && let Some(url) = board.landed_since(wanted.cache_key, wanted.looked_up)
+        {
+            let outcome = watch::channel(Some(Ok(url))).1;
             drop(board);
             return Waiter { flights: Arc::clone(self), key, outcome, counted: false };
         }
@@ -267,7 +276,7 @@ impl Flights {
         let key = wanted.key();
         let accepted = {
             let mut board = self.board();
-            if !wanted.no_cache && board.landed_since(wanted.cache_key, wanted.looked_up) {
+            if !wanted.no_cache && board.landed_since(wanted.cache_key, wanted.looked_up).is_some() {
                 return Ok(());
             }
             let Board { flights, jobs, .. } = &mut *board;
@@ -299,10 +308,11 @@ impl Flights {
         let job_id = commission.job.id.clone();
         jobs.insert(job_id.clone(), key.clone());
         let (accept, accepted) = watch::channel(None);
-        let (stop, wake) = (self.means.stop.child_token(), Arc::new(Notify::new()));
-        let driver = Driver::new(Arc::clone(self), key.clone(), commission, accept, Arc::clone(&wake));
+        let (stop, wake, lost) = (self.means.stop.child_token(), Arc::default(), Arc::default());
+        let signs = (Arc::clone(&wake), Arc::clone(&lost));
+        let driver = Driver::new(Arc::clone(self), key.clone(), commission, accept, signs);
         tokio::spawn(driver.run(stop.clone()));
-        Flying { job_id, since: Instant::now(), stage: Stage::Claiming, accepted, wake, _stop: stop.drop_guard() }
+        Flying { job_id, since: Instant::now(), stage: Stage::Claiming, accepted, wake, lost, _stop: stop.drop_guard() }
     }
 
     /// Takes note of a finished job, of this front end or of another.
@@ -327,9 +337,9 @@ impl Flights {
         }
     }
 
-    /// Answers all who wait for a key: its result is stored. `anew`: it was made just now.
-    fn found(&self, cache_key: &str, anew: bool) {
-        land(&mut self.board(), cache_key, anew, &None);
+    /// Answers all who wait for a key: its result is stored under `stored`. `anew`: it was made just now.
+    fn found(&self, cache_key: &str, anew: bool, stored: &str) {
+        land(&mut self.board(), cache_key, anew, &Some(format!("./{stored}")));
     }
 
     /// Ends a job of ours without result.
@@ -362,6 +372,27 @@ impl Flights {
         }
         if flight.is_empty() {
             flights.remove(key);
+        }
+    }
+
+    /// Has every job sent again whose result is not stored: messages that waited on the broker were lost.
+    pub(crate) fn send_again(&self) {
+        let board = self.board();
+        let flying = board.flights.values().flat_map(|flight| [&flight.urgent, &flight.background]).flatten();
+        for flying in flying.filter(|flying| flying.stage == Stage::Sent) {
+            flying.lost.store(true, Ordering::Release);
+            flying.wake.notify_one();
+        }
+    }
+
+    /// Takes note that a job of ours, or of another front end, became a dead letter.
+    pub(crate) fn died(self: &Arc<Self>, job_id: &str, error: &JobError) {
+        for urgency in [Urgency::Urgent, Urgency::Background] {
+            let is_ours = self.board().flight_of(job_id, urgency).is_some();
+            if is_ours {
+                tracing::warn!(job = job_id, %error, "a job became a dead letter");
+                self.fail(job_id, urgency, error);
+            }
         }
     }
 
@@ -429,7 +460,7 @@ impl Flights {
 
 /// A result answers everybody who waits for its key, whoever made it.
 fn land(board: &mut Board, cache_key: &str, anew: bool, url: &Option<String>) {
-    board.landings.put(cache_key.to_owned(), Instant::now());
+    board.landings.put(cache_key.to_owned(), (Instant::now(), url.clone()));
     // Who wants a result made anew is not served by one that the cache may have given.
     for no_cache in [false, true].into_iter().filter(|no_cache| anew || !no_cache) {
         if let Some(flight) = board.remove(&FlightKey { cache_key: cache_key.to_owned(), no_cache }) {

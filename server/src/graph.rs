@@ -4,6 +4,7 @@
 //! or the picture behind the address may. One to WebP in place of AVIF may be kept for a minute.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,6 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, Uri};
 use imgflo_cache::Address;
+use imgflo_job::key::{self, Keeping, is_key};
 use imgflo_job::request::{self, Request};
 use imgflo_job::{Category, Job, JobData, JobError, Urgency, message};
 use serde_json::json;
@@ -22,9 +24,9 @@ use crate::around::within;
 use crate::asked::Asked;
 use crate::flight::{Commission, Wanted};
 use crate::front::{Front, SharedFront};
-use crate::quota;
 use crate::respond::Problem;
 use crate::stored::STORE_TIMEOUT;
+use crate::{never, quota};
 
 /// A redirect, and how long it may be kept.
 struct Redirect {
@@ -71,8 +73,8 @@ async fn wait_for_either(front: &Front, asked: &Asked, instead: &Asked, arrival:
         }
         return wait(front, instead, arrival, &FOR_NOW).await;
     }
-    if !asked.data().no_cache && is_stored(front, &asked.data().cachekey).await {
-        return redirect(front, asked, None, &LASTING).await;
+    if let Some(url) = stored(front, asked.data()).await {
+        return redirect(front, asked, Some(url), &LASTING).await;
     }
     let answer = wait(front, instead, arrival, &FOR_NOW).await?;
     // Only now, so that it is not in the way of what the client waits for.
@@ -84,8 +86,8 @@ async fn wait_for_either(front: &Front, asked: &Asked, instead: &Asked, arrival:
 
 async fn wait(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
-    if !data.no_cache && is_stored(front, &data.cachekey).await {
-        return redirect(front, asked, None, how).await;
+    if let Some(url) = stored(front, data).await {
+        return redirect(front, asked, Some(url), how).await;
     }
     let reservation = front.access().admit(data.apikey.as_deref())?;
     let limit = front.limits().urgent_deadline;
@@ -106,6 +108,7 @@ pub(crate) async fn post(State(front): State<SharedFront>, asked: AxumRequest) -
         Some(asked) => asked,
         None => front.resolve(read(&front, &uri)?, &uri, &headers).await?,
     };
+    can_succeed(&front, &asked).await?;
     let answer = match (order(&front, &asked, arrival, &LASTING).await, asked.instead()) {
         (Err(problem), Some(instead)) if problem.is_about_type() => order(&front, instead, arrival, &FOR_NOW).await,
         (answer, _) => answer,
@@ -113,10 +116,23 @@ pub(crate) async fn post(State(front): State<SharedFront>, asked: AxumRequest) -
     Ok(with_quota(&front, &asked, answer))
 }
 
+/// Refuses what can never succeed, unless it is stored.
+async fn can_succeed(front: &SharedFront, asked: &Arc<Asked>) -> Result<(), Problem> {
+    if stored(front, asked.data()).await.is_some() {
+        return Ok(());
+    }
+    let (limits, asked) = (front.limits().clone(), Arc::clone(asked));
+    // Of AVIF that is too large there is WebP.
+    let check = move || never::check(asked.instead().unwrap_or(&asked).data(), asked.library(), &limits);
+    let checked = tokio::task::spawn_blocking(check).await;
+    checked.map_err(|error| JobError::new(Category::Internal, format!("planning a request: {error}")))??;
+    Ok(())
+}
+
 async fn order(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
-    if !data.no_cache && is_stored(front, &data.cachekey).await {
-        return redirect(front, asked, None, how).await;
+    if let Some(url) = stored(front, data).await {
+        return redirect(front, asked, Some(url), how).await;
     }
     let reservation = front.access().admit(data.apikey.as_deref())?;
     let job = || Commission { job: Job::new(Urgency::Background, asked.job_data(), None), reservation };
@@ -143,7 +159,20 @@ fn wanted(data: &JobData, looked_up: Instant) -> Wanted<'_> {
     Wanted { cache_key: &data.cachekey, no_cache: data.no_cache, looked_up }
 }
 
-/// Looks the key up. A store that cannot say counts as not having it: the worker will find out.
+/// Where the result of a request is stored, as a result message gives it; none if it is not, or a stored one does not
+/// do.
+async fn stored(front: &Front, data: &JobData) -> Option<String> {
+    if data.no_cache {
+        return None;
+    }
+    if is_stored(front, &data.cachekey).await {
+        return Some(format!("./{}", data.cachekey));
+    }
+    let private = key::private(&data.cachekey)?;
+    is_stored(front, &private).await.then(|| format!("./{private}"))
+}
+
+/// Looks a key up. A store that cannot say counts as not having it: the worker will find out.
 async fn is_stored(front: &Front, key: &str) -> bool {
     match within(STORE_TIMEOUT, front.store().contains(key)).await {
         Some(Ok(stored)) => stored,
@@ -173,19 +202,25 @@ fn to_page(request: &Request, uri: &Uri) -> Response {
 /// Points to the result; `url` as a result message gives it.
 async fn redirect(front: &Front, asked: &Asked, url: Option<String>, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
-    let elsewhere = match url {
-        Some(url) if !url.starts_with("./") => Some(Address { url, lifetime: None }),
-        _ => address(front, &data.cachekey).await,
+    let key = url.as_deref().and_then(|url| url.strip_prefix("./")).filter(|key| is_key(key)).unwrap_or(&data.cachekey);
+    let private = Keeping::of(key) == Keeping::Private;
+    let mut keep = Cow::Borrowed(match private {
+        _ if data.no_cache => "no-store",
+        true => Keeping::Private.cache_control(),
+        false => how.keep,
+    });
+    let elsewhere = match &url {
+        Some(url) if !url.starts_with("./") => Some(Address { url: url.clone(), lifetime: None }),
+        _ => address(front, key).await,
     };
-    let mut keep = if data.no_cache { Cow::Borrowed("no-store") } else { Cow::Borrowed(how.keep) };
     let location = match elsewhere {
-        None => asked.place().clone(),
+        None if key == data.cachekey => asked.place().clone(),
+        None => header(&front.address_of(key))?,
         Some(Address { url, lifetime }) => {
-            if let Some(lifetime) = lifetime.filter(|_| !data.no_cache) {
+            if let Some(lifetime) = lifetime.filter(|_| !data.no_cache && !private) {
                 keep = kept_for(lifetime, how.seconds);
             }
-            HeaderValue::from_str(&url)
-                .map_err(|error| JobError::new(Category::Internal, format!("the result's address {url:?}: {error}")))?
+            header(&url)?
         }
     };
     let keep = match keep {
@@ -196,6 +231,12 @@ async fn redirect(front: &Front, asked: &Asked, url: Option<String>, how: &Redir
     response.headers_mut().insert(CACHE_CONTROL, keep);
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
+}
+
+/// The address of a result as a header.
+fn header(url: &str) -> Result<HeaderValue, JobError> {
+    HeaderValue::from_str(url)
+        .map_err(|error| JobError::new(Category::Internal, format!("the result's address {url:?}: {error}")))
 }
 
 /// Where a client gets a result without us. If the store cannot say, the client gets it from us.

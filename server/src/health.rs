@@ -1,5 +1,7 @@
 //! `/healthz` and `/readyz`: for whoever watches over this process.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -26,7 +28,7 @@ pub(crate) async fn healthz() -> Response {
 /// taken out of service serves nobody.
 pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
     let mut reasons = Vec::new();
-    match tokio::time::timeout(STORE_TIMEOUT, front.store().contains(NO_KEY)).await {
+    match tokio::time::timeout(STORE_TIMEOUT, front.store().get(NO_KEY)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready: the store");
@@ -41,20 +43,26 @@ pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
         reasons.push("no results come: the connection to the queue is closed");
     }
     let link = front.queue().link();
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<Cow<'static, str>> = Vec::new();
     match link {
-        Link::Up => {}
-        Link::Blocked => warnings.push("the broker takes no jobs: only stored results are served"),
-        Link::Down => warnings.push("the broker is away: only stored results are served"),
+        Link::Up => {
+            let faults = front.queue().faults().into_iter();
+            warnings
+                .extend(faults.map(|fault| Cow::Owned(format!("a part of the network at the broker fails: {fault}"))));
+        }
+        Link::Blocked => warnings.push("the broker takes no jobs: only stored results are served".into()),
+        Link::Down => warnings.push("the broker is away: only stored results are served".into()),
     }
     let applications = front.access().standing();
     if front.access().knows_nobody() {
         reasons.push("the database of applications was not reached yet: nobody can be let in");
     } else if matches!(applications, Some(Standing::Unknown | Standing::Stale { .. })) {
-        warnings.push("the database of applications is away: what was known last stays in force");
+        warnings.push("the database of applications is away: what was known last stays in force".into());
     }
     let traffic = front.flights().traffic();
-    if link == Link::Up && traffic.unanswered_for.is_some_and(|time| time > front.limits().urgent_deadline) {
+    // Who hears no results cannot tell.
+    let listens = !front.queue().is_deaf();
+    if listens && link == Link::Up && traffic.unanswered_for.is_some_and(|time| time > front.limits().urgent_deadline) {
         reasons.push("no worker answers: an urgent job is past its deadline, and no result has come since it began");
     }
     let listing = front.listing();

@@ -26,6 +26,7 @@ mod health;
 mod ledger;
 mod listing;
 mod live;
+mod never;
 mod page;
 mod queue;
 mod quota;

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use imgflo_cache::{Claims, Store};
+use imgflo_job::message::JobsLost;
 use imgflo_job::{Cancel, Category, JobError, JobResult, Limits, Urgency, key, network};
+use imgflo_msgflo::discovery::queue_name;
 use imgflo_msgflo::{
-    Consumer, Definition, Link, Network, NetworkError, Outcome, Participant, Port, SendError, Transport, TransportError,
+    Binding, Consumer, Death, Definition, Link, Network, NetworkError, Outcome, Participant, Port, SendError,
+    Transport, TransportError, dead_letters_of,
 };
+use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -20,8 +24,6 @@ use crate::ledger::Ledger;
 const COMPONENT: &str = "imgflo-server/HttpApi";
 /// How often jobs that nothing is heard of are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
-/// A broker that has not taken a job in this time counts as away: clients are told within a second.
-const SEND_TIMEOUT: Duration = Duration::from_millis(750);
 /// For how long an image that ends workers, or is too large for its type, is not tried again.
 const REFUSAL: Duration = Duration::from_secs(3600);
 
@@ -40,7 +42,10 @@ pub enum QueueError {
 pub(crate) struct Queue {
     flights: Arc<Flights>,
     connected: Arc<AtomicBool>,
+    /// True where the broker gives us no queue for results.
+    deaf: bool,
     link: watch::Receiver<Link>,
+    transport: Arc<dyn Transport>,
     /// Ends the tasks with the front end.
     _stop: DropGuard,
 }
@@ -57,30 +62,31 @@ impl Queue {
         let roles = Network::from_graph(&network::graph())?;
         roles.set_up(&*transport, &|queue| network::limit(queue, limits).map(|(limit, _)| limit)).await?;
         let mut definition = Definition::new(network::API, COMPONENT).label("HTTP front end");
-        // Each front end has its own queue of results, and hears all of them.
-        let results = format!("{}.JOBRESULT", definition.id);
-        definition = definition.inport(Port::new("jobresult").of_type("object").queue(&results).temporary());
         for port in ["urgentjob", "backgroundjob", "videojob", "jobcancel"] {
             definition = definition.outport(Port::new(port).of_type("object"));
         }
         let holder = definition.id.clone();
-        let participant = Arc::new(Participant::start(definition, Arc::clone(&transport)).await?);
-        for source in roles.sources(network::API, "jobresult") {
-            transport.bind(source, &results).await?;
-        }
-        let consumer = participant.consume("jobresult").await?;
+        let (participant, ears) = join(definition, &roles, &transport).await?;
+        let participant = Arc::new(participant);
+        let deaf = ears.is_none();
 
         let stop = CancellationToken::new();
         let sender = Arc::clone(&participant);
         let sizes = Arc::new(limits.clone());
         let ledger = Arc::new(Ledger::default());
         let opened = Arc::clone(&ledger);
+        let (asker, broker) = (Arc::clone(&participant), Arc::clone(&transport));
         let (flights, cancelled) = Flights::new(Means {
             dispatch: Arc::new(move |commission| {
                 send(Arc::clone(&sender), Arc::clone(&sizes), Arc::clone(&opened), commission).boxed()
             }),
             claims: Arc::clone(&claims),
             store,
+            // An account that may not listen may be that of the workers, too: then nobody can tell.
+            staffed: Arc::new(move || match deaf {
+                true => async { true }.boxed(),
+                false => staffed(Arc::clone(&asker), Arc::clone(&broker)).boxed(),
+            }),
             holder,
             pace: Pace::new(limits.background_deadline),
             stop: stop.clone(),
@@ -89,12 +95,17 @@ impl Queue {
         let run = |task: futures::future::BoxFuture<'static, ()>| {
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
         };
-        let hearing = listen(consumer, Arc::clone(&flights), Arc::clone(&ledger), claims, Arc::clone(&connected));
-        run(hearing.boxed());
+        if let Some(Ears { results, dead_letters }) = ears {
+            let hearing = listen(results, Arc::clone(&flights), Arc::clone(&ledger), claims, Arc::clone(&connected));
+            run(hearing.boxed());
+            run(mourn(dead_letters, Arc::clone(&flights)).boxed());
+        }
+        let others = roles.sources(network::API, "jobresult").into_iter().next().map(str::to_owned);
+        run(watch_losses(others, Arc::clone(&transport), Arc::clone(&flights)).boxed());
         run(sweep(Arc::clone(&flights), ledger, limits.clone()).boxed());
         run(cancel(cancelled, participant).boxed());
         run(watch_link(transport.link(), Arc::clone(&flights)).boxed());
-        Ok(Queue { flights, connected, link: transport.link(), _stop: stop.drop_guard() })
+        Ok(Queue { flights, connected, deaf, link: transport.link(), transport, _stop: stop.drop_guard() })
     }
 
     /// The jobs in flight.
@@ -107,10 +118,78 @@ impl Queue {
         self.connected.load(Ordering::Acquire)
     }
 
+    /// True where the broker gives us no queue to hear results on.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
+    /// What is broken at the broker while the link is up, for people.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut faults = self.transport.faults();
+        if self.deaf {
+            faults.push(format!("results are not heard, only found in the store: {NO_OWN_QUEUE}"));
+        }
+        faults
+    }
+
     /// How the transport stands.
     pub(crate) fn link(&self) -> Link {
         *self.link.borrow()
     }
+}
+
+/// Why a front end hears no results.
+const NO_OWN_QUEUE: &str = "the account at the broker may not declare queues whose names begin with 'imgflo_api-'";
+
+/// The queues that a front end listens to. Each front end has its own, and hears all results and dead letters.
+struct Ears {
+    results: Consumer,
+    dead_letters: Consumer,
+}
+
+/// Joins the network. Without [`Ears`] where the broker refuses the queues for them.
+async fn join(
+    definition: Definition,
+    roles: &Network,
+    transport: &Arc<dyn Transport>,
+) -> Result<(Participant, Option<Ears>), TransportError> {
+    let results = format!("{}.JOBRESULT", definition.id);
+    let dead_letters = format!("{}.DEADLETTER", definition.id);
+    let own = |port: &str, queue: &str| Port::new(port).of_type("object").queue(queue).temporary();
+    let listening = definition.clone().inport(own("jobresult", &results)).inport(own("deadletter", &dead_letters));
+    let participant = match Participant::start(listening, Arc::clone(transport)).await {
+        Ok(participant) => participant,
+        Err(TransportError::Refused(reason)) => {
+            tracing::warn!(reason, "no result is heard, only found in the store: {NO_OWN_QUEUE}");
+            return Ok((Participant::start(definition, Arc::clone(transport)).await?, None));
+        }
+        Err(error) => return Err(error),
+    };
+    for source in roles.sources(network::API, "jobresult") {
+        transport.bind(source, &results).await?;
+    }
+    for binding in roles.bindings() {
+        if let Binding::RoundRobin { queue, .. } = binding {
+            transport.bind(&dead_letters_of(queue), &dead_letters).await?;
+        }
+    }
+    let ears = Ears {
+        results: participant.consume("jobresult").await?,
+        dead_letters: participant.consume("deadletter").await?,
+    };
+    Ok((participant, Some(ears)))
+}
+
+/// False when it is certain that no worker is there for urgent jobs. A worker that is busy consumes no jobs, but always
+/// listens to cancellations; another program's worker always consumes.
+async fn staffed(participant: Arc<Participant>, transport: Arc<dyn Transport>) -> bool {
+    let jobs = queue_name(network::URGENT_WORKER, "job");
+    if transport.backlog(&jobs).await.map_or(true, |backlog| backlog.consumers > 0) {
+        return true;
+    }
+    // An id that no job has.
+    let nobody = Cancel { id: String::new() };
+    !matches!(participant.send("jobcancel", &nobody).await, Err(SendError::Unroutable(_)))
 }
 
 async fn send(
@@ -128,10 +207,8 @@ async fn send(
         Urgency::Urgent => "urgentjob",
         Urgency::Background => "backgroundjob",
     };
-    let sent = tokio::time::timeout(SEND_TIMEOUT, participant.send(port, &job)).await;
-    sent.unwrap_or_else(|_| Err(SendError::Unreachable("it does not answer".into())))
-        .map_err(|error| refused(&error, &limits))
-        .inspect_err(|_| ledger.cancel(&job.id))?;
+    let sent = participant.send(port, &job).await;
+    sent.map_err(|error| refused(&error, &limits)).inspect_err(|_| ledger.cancel(&job.id))?;
     tracing::info!(job = job.id, port, graph = job.data.graph, key = job.data.cachekey, "a job is sent");
     Ok(())
 }
@@ -172,6 +249,10 @@ async fn listen(
                 flights.settle(result);
                 delivery.settle(Outcome::Done);
             }
+            Err(_) if serde_json::from_slice::<JobsLost>(&delivery.message).is_ok() => {
+                flights.send_again();
+                delivery.settle(Outcome::Done);
+            }
             Err(error) => {
                 tracing::warn!(%error, "a result cannot be read");
                 delivery.settle(Outcome::Rejected(error.to_string()));
@@ -180,6 +261,56 @@ async fn listen(
     }
     connected.store(false, Ordering::Release);
     tracing::error!("no more results come: the transport is closed");
+}
+
+/// Ends the flights of jobs that became dead letters and whose clients would wait in vain.
+async fn mourn(dead_letters: Consumer, flights: Arc<Flights>) {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+    while let Some(delivery) = dead_letters.next().await {
+        if let (Ok(Named { id }), Some(death)) = (serde_json::from_slice(&delivery.message), &delivery.death) {
+            flights.died(&id, &obituary(death));
+        }
+        delivery.settle(Outcome::Done);
+    }
+}
+
+/// What a dead letter means for who waits for the job. Words of one kind are RabbitMQ's own reasons.
+fn obituary(death: &Death) -> JobError {
+    let queue = &death.queue;
+    match death.reason.as_str() {
+        "maxlen" => {
+            let reason = format!("the broker dropped the job: '{queue}' is at the length limit of a policy");
+            JobError::new(Category::Overloaded, reason)
+        }
+        "expired" => {
+            let reason = format!("the broker dropped the job: it waited in '{queue}' longer than a policy allows");
+            JobError::new(Category::Overloaded, reason)
+        }
+        // Nobody who rejects a job tells the client otherwise; the worker's reason is for the log.
+        reason => {
+            tracing::error!(queue, reason, "a job cannot be done");
+            JobError::internal()
+        }
+    }
+}
+
+/// Jobs that waited in a queue which somebody deleted are lost. All front ends are told, as each knows its own.
+async fn watch_losses(others: Option<String>, transport: Arc<dyn Transport>, flights: Arc<Flights>) {
+    let mut losses = transport.losses();
+    while losses.changed().await.is_ok() {
+        let notice = serde_json::to_vec(&JobsLost::NOTICE).unwrap_or_default();
+        let told = match &others {
+            Some(outport) => transport.send(outport, notice.into()).await.is_ok(),
+            None => false,
+        };
+        // Else it comes back to us as well.
+        if !told {
+            flights.send_again();
+        }
+    }
 }
 
 /// Notes that a result is not to be tried again: its worker did so, too, but where claims are not

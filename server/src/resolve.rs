@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use imgflo_job::input::{self, Input, OwnOrigins};
-use imgflo_job::key::cache_key;
+use imgflo_job::key::{Keeping, cache_key};
 use imgflo_job::request::{self, Request};
 use imgflo_job::{Background, Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Quality, Source};
 use imgflo_runtime::ops::codec::FileFormat;
@@ -162,6 +162,7 @@ impl Resolver<'_> {
             _ => None,
         };
         let identity = source.as_ref().map(|source| source.identity(version)).unwrap_or_default();
+        let keeping = source.as_ref().map_or(Keeping::Forever, Source::keeping);
         let result = |outtype: Option<&str>| {
             let (quality, background) = match outtype {
                 Some(outtype) if makes_picture => {
@@ -169,7 +170,7 @@ impl Resolver<'_> {
                 }
                 _ => Default::default(),
             };
-            let key = cache_key(graph.content(), &arguments, &identity, outtype, quality, background);
+            let key = cache_key(graph.content(), &arguments, &identity, keeping, outtype, quality, background);
             (key, quality, background)
         };
         let slow = makes_picture && outtype.as_deref() == Some(SLOW_TYPE);

@@ -57,7 +57,9 @@ pub(crate) fn status(category: Category) -> StatusCode {
         Category::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Category::OriginFailed => StatusCode::BAD_GATEWAY,
         Category::OriginTimeout | Category::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        Category::Overloaded | Category::Unavailable | Category::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+        Category::OriginBusy | Category::Overloaded | Category::Unavailable | Category::Cancelled => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Category::OperationFailed | Category::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -81,6 +83,8 @@ fn retry_after(error: &JobError) -> Option<u64> {
         Category::Overloaded | Category::Unavailable | Category::Cancelled | Category::DeadlineExceeded => {
             Some(RETRY_AFTER_SECONDS)
         }
+        // The origin may have said so.
+        Category::OriginBusy => error.details.get("retry_after").and_then(Value::as_u64).or(Some(RETRY_AFTER_SECONDS)),
         // Who refused knows when the next day begins.
         Category::QuotaExceeded => {
             error.details.get("retry_after").and_then(Value::as_u64).or(Some(QUOTA_RETRY_AFTER_SECONDS))
@@ -185,6 +189,18 @@ pub(crate) fn no_range(length: usize) -> Response {
     response
 }
 
+/// A condition of the request does not hold (`If-Match`, `If-Unmodified-Since`).
+pub(crate) fn no_match() -> Response {
+    let error =
+        JobError::new(Category::Malformed, "what is here is another version than the request's condition names");
+    let mut response = problem(&error);
+    let mut members = body(&error);
+    members["status"] = StatusCode::PRECONDITION_FAILED.as_u16().into();
+    *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+    *response.body_mut() = Body::from(members.to_string());
+    response
+}
+
 /// Not ready to take requests: `reasons` are for the operator who looks at `/readyz`.
 pub(crate) fn not_ready(report: &Value) -> Response {
     let mut response = problem(&JobError::new(Category::Unavailable, "not ready"));
@@ -241,6 +257,7 @@ mod tests {
             (Category::OperationFailed, 500),
             (Category::QuotaExceeded, 429),
             (Category::OriginFailed, 502),
+            (Category::OriginBusy, 503),
             (Category::OriginTimeout, 504),
             (Category::DeadlineExceeded, 504),
             (Category::Overloaded, 503),

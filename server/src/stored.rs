@@ -1,4 +1,4 @@
-//! `/cache/<key>`: stored results, which never change.
+//! `/cache/<key>`: stored results. The key tells how they may be kept.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,37 +7,53 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    LAST_MODIFIED, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use imgflo_cache::{Blob, CacheError};
-use imgflo_job::key::is_key;
+use imgflo_job::key::{self, Keeping, is_key};
 use imgflo_job::{Category, JobError};
+use sha2::{Digest, Sha256};
 
 use crate::front::SharedFront;
 use crate::respond::{self, Problem};
 use crate::sniff;
 
-/// A key names its content, so whoever has it never needs to ask again.
-const FOREVER: &str = "public, max-age=31536000, immutable";
 /// A store that does not answer in this time counts as down.
 pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `GET` and `HEAD /cache/<key>`.
-pub(crate) async fn get(State(front): State<SharedFront>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn get(
+    State(front): State<SharedFront>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     // Not decoded: a key holds nothing that needs an escape.
     let key = uri.path().strip_prefix("/cache/").unwrap_or_default();
     if !is_key(key) {
         return Err(missing(key).into());
     }
-    let blob = match tokio::time::timeout(STORE_TIMEOUT, front.store().get(key)).await {
-        Ok(Ok(Some(blob))) => blob,
-        Ok(Ok(None)) | Ok(Err(CacheError::BadKey(_))) => return Err(missing(key).into()),
-        Ok(Err(error)) => return Err(JobError::new(Category::Unavailable, error.to_string()).into()),
-        Err(_) => return Err(JobError::new(Category::Unavailable, "the store does not answer").into()),
-    };
-    Ok(answer(key, &blob, &headers))
+    if let Some(blob) = read(&front, key).await? {
+        return Ok(answer(key, &blob, &method, &headers));
+    }
+    // Who ordered it was told the key that it has where its origin lets everybody keep it.
+    if let Some(key) = key::private(key)
+        && let Some(blob) = read(&front, &key).await?
+    {
+        return Ok(answer(&key, &blob, &method, &headers));
+    }
+    Err(missing(key).into())
+}
+
+async fn read(front: &SharedFront, key: &str) -> Result<Option<Blob>, JobError> {
+    match tokio::time::timeout(STORE_TIMEOUT, front.store().get(key)).await {
+        Ok(Ok(blob)) => Ok(blob),
+        Ok(Err(CacheError::BadKey(_))) => Ok(None),
+        Ok(Err(error)) => Err(JobError::new(Category::Unavailable, error.to_string())),
+        Err(_) => Err(JobError::new(Category::Unavailable, "the store does not answer")),
+    }
 }
 
 fn missing(key: &str) -> JobError {
@@ -89,6 +105,33 @@ pub(crate) fn matches_tag(header: &HeaderValue, etag: &str) -> bool {
     })
 }
 
+/// The entity tag of a result: its key, if that names all that the result was made of, else the hash of its bytes.
+fn tag(key: &str, bytes: &[u8]) -> String {
+    match Keeping::of(key) {
+        Keeping::Forever => format!("\"{key}\""),
+        Keeping::Checked | Keeping::Private => format!("\"{}\"", hex::encode(&Sha256::digest(bytes)[..16])),
+    }
+}
+
+/// True when a condition of the request forbids to answer it (RFC 9110, 13.2.2): its tags are others, or the result is
+/// newer than its date.
+fn is_precluded(asked: &HeaderMap, etag: &str, stored_at: SystemTime) -> bool {
+    match (asked.get(IF_MATCH), asked.get(IF_UNMODIFIED_SINCE)) {
+        (Some(_), _) => !asked.get_all(IF_MATCH).iter().any(|tags| matches_strongly(tags, etag)),
+        (None, Some(date)) => is_date(date) && !not_modified_since(date, stored_at),
+        (None, None) => false,
+    }
+}
+
+fn is_date(header: &HeaderValue) -> bool {
+    header.to_str().is_ok_and(|text| httpdate::parse_http_date(text).is_ok())
+}
+
+/// True when one of the tags of an `If-Match` is ours; weak ones never are.
+fn matches_strongly(header: &HeaderValue, etag: &str) -> bool {
+    header.to_str().is_ok_and(|tags| tags.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag))
+}
+
 /// True when the client's copy is as new as ours, by date; only whole seconds count.
 fn not_modified_since(header: &HeaderValue, stored_at: SystemTime) -> bool {
     let Some(since) = header.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok()) else { return false };
@@ -96,8 +139,11 @@ fn not_modified_since(header: &HeaderValue, stored_at: SystemTime) -> bool {
     seconds(stored_at) <= seconds(since)
 }
 
-fn answer(key: &str, blob: &Blob, asked: &HeaderMap) -> Response {
-    let etag = format!("\"{key}\"");
+fn answer(key: &str, blob: &Blob, method: &Method, asked: &HeaderMap) -> Response {
+    let etag = tag(key, &blob.bytes);
+    if is_precluded(asked, &etag, blob.stored_at) {
+        return respond::no_match();
+    }
     let unchanged = match (asked.get(IF_NONE_MATCH), asked.get(IF_MODIFIED_SINCE)) {
         // RFC 9110: the date is ignored when tags are given.
         (Some(tags), _) => matches_tag(tags, &etag),
@@ -107,7 +153,8 @@ fn answer(key: &str, blob: &Blob, asked: &HeaderMap) -> Response {
     let mut response = if unchanged {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        match asked.get(RANGE).and_then(|range| range.to_str().ok()) {
+        // A range is one of GET only.
+        match asked.get(RANGE).filter(|_| method == Method::GET).and_then(|range| range.to_str().ok()) {
             Some(range) if same_representation(asked, &etag) => in_part(&blob.bytes, part(range, blob.bytes.len())),
             _ => Body::from(blob.bytes.clone()).into_response(),
         }
@@ -116,7 +163,7 @@ fn answer(key: &str, blob: &Blob, asked: &HeaderMap) -> Response {
         return response;
     }
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(FOREVER));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(Keeping::of(key).cache_control()));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         headers.insert(ETAG, etag);
@@ -198,7 +245,7 @@ mod tests {
         let earlier = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(999_999));
         let status = |date: &str| {
             let headers = HeaderMap::from_iter([(IF_MODIFIED_SINCE, HeaderValue::from_str(date).unwrap())]);
-            answer("ab", &blob(), &headers).status()
+            answer("0b", &blob(), &Method::GET, &headers).status()
         };
         assert_eq!(status(&date), StatusCode::NOT_MODIFIED);
         assert_eq!(status(&earlier), StatusCode::OK);
@@ -207,29 +254,87 @@ mod tests {
 
     #[test]
     fn the_content_decides_the_type() {
-        assert_eq!(answer("ab.png", &blob(), &HeaderMap::new()).headers()[CONTENT_TYPE], "image/gif");
+        assert_eq!(answer("0b.png", &blob(), &Method::GET, &HeaderMap::new()).headers()[CONTENT_TYPE], "image/gif");
         let other = Blob { bytes: Bytes::from_static(b"<script>"), ..blob() };
-        assert_eq!(answer("ab", &other, &HeaderMap::new()).headers()[CONTENT_TYPE], "application/octet-stream");
-        assert_eq!(answer("ab.png", &other, &HeaderMap::new()).headers()[CONTENT_TYPE], "image/png");
+        assert_eq!(
+            answer("0b", &other, &Method::GET, &HeaderMap::new()).headers()[CONTENT_TYPE],
+            "application/octet-stream"
+        );
+        assert_eq!(answer("0b.png", &other, &Method::GET, &HeaderMap::new()).headers()[CONTENT_TYPE], "image/png");
     }
 
     #[test]
     fn a_part_of_another_version_is_not_given() {
         let mut headers = asked(RANGE, "bytes=0-2");
-        assert_eq!(answer("ab", &blob(), &headers).status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(answer("0b", &blob(), &Method::GET, &headers).status(), StatusCode::PARTIAL_CONTENT);
         headers.insert(IF_RANGE, HeaderValue::from_static("\"other\""));
-        assert_eq!(answer("ab", &blob(), &headers).status(), StatusCode::OK);
-        headers.insert(IF_RANGE, HeaderValue::from_static("\"ab\""));
-        let response = answer("ab", &blob(), &headers);
+        assert_eq!(answer("0b", &blob(), &Method::GET, &headers).status(), StatusCode::OK);
+        headers.insert(IF_RANGE, HeaderValue::from_static("\"0b\""));
+        let response = answer("0b", &blob(), &Method::GET, &headers);
         assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
         assert_eq!(response.headers()[CONTENT_RANGE], "bytes 0-2/11");
     }
 
     #[test]
     fn a_range_outside_is_416_and_not_kept() {
-        let response = answer("ab", &blob(), &asked(RANGE, "bytes=50-"));
+        let response = answer("0b", &blob(), &Method::GET, &asked(RANGE, "bytes=50-"));
         assert_eq!(response.status(), StatusCode::RANGE_NOT_SATISFIABLE);
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
         assert_eq!(response.headers()[CONTENT_RANGE], "bytes */11");
+    }
+
+    #[test]
+    fn what_can_be_stored_twice_has_the_tag_of_its_bytes() {
+        let other = Blob { bytes: Bytes::from_static(b"GIF89a REST"), ..blob() };
+        let header = |key: &str, blob: &Blob, name| {
+            answer(key, blob, &Method::GET, &HeaderMap::new()).headers()[name].to_str().unwrap().to_owned()
+        };
+        for key in ["8b", "cb"] {
+            assert_ne!(header(key, &blob(), ETAG), header(key, &other, ETAG), "{key}");
+            assert!(!header(key, &blob(), CACHE_CONTROL).contains("immutable"), "{key}");
+            let old = HeaderValue::from_str(&header(key, &blob(), ETAG)).unwrap();
+            let mut headers = HeaderMap::from_iter([(IF_NONE_MATCH, old.clone())]);
+            assert_eq!(answer(key, &blob(), &Method::GET, &headers).status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(answer(key, &other, &Method::GET, &headers).status(), StatusCode::OK);
+            headers = asked(RANGE, "bytes=3-");
+            headers.insert(IF_RANGE, old);
+            assert_eq!(answer(key, &blob(), &Method::GET, &headers).status(), StatusCode::PARTIAL_CONTENT);
+            assert_eq!(answer(key, &other, &Method::GET, &headers).status(), StatusCode::OK);
+        }
+        assert_eq!(header("0b", &blob(), ETAG), "\"0b\"");
+        assert!(header("0b", &blob(), CACHE_CONTROL).contains("immutable"));
+        assert!(header("cb", &blob(), CACHE_CONTROL).starts_with("private"));
+    }
+
+    #[test]
+    fn head_ignores_ranges() {
+        let response = answer("0b", &blob(), &Method::HEAD, &asked(RANGE, "bytes=0-2"));
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(!response.headers().contains_key(CONTENT_RANGE));
+        assert_eq!(answer("0b", &blob(), &Method::HEAD, &asked(RANGE, "bytes=50-")).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn conditions_come_before_ranges_and_copies() {
+        let status = |headers: &HeaderMap| answer("0b", &blob(), &Method::GET, headers).status();
+        for (tags, ok) in
+            [("\"0b\"", true), ("\"x\", \"0b\"", true), ("*", true), ("\"x\"", false), ("W/\"0b\"", false)]
+        {
+            let expected = if ok { StatusCode::OK } else { StatusCode::PRECONDITION_FAILED };
+            assert_eq!(status(&asked(IF_MATCH, tags)), expected, "{tags}");
+        }
+        let mut both = asked(IF_MATCH, "\"x\"");
+        both.insert(IF_NONE_MATCH, HeaderValue::from_static("\"0b\""));
+        both.insert(RANGE, HeaderValue::from_static("bytes=0-2"));
+        assert_eq!(status(&both), StatusCode::PRECONDITION_FAILED);
+        let response = answer("0b", &blob(), &Method::GET, &both);
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        for (seconds, ok) in [(1_000_000, true), (999_999, false)] {
+            let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+            let headers = HeaderMap::from_iter([(IF_UNMODIFIED_SINCE, HeaderValue::from_str(&date).unwrap())]);
+            let expected = if ok { StatusCode::OK } else { StatusCode::PRECONDITION_FAILED };
+            assert_eq!(status(&headers), expected, "{date}");
+        }
+        assert_eq!(status(&asked(IF_UNMODIFIED_SINCE, "yesterday")), StatusCode::OK);
     }
 }

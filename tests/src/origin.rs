@@ -25,6 +25,10 @@ pub enum Answer {
     Silent,
     /// 200 with this content type and body, but not before the gate is open.
     Behind(Gate, &'static str, Vec<u8>),
+    /// This status line, header lines and body.
+    Headed(&'static str, &'static str, Vec<u8>),
+    /// 200 with this content type and the first body to who asks first, with the second to all others.
+    Then(&'static str, Vec<u8>, Vec<u8>),
     /// Silent to who asks first, 200 with this content type and body to all others.
     SilentOnce(&'static str, Vec<u8>),
 }
@@ -126,6 +130,17 @@ fn serve(
             Ok(())
         }
         Answer::Body(kind, body) | Answer::Behind(_, kind, body) | Answer::SilentOnce(kind, body) => {
+            stream.write_all(
+                head("200 OK", format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len())).as_bytes(),
+            )?;
+            stream.write_all(&body)
+        }
+        Answer::Headed(status, lines, body) => {
+            stream.write_all(head(status, format!("{lines}Content-Length: {}\r\n", body.len())).as_bytes())?;
+            stream.write_all(&body)
+        }
+        Answer::Then(kind, one, other) => {
+            let body = if first { one } else { other };
             stream.write_all(
                 head("200 OK", format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len())).as_bytes(),
             )?;

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
+use s3s::{S3Result, s3_error};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -23,6 +25,19 @@ pub struct S3 {
     folder: TempDir,
 }
 
+/// Refuses as Amazon does when the bucket is not there; the server by itself would make it anew.
+struct Existing(PathBuf);
+
+#[async_trait::async_trait]
+impl S3Access for Existing {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        if context.credentials().is_none() {
+            return Err(s3_error!(AccessDenied));
+        }
+        if self.0.is_dir() { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
+    }
+}
+
 impl S3 {
     /// Starts one on a port of its own.
     ///
@@ -33,6 +48,7 @@ impl S3 {
         std::fs::create_dir(folder.path().join(BUCKET)).expect("a bucket");
         let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder.path()).expect("a folder"));
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET));
+        service.set_access(Existing(folder.path().join(BUCKET)));
         let service = service.build();
         let (tell, address) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -56,6 +72,31 @@ impl S3 {
     /// Its port on loopback.
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Deletes all that is in the bucket.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn empty(&self) {
+        self.delete();
+        self.create();
+    }
+
+    /// Deletes the bucket.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn delete(&self) {
+        std::fs::remove_dir_all(self.folder.path().join(BUCKET)).expect("the bucket can be deleted");
+    }
+
+    /// Makes the bucket anew.
+    ///
+    /// # Panics
+    /// When it is there.
+    pub fn create(&self) {
+        std::fs::create_dir(self.folder.path().join(BUCKET)).expect("the bucket can be made");
     }
 
     /// The results in it, by key.

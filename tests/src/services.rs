@@ -62,6 +62,19 @@ impl Private {
         port.expect("it was started").trim().parse().expect("a port")
     }
 
+    /// Deletes all that is in a Redis.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn flush(&self) {
+        use std::io::{Read as _, Write as _};
+        let mut redis = std::net::TcpStream::connect(("127.0.0.1", self.port())).expect("it answers");
+        redis.write_all(b"FLUSHALL\r\n").expect("it listens");
+        let mut answer = [0; 3];
+        redis.read_exact(&mut answer).expect("it answers");
+        assert_eq!(&answer, b"+OK");
+    }
+
     /// Runs a command of RabbitMQ on it, and returns what it prints.
     ///
     /// # Panics

@@ -1,28 +1,44 @@
 //! The bytes behind an http or https URL: bounded in time, size, redirects and type, and only from guarded addresses.
+//!
+//! Fetches share connections and memory by host ([`share`]), so that a slow host leaves enough to the others.
 
 pub mod guard;
 pub mod recognise;
 pub mod resolve;
 
+mod answer;
+mod body;
+mod connect;
 mod failure;
+mod negative;
+mod share;
 
 use std::collections::HashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use imgflo_job::{Category, JobError, Limits};
+use flate2::write::MultiGzDecoder;
+use imgflo_job::{Category, JobError, Limits, Urgency};
 use ipnet::IpNet;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
-use reqwest::{Certificate, Client, Response, StatusCode, redirect};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
+use self::answer::Coding;
+use self::body::{Body, Limited, OverLimit};
+use self::connect::Connections;
 use self::guard::{Guard, Refusal};
-use self::resolve::{GuardedResolver, Lookup};
+use self::negative::Negative;
+use self::resolve::Lookup;
+use self::share::{Part, Share};
 
 /// Slowest origin that is waited for, bytes a second, averaged over each `IMGFLO_FIRST_BYTE_TIMEOUT`.
 pub const MIN_SPEED: u64 = 10 * 1024;
+
+/// First byte of a gzip stream, with which no picture begins.
+const GZIP_STARTS_WITH: u8 = 0x1f;
 
 /// Bytes after which the type is judged, so that what is no image is not downloaded.
 const JUDGED_AFTER: usize = 1024;
@@ -45,6 +61,10 @@ pub struct Wanted {
     pub setting: &'static str,
     /// True when anything will do, false when it must be an image of a supported type.
     pub any_type: bool,
+    /// An urgent fetch is refused when its host has its share of [`Limits::max_fetches`]; a background one waits.
+    pub urgency: Urgency,
+    /// True when a negative answer that is remembered does not do.
+    pub anew: bool,
 }
 
 /// What came.
@@ -54,15 +74,20 @@ pub struct Fetched {
     pub bytes: Bytes,
     /// What the origin called it.
     pub media_type: Option<String>,
+    /// True when only the client may keep what is made of it: the origin answered with `no-store` or `private`.
+    pub private: bool,
 }
 
 /// Fetches inputs. Connections are kept for the next fetch from the same host.
 pub struct Fetcher {
     guard: Arc<Guard>,
-    lookup: Lookup,
-    user_agent: String,
+    connections: Connections,
     limits: Limits,
-    client: OnceLock<Result<Client, String>>,
+    /// Fetches at a time.
+    places: Arc<Share>,
+    /// Bytes of inputs that are fetched, or wait to be used.
+    memory: Arc<Share>,
+    negative: Negative,
 }
 
 impl Fetcher {
@@ -74,15 +99,25 @@ impl Fetcher {
     /// A fetcher with a name service of its own.
     pub fn with_lookup(settings: FetchSettings, limits: Limits, lookup: Lookup) -> Self {
         let FetchSettings { allow_addresses, user_agent } = settings;
-        Fetcher { guard: Arc::new(Guard::new(allow_addresses)), lookup, user_agent, limits, client: OnceLock::new() }
+        let guard = Arc::new(Guard::new(allow_addresses));
+        Fetcher {
+            connections: Connections::new(Arc::clone(&guard), lookup, user_agent, &limits),
+            guard,
+            places: Share::new(limits.max_fetches),
+            memory: Share::new(limits.max_fetch_bytes),
+            negative: Negative::new(limits.negative_lifetime),
+            limits,
+        }
     }
 
     /// Fetches `url`. Stops when dropped.
     ///
     /// # Errors
     /// [`Category::InvalidParameter`]: no http or https URL. [`Category::Forbidden`]: an address that the guard
-    /// refuses. [`Category::OriginFailed`], [`Category::OriginTimeout`]: the origin's fault. [`Category::TooLarge`],
+    /// refuses. [`Category::NotFound`], [`Category::OriginBusy`], [`Category::OriginFailed`],
+    /// [`Category::OriginTimeout`]: the origin's answer, or its fault. [`Category::TooLarge`],
     /// [`Category::UnsupportedType`], [`Category::BrokenInput`] (empty): what came is not what is wanted.
+    /// [`Category::Overloaded`]: too much is fetched at the moment, from this host or altogether.
     pub async fn fetch(&self, url: &str, wanted: Wanted) -> Result<Fetched, JobError> {
         let url = Url::parse(url).map_err(|error| {
             JobError::new(Category::InvalidParameter, format!("input: '{}' is no URL: {error}", failure::short(url)))
@@ -91,23 +126,56 @@ impl Fetcher {
             let message = format!("input: {}: URLs are not fetched; use http: or https:", url.scheme());
             return Err(JobError::new(Category::InvalidParameter, message));
         }
+        let asked = url.to_string();
+        if !wanted.anew
+            && let Some(error) = self.negative.get(&asked)
+            // What is no picture may still be handed on as it is.
+            && !(wanted.any_type && error.category == Category::UnsupportedType)
+        {
+            return Err(error);
+        }
         let host = failure::site(&url);
-        timeout(self.limits.fetch_timeout, self.follow(url, wanted)).await.unwrap_or_else(|_| {
-            Err(failure::late(&host, "did not deliver all", self.limits.fetch_timeout, "IMGFLO_FETCH_TIMEOUT"))
-        })
+        let mut state = Underway { _place: self.place(&url, wanted.urgency).await?, short_of_memory: false };
+        let limit = self.limits.fetch_timeout;
+        let fetched = match timeout(limit, self.follow(url, wanted, &mut state)).await {
+            Ok(fetched) => fetched,
+            Err(_) if state.short_of_memory => Err(failure::no_memory(&host, self.memory.limit())),
+            Err(_) => Err(failure::late(&host, "did not deliver all", limit, "IMGFLO_FETCH_TIMEOUT")),
+        };
+        if let Err(error) = &fetched {
+            self.negative.put(&asked, error);
+        }
+        fetched
+    }
+
+    /// A place among all fetches.
+    async fn place(&self, url: &Url, urgency: Urgency) -> Result<Part, JobError> {
+        let host = url.host_str().unwrap_or_default();
+        let mut place = self.places.part(host);
+        match urgency {
+            Urgency::Urgent if place.try_grow(1) => Ok(place),
+            Urgency::Urgent => Err(failure::no_place(host, self.places.limit())),
+            Urgency::Background => {
+                place.grow(1).await;
+                Ok(place)
+            }
+        }
     }
 
     /// Follows redirects, each checked like the first URL.
-    async fn follow(&self, mut url: Url, wanted: Wanted) -> Result<Fetched, JobError> {
+    async fn follow(&self, mut url: Url, wanted: Wanted, state: &mut Underway) -> Result<Fetched, JobError> {
         let mut visited = HashSet::new();
         loop {
             url.set_fragment(None);
             let response = self.request(&url).await?;
             let status = response.status();
             if !is_redirect(status) {
-                return self.receive(response, &url, wanted).await;
+                return self.receive(response, &url, wanted, state).await;
             }
             let next = redirected(&url, &response)?;
+            if next.host() != url.host() {
+                state._place = self.place(&next, wanted.urgency).await?;
+            }
             visited.insert(std::mem::replace(&mut url, next));
             let site = failure::site(&url);
             if visited.contains(&url) {
@@ -130,15 +198,7 @@ impl Fetcher {
             Some(Host::Domain(_)) => {}
             None => return Err(JobError::new(Category::InvalidParameter, "input: the URL names no host")),
         }
-        let limit = self.limits.connect_timeout + self.limits.first_byte_timeout;
-        match timeout(limit, self.client()?.get(url.clone()).send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(failure::of(&error, &site, self.limits.connect_timeout)),
-            Err(_) => {
-                let limit = self.limits.first_byte_timeout;
-                Err(failure::late(&site, "did not answer", limit, "IMGFLO_FIRST_BYTE_TIMEOUT"))
-            }
-        }
+        self.connections.get(url, &site).await
     }
 
     fn admit(&self, address: std::net::IpAddr) -> Result<(), JobError> {
@@ -148,110 +208,117 @@ impl Fetcher {
     }
 
     /// Takes the body as far as it is wanted.
-    async fn receive(&self, mut response: Response, url: &Url, wanted: Wanted) -> Result<Fetched, JobError> {
+    async fn receive(
+        &self,
+        mut response: Response,
+        url: &Url,
+        wanted: Wanted,
+        state: &mut Underway,
+    ) -> Result<Fetched, JobError> {
         let site = failure::site(url);
-        let status = response.status();
-        if status != StatusCode::OK {
-            let message = format!("{site} answered with status {status}; only 200 OK counts");
-            return Err(JobError::new(Category::OriginFailed, message).with("origin_status", status.as_u16()));
-        }
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        if let Some(encoding) = header(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-            let message = format!(
-                "{site} answered with content encoding '{}', which nobody asked for",
-                failure::short(&encoding)
-            );
-            return Err(JobError::new(Category::OriginFailed, message));
-        }
-        let media_type = header(CONTENT_TYPE);
+        answer::check(&response, &site)?;
+        let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let private = answer::is_private(response.headers());
+        let Coding { gzip, mut unknown } = answer::coding(response.headers());
         let announced = response.content_length().unwrap_or(0);
         let over = |bytes| JobError::over("input bytes", bytes, wanted.max_bytes, wanted.setting);
         if announced > wanted.max_bytes {
             return Err(over(announced));
         }
+        let mut limited = Some(Limited::new(wanted.max_bytes, self.memory.part(url.host_str().unwrap_or_default())));
+        let mut body = None;
         let window = self.limits.first_byte_timeout;
         let mut speed = Speed::new(window);
-        // Of one that may be what it is, all that it announces is reserved, so that nothing is copied while it grows. Of
-        // what does not come, no page is touched; what cannot be had at once may still come to fit.
-        let reserve = |body: &mut Vec<u8>| {
-            let more = usize::try_from(announced).unwrap_or(usize::MAX).saturating_sub(body.len());
-            let _ = body.try_reserve_exact(more);
-        };
-        let (mut body, mut judged) = (Vec::new(), wanted.any_type);
-        if judged {
-            reserve(&mut body);
-        }
+        // What has a strange coding is taken for what its bytes are.
+        let mut judged = wanted.any_type && unknown.is_none();
         loop {
             let chunk = match timeout(window, response.chunk()).await {
+                Ok(Ok(Some(chunk))) if chunk.is_empty() => continue,
                 Ok(Ok(chunk)) => chunk,
                 Ok(Err(error)) => return Err(failure::of(&error, &site, self.limits.connect_timeout)),
                 Err(_) => return Err(failure::late(&site, "sent nothing more", window, "IMGFLO_FIRST_BYTE_TIMEOUT")),
             };
             let Some(chunk) = chunk else { break };
-            if (body.len() + chunk.len()) as u64 > wanted.max_bytes {
-                return Err(over((body.len() + chunk.len()) as u64));
+            if let Some(limited) = limited.take() {
+                let packed = gzip && chunk[0] == GZIP_STARTS_WITH;
+                if gzip && !packed {
+                    // A picture all the same, perhaps.
+                    (judged, unknown) = (false, Some("gzip".into()));
+                }
+                let mut begun = match packed {
+                    true => Body::Gzip(Box::new(MultiGzDecoder::new(limited))),
+                    false => Body::Plain(limited),
+                };
+                if judged {
+                    begun.expect(announced);
+                }
+                body = Some(begun);
             }
-            body.extend_from_slice(&chunk);
-            if !judged && body.len() >= JUDGED_AFTER {
-                recognise::supported(&body, media_type.as_deref())?;
+            let Some(body) = &mut body else { break };
+            body.push(&chunk).map_err(|error| unreadable(&error, &site, over))?;
+            if body.uncounted() > 0 && !body.try_count() {
+                state.short_of_memory = true;
+                body.count().await;
+                state.short_of_memory = false;
+                // The origin had to wait, too.
+                speed = Speed::new(window);
+            }
+            if !judged && body.bytes().len() >= JUDGED_AFTER {
+                recognise(body.bytes(), media_type.as_deref(), unknown.as_deref(), &site)?;
                 judged = true;
-                reserve(&mut body);
+                body.expect(announced);
             }
             if !speed.keeps_up(chunk.len() as u64) {
                 return Err(failure::slow(&site, MIN_SPEED));
             }
         }
-        if body.is_empty() {
+        let bytes = match body {
+            Some(body) => body.finish().map_err(|error| unreadable(&error, &site, over))?,
+            None => Bytes::new(),
+        };
+        if bytes.is_empty() {
             return Err(JobError::new(Category::BrokenInput, format!("{site} answered with an empty body")));
         }
         if !judged {
-            recognise::supported(&body, media_type.as_deref())?;
+            recognise(&bytes, media_type.as_deref(), unknown.as_deref(), &site)?;
         }
-        Ok(Fetched { bytes: body.into(), media_type })
-    }
-
-    /// The client, made when first needed: it reads the system's certificates.
-    fn client(&self) -> Result<&Client, JobError> {
-        let client = self.client.get_or_init(|| {
-            // Already installed by the program or another worker: as good.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let build = |builder: reqwest::ClientBuilder| {
-                let resolver = GuardedResolver { guard: Arc::clone(&self.guard), lookup: Arc::clone(&self.lookup) };
-                builder
-                    .user_agent(&self.user_agent)
-                    .dns_resolver(resolver)
-                    .redirect(redirect::Policy::none())
-                    .no_proxy()
-                    .referer(false)
-                    .connect_timeout(self.limits.connect_timeout)
-                    .pool_idle_timeout(Duration::from_secs(30))
-                    .pool_max_idle_per_host(4)
-                    .build()
-            };
-            build(Client::builder()).or_else(|error| {
-                tracing::warn!(%error, "no certificate authorities on this system; using those of Mozilla, built in");
-                let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().flat_map(|root| Certificate::from_der(root));
-                build(Client::builder().tls_certs_only(roots))
-            }).map_err(|error| {
-                tracing::error!(%error, "no HTTP client for inputs");
-                error.to_string()
-            })
-        });
-        client.as_ref().map_err(|_| JobError::new(Category::Internal, "inputs cannot be fetched at the moment"))
+        Ok(Fetched { bytes, media_type, private })
     }
 }
 
 impl std::fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fetcher")
-            .field("guard", &self.guard)
-            .field("user_agent", &self.user_agent)
-            .finish_non_exhaustive()
+        f.debug_struct("Fetcher").field("guard", &self.guard).field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// What a fetch holds, and waits for.
+struct Underway {
+    /// Held until the fetch ends.
+    _place: Part,
+    /// True while it waits for memory.
+    short_of_memory: bool,
+}
+
+/// Whether the bytes of an answer are a picture. `coding`: what the origin said of them that they are not.
+fn recognise(bytes: &[u8], media_type: Option<&str>, coding: Option<&str>, site: &str) -> Result<(), JobError> {
+    match (recognise::supported(bytes, media_type), coding) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Some(coding)) => Err(failure::unknown_coding(site, coding)),
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// A body that does not fit, or whose coding is broken.
+fn unreadable(error: &std::io::Error, site: &str, over: impl Fn(u64) -> JobError) -> JobError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(OverLimit(bytes)) => over(*bytes),
+        None => JobError::new(Category::OriginFailed, format!("{site} sent a body that cannot be unpacked: {error}")),
+    }
 }
 
 /// Where a redirect leads.
@@ -266,6 +333,10 @@ fn redirected(url: &Url, response: &Response) -> Result<Url, JobError> {
         .map_err(|error| failed(format!("redirects to '{}', which is no URL: {error}", failure::short(&location))))?;
     if !matches!(next.scheme(), "http" | "https") {
         return Err(failed(format!("redirects to a {}: URL; only http: and https: are followed", next.scheme())));
+    }
+    if !next.username().is_empty() || next.password().is_some() {
+        let message = "redirects to an address with a user name or password, which an input must not have";
+        return Err(JobError { category: Category::Forbidden, ..failed(message.into()) });
     }
     Ok(next)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use imgflo_cache::{CacheError, Store};
+use imgflo_job::key;
 use imgflo_job::{Category, Job, JobData, JobError, JobResult, Limits, Source, Urgency, message};
 use imgflo_runtime::RuntimeKind;
 use imgflo_runtime::ops::codec::FileFormat;
@@ -17,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::fetch::{Fetched, recognise};
 use crate::graphs::Graphs;
+use crate::original::Originals;
 use crate::render::{Order, Picture, Renderer, stopped};
+use crate::slots::Seat;
 use crate::source::{Sources, wanted};
 
 /// Waits between attempts to store a result.
@@ -47,6 +50,7 @@ impl JobControl {
 /// Makes results of jobs.
 pub(crate) struct Processor {
     pub sources: Sources,
+    pub originals: Originals,
     pub graphs: Graphs,
     pub renderer: Arc<Renderer>,
     pub store: Arc<dyn Store>,
@@ -62,11 +66,19 @@ impl Drop for StopOnDrop {
     }
 }
 
+/// The bytes of a result, and whether only the client may keep them.
+struct Made {
+    bytes: Bytes,
+    private: bool,
+}
+
 /// What one level of a job needs to know.
 #[derive(Clone, Copy)]
 struct Level<'a> {
     urgency: Urgency,
     cancel: &'a Cancel,
+    /// The job's slot.
+    seat: &'a Seat,
     /// 0 for the job itself, one more for each `/graph` URL inside an input.
     depth: u64,
     /// Pixels of the images made so far, on all levels: of each the larger one of input and output.
@@ -75,44 +87,60 @@ struct Level<'a> {
 
 impl Processor {
     /// Does a job, and notes in `result` when what happened. The result is stored when this returns `Ok`.
-    pub(crate) async fn run(&self, result: &mut JobResult, control: &JobControl) -> Result<(), Error> {
+    pub(crate) async fn run(&self, result: &mut JobResult, control: &JobControl, seat: &Seat) -> Result<(), Error> {
         result.started_at = Some(message::now());
         let stop = StopOnDrop(Cancel::with_deadline(control.deadline.into_std()));
-        let data = result.job.data.clone();
+        let mut data = result.job.data.clone();
+        let completed = self.originals.complete(&mut data);
         let pixels = AtomicU64::new(0);
-        let level = Level { urgency: result.job.urgency, cancel: &stop.0, depth: 0, pixels: &pixels };
+        let level = Level { urgency: result.job.urgency, cancel: &stop.0, seat, depth: 0, pixels: &pixels };
         let done = tokio::select! {
             biased;
             () = async {}, if control.late => Err(stopped(OpError::DeadlineExceeded)),
             () = control.token.cancelled() => Err(stopped(OpError::Cancelled)),
             () = tokio::time::sleep_until(control.deadline) => Err(stopped(OpError::DeadlineExceeded)),
-            done = self.serve(&data, level, result) => done,
+            done = async {
+                completed?;
+                self.serve(&data, level, result).await
+            } => done,
         };
-        if done.is_ok() {
-            result.results.url = Some(format!("./{}", data.cachekey));
-        }
         // What was made counts, even if more could not be.
         result.pixels = Some(pixels.into_inner()).filter(|pixels| *pixels > 0);
         result.completed_at = Some(message::now());
-        done
+        let key = done?;
+        result.results.url = Some(format!("./{key}"));
+        Ok(())
     }
 
-    /// Makes sure that the result of the job itself is stored.
-    async fn serve(&self, data: &JobData, level: Level<'_>, notes: &mut JobResult) -> Result<(), Error> {
+    /// Makes sure that the result of the job itself is stored; returns the key under which it is.
+    async fn serve(&self, data: &JobData, level: Level<'_>, notes: &mut JobResult) -> Result<String, Error> {
+        level.seat.take().await;
         if !data.no_cache {
-            match self.store.contains(&data.cachekey).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
+            match self.stored(&data.cachekey).await {
+                Ok(Some(key)) => return Ok(key),
+                Ok(None) => {}
                 // Nobody waits: rather later than in vain.
                 Err(error) if level.urgency == Urgency::Background => return Err(Error::Store(error)),
                 // A store that cannot be read may still be written to.
                 Err(error) => tracing::debug!(%error, "the store could not be asked"),
             }
         }
-        let bytes = self.make(data, level, Some(&mut *notes)).await?;
-        self.keep(data, bytes).await?;
+        let made = self.make(data, level, Some(&mut *notes)).await?;
+        let key = self.keep(data, &made).await?;
         notes.uploaded_at = Some(message::now());
-        Ok(())
+        Ok(key)
+    }
+
+    /// The key under which the result of a key is stored, if it is.
+    pub(crate) async fn stored(&self, key: &str) -> Result<Option<String>, CacheError> {
+        // An index may still list a result that the store has lost.
+        if self.store.holds(key).await? {
+            return Ok(Some(key.to_owned()));
+        }
+        match key::private(key) {
+            Some(private) if self.store.holds(&private).await? => Ok(Some(private)),
+            _ => Ok(None),
+        }
     }
 
     /// The bytes of the result of a graph inside an input: stored, or made now, here.
@@ -123,27 +151,27 @@ impl Processor {
                 return Err(JobError::over(what, level.depth, self.limits.max_nested, "IMGFLO_MAX_NESTED").into());
             }
             if !data.no_cache
-                && let Ok(Some(blob)) = self.store.get(&data.cachekey).await
+                && let Ok(Some(stored)) = self.sources.look_up(&data.cachekey).await
             {
-                return Ok(Fetched { bytes: blob.bytes, media_type: None });
+                return Ok(stored);
             }
-            let bytes = self.make(data, level, None).await?;
-            if let Err(error) = self.keep(data, bytes.clone()).await {
+            let made = self.make(data, level, None).await?;
+            if let Err(error) = self.keep(data, &made).await {
                 // The job goes on without; its own result will meet the same trouble and report it.
                 tracing::debug!(key = data.cachekey, %error, "the result of a nested graph was not stored");
             }
-            Ok(Fetched { bytes, media_type: None })
+            Ok(Fetched { bytes: made.bytes, media_type: None, private: made.private })
         }
         .boxed()
     }
 
     /// Gets the input and renders.
-    async fn make(&self, data: &JobData, level: Level<'_>, mut notes: Option<&mut JobResult>) -> Result<Bytes, Error> {
+    async fn make(&self, data: &JobData, level: Level<'_>, mut notes: Option<&mut JobResult>) -> Result<Made, Error> {
         let graph = self.graphs.of(data)?;
         let noop = graph.runtime() == RuntimeKind::Noop;
         let format = if noop { None } else { Some(output_format(data)?) };
         let input = match &data.source {
-            Some(source) => Some(self.input(source, level, noop).await?),
+            Some(source) => Some(self.input(source, level, noop, data.no_cache).await?),
             None if graph.takes_input() || noop => {
                 let message = "the graph needs an input image; name it with input=";
                 return Err(JobError::new(Category::InvalidParameter, message).into());
@@ -155,13 +183,14 @@ impl Processor {
             notes.input_bytes = Some(input.bytes.len() as u64);
             note_type(notes, input);
         }
+        let private = input.as_ref().is_some_and(|input| input.private);
         let Some(format) = format else {
             let bytes = input.map(|input| input.bytes).unwrap_or_default();
             if let Some(notes) = notes {
                 notes.processed_at = Some(message::now());
                 notes.output_bytes = Some(bytes.len() as u64);
             }
-            return Ok(bytes);
+            return Ok(Made { bytes, private });
         };
         let input = input.map(|input| input.bytes);
         let parameters = data.iips.clone();
@@ -178,13 +207,13 @@ impl Processor {
             (notes.output_width, notes.output_height) = (Some(output_size.0), Some(output_size.1));
             notes.output_bytes = Some(bytes.len() as u64);
         }
-        Ok(bytes)
+        Ok(Made { bytes, private })
     }
 
-    async fn input(&self, source: &Source, level: Level<'_>, any_type: bool) -> Result<Fetched, Error> {
-        let wanted = wanted(&self.limits, level.urgency, any_type);
+    async fn input(&self, source: &Source, level: Level<'_>, any_type: bool, anew: bool) -> Result<Fetched, Error> {
+        let wanted = wanted(&self.limits, level.urgency, any_type, anew);
         let input = match source {
-            Source::Url { url } => self.sources.inputs.url(url, wanted).await?,
+            Source::Url { url } => level.seat.fetch(self.sources.inputs.url(url, wanted)).await?,
             Source::Data { url } => self.sources.inputs.data(url)?,
             Source::File { path } => self.sources.inputs.file(path, wanted).await?,
             Source::Stored { key } => self.sources.stored(key).await?,
@@ -196,12 +225,25 @@ impl Processor {
         Ok(input)
     }
 
-    /// Stores a result; tries again while the store has trouble.
-    async fn keep(&self, data: &JobData, bytes: Bytes) -> Result<(), Error> {
+    /// Stores a result, and returns the key under which it is; tries again while the store has trouble.
+    async fn keep(&self, data: &JobData, made: &Made) -> Result<String, Error> {
+        let private = key::private(&data.cachekey);
+        let (key, other) = match (private, made.private) {
+            (Some(private), true) => (private, Some(data.cachekey.clone())),
+            (other, _) => (data.cachekey.clone(), other),
+        };
         let mut waits = STORE_AGAIN.into_iter();
         loop {
-            let error = match self.store.put(&data.cachekey, bytes.clone(), data.no_cache).await {
-                Ok(()) => return Ok(()),
+            let error = match self.store.put(&key, made.bytes.clone(), data.no_cache).await {
+                Ok(()) => {
+                    // Its origin may have changed its mind.
+                    if let Some(other) = other.filter(|_| data.no_cache)
+                        && let Err(error) = self.store.remove(&other).await
+                    {
+                        tracing::warn!(key = other, %error, "an outdated result was not removed");
+                    }
+                    return Ok(key);
+                }
                 Err(CacheError::TooLarge { bytes, limit }) => {
                     return Err(JobError::over("bytes of the result", bytes, limit, "IMGFLO_CACHE_BYTES").into());
                 }
@@ -209,7 +251,7 @@ impl Processor {
             };
             match waits.next() {
                 Some(wait) if !matches!(error, CacheError::BadKey(_)) => {
-                    tracing::debug!(key = data.cachekey, %error, "storing again soon");
+                    tracing::debug!(key, %error, "storing again soon");
                     tokio::time::sleep(wait).await;
                 }
                 _ => return Err(Error::Store(error)),

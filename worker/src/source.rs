@@ -8,6 +8,7 @@ use bytes::Bytes;
 use data_url::{DataUrl, DataUrlError};
 use imgflo_cache::{CacheError, Store};
 use imgflo_job::input::{self, Input, OwnOrigins};
+use imgflo_job::key::{self, Keeping};
 use imgflo_job::message::Source;
 use imgflo_job::{Category, JobError, Limits, Urgency};
 
@@ -30,15 +31,12 @@ pub struct Inputs {
 }
 
 /// What a job may fetch.
-pub(crate) fn wanted(limits: &Limits, urgency: Urgency, any_type: bool) -> Wanted {
-    match urgency {
-        Urgency::Urgent => Wanted { max_bytes: limits.max_input_bytes, setting: "IMGFLO_MAX_INPUT_BYTES", any_type },
-        Urgency::Background => Wanted {
-            max_bytes: limits.max_background_input_bytes,
-            setting: "IMGFLO_MAX_BACKGROUND_INPUT_BYTES",
-            any_type,
-        },
-    }
+pub(crate) fn wanted(limits: &Limits, urgency: Urgency, any_type: bool, anew: bool) -> Wanted {
+    let (max_bytes, setting) = match urgency {
+        Urgency::Urgent => (limits.max_input_bytes, "IMGFLO_MAX_INPUT_BYTES"),
+        Urgency::Background => (limits.max_background_input_bytes, "IMGFLO_MAX_BACKGROUND_INPUT_BYTES"),
+    };
+    Wanted { max_bytes, setting, any_type, urgency, anew }
 }
 
 impl Inputs {
@@ -52,7 +50,7 @@ impl Inputs {
     /// # Errors
     /// A [`JobError`]; also for pictures that are results themselves.
     pub async fn get(&self, address: &str) -> Result<Bytes, JobError> {
-        let wanted = wanted(&self.limits, Urgency::Urgent, false);
+        let wanted = wanted(&self.limits, Urgency::Urgent, false, false);
         let fetched = match input::read(address, &OwnOrigins::default(), &self.limits)? {
             Input::Source(Source::Url { url }) => self.url(&url, wanted).await,
             Input::Source(Source::Data { url }) => self.data(&url),
@@ -89,7 +87,8 @@ impl Inputs {
             DataUrlError::NoComma => malformed("has no comma before its data"),
         })?;
         let (bytes, _fragment) = parsed.decode_to_vec().map_err(|_| malformed("is not valid base64"))?;
-        filled(bytes.into(), Some(parsed.mime_type().to_string()), "the data: URL")
+        let media_type = Some(parsed.mime_type().to_string());
+        filled(Fetched { bytes: bytes.into(), media_type, private: false }, "the data: URL")
     }
 
     /// Reads a file below the folder of files.
@@ -107,15 +106,26 @@ impl Inputs {
             }
             Err(error) => return Err(Error::Internal(format!("file '{path}': {error}"))),
         };
-        filled(bytes.into(), None, "the file")
+        filled(Fetched { bytes: bytes.into(), media_type: None, private: false }, "the file")
     }
 }
 
 impl Sources {
+    /// The stored result of a key, if there is one.
+    pub(crate) async fn look_up(&self, key: &str) -> Result<Option<Fetched>, CacheError> {
+        let fetched =
+            |bytes, key: &str| Fetched { bytes, media_type: None, private: Keeping::of(key) == Keeping::Private };
+        if let Some(blob) = self.store.get(key).await? {
+            return Ok(Some(fetched(blob.bytes, key)));
+        }
+        let Some(private) = key::private(key) else { return Ok(None) };
+        Ok(self.store.get(&private).await?.map(|blob| fetched(blob.bytes, &private)))
+    }
+
     /// A stored result.
     pub(crate) async fn stored(&self, key: &str) -> Result<Fetched, Error> {
-        match self.store.get(key).await {
-            Ok(Some(blob)) => filled(blob.bytes, None, "the stored result"),
+        match self.look_up(key).await {
+            Ok(Some(stored)) => filled(stored, "the stored result"),
             Ok(None) | Err(CacheError::BadKey(_)) => {
                 let key: String = key.chars().take(100).collect();
                 let message = format!("input: there is no stored result '{key}'; ask for it by its /graph URL");
@@ -126,11 +136,11 @@ impl Sources {
     }
 }
 
-fn filled(bytes: Bytes, media_type: Option<String>, what: &str) -> Result<Fetched, Error> {
-    if bytes.is_empty() {
+fn filled(fetched: Fetched, what: &str) -> Result<Fetched, Error> {
+    if fetched.bytes.is_empty() {
         return Err(JobError::new(Category::BrokenInput, format!("input: {what} is empty")).into());
     }
-    Ok(Fetched { bytes, media_type })
+    Ok(fetched)
 }
 
 enum FileRead {

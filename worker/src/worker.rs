@@ -1,4 +1,4 @@
-//! Slots that take jobs from their lanes, urgent ones first.
+//! Takes jobs from their lanes, urgent ones first, as long as there are slots for them.
 
 mod gate;
 mod lanes;
@@ -6,14 +6,17 @@ mod running;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt, poll};
 use imgflo_cache::{Claims, Store};
 use imgflo_job::{Background, Category, Fault, Job, JobError, JobResult, Limits, Urgency, key, message, network};
 use imgflo_msgflo::{Delivery, Outcome, Transport, TransportError};
-use imgflo_runtime::{Catalogue, Engine};
+use imgflo_runtime::{Catalogue, Engine, Library};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -25,14 +28,18 @@ use crate::Error;
 use crate::fetch::FetchSettings;
 use crate::graphs::Graphs;
 use crate::memory::Budget;
+use crate::original::Originals;
 use crate::process::{JobControl, Processor};
 use crate::render::Renderer;
+use crate::slots::{Offer, Seat, Slots};
 use crate::source::{Inputs, Sources};
 
 /// A job that ended this many workers, or lost them their broker, is given up.
 const MAX_CRASHES: u32 = 2;
 /// For how long it is not tried again.
 const REFUSAL: Duration = Duration::from_secs(3600);
+/// One of so many fetches may be a background job's.
+const PATIENT_SHARE: u64 = 4;
 /// For how long after it was made a background job comes back when its result cannot be stored, ms.
 const COMES_BACK_FOR: u64 = 24 * 3600 * 1000;
 
@@ -50,6 +57,14 @@ pub enum Role {
 impl Role {
     /// All roles, urgent first.
     pub const ALL: [Role; 3] = [Role::Urgent, Role::Background, Role::Video];
+
+    /// Whether clients wait for the jobs of this role.
+    fn urgency(self) -> Urgency {
+        match self {
+            Role::Urgent => Urgency::Urgent,
+            Role::Background | Role::Video => Urgency::Background,
+        }
+    }
 
     /// Name of the role in a MsgFlo network.
     pub fn name(self) -> &'static str {
@@ -77,7 +92,11 @@ pub struct WorkerParts {
     pub fetch: FetchSettings,
     /// Folder served under `/files/`.
     pub files: PathBuf,
-    /// Jobs at once, at least 1.
+    /// The graphs of jobs that name one and hold none, as those of the original's front ends; `None` = such jobs become
+    /// dead letters.
+    pub library: Option<Arc<Library>>,
+    /// Jobs that compute at once, at least 1. Those that wait for origins are beside these, up to
+    /// [`Limits::max_fetches`].
     pub slots: usize,
     /// Bytes that all jobs at work may take together; others wait.
     pub memory_budget: u64,
@@ -95,7 +114,7 @@ pub struct Worker {
     slots: usize,
 }
 
-/// What the slots of a running worker share.
+/// What the jobs of a running worker share.
 struct Shared {
     processor: Processor,
     claims: Arc<dyn Claims>,
@@ -115,6 +134,7 @@ impl Worker {
             limits,
             fetch,
             files,
+            library,
             slots,
             memory_budget,
             quality,
@@ -122,6 +142,7 @@ impl Worker {
         } = parts;
         let processor = Processor {
             sources: Sources { inputs: Inputs::new(fetch, limits.clone(), files), store: Arc::clone(&store) },
+            originals: Originals::new(library, limits.clone()),
             graphs: Graphs::new(Arc::clone(&catalogue), &limits),
             renderer: Arc::new(Renderer {
                 engine,
@@ -142,7 +163,8 @@ impl Worker {
     /// stopped and go back to their queues.
     ///
     /// A free slot takes an urgent job when there is one. With two slots or more one of them takes urgent jobs only, so
-    /// that these never wait for others to end.
+    /// that these never wait for others to end. A job that waits for an origin leaves its slot to the next one, unless
+    /// it ended a worker before: then few others may be at risk beside it.
     ///
     /// A broker that is away is waited for.
     ///
@@ -164,46 +186,76 @@ impl Worker {
             let shared = Arc::clone(&shared);
             listeners.spawn(async move { shared.running.listen(cancellations).await });
         }
-        let mut slots = JoinSet::new();
-        for slot in 0..self.slots {
-            let (shared, lanes, shutdown) = (Arc::clone(&shared), lanes.clone(), shutdown.clone());
-            let any_lane = !lanes.are_mixed() || self.slots == 1 || slot > 0;
-            slots.spawn(async move { shared.slot(&lanes, any_lane, &shutdown).await });
-        }
+        let mut losses = transport.losses();
+        let telling = lanes.clone();
+        listeners.spawn(async move {
+            while losses.changed().await.is_ok() {
+                telling.tell_of_lost_jobs().await;
+            }
+        });
         let names: Vec<_> = roles.iter().map(|role| role.name()).collect();
         tracing::info!(slots = self.slots, roles = names.join(" "), "worker started");
-        let mut ended = Ok(());
-        while let Some(slot) = slots.join_next().await {
-            match slot {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => ended = Err(error),
-                Err(error) => ended = Err(Error::Internal(error.to_string())),
+        let most_fetches = shared.limits.max_fetches;
+        let patient = usize::try_from(most_fetches / PATIENT_SHARE).unwrap_or(usize::MAX).max(1);
+        let slots = Slots::new(self.slots, lanes.are_mixed(), patient);
+        let most = usize::try_from(most_fetches).unwrap_or(usize::MAX).saturating_add(self.slots);
+        let mut jobs = JoinSet::new();
+        let mut taking = FuturesUnordered::new();
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break Ok(()),
+                Some(taken) = taking.next() => match taken {
+                    Taken::Job(delivery, lane, offer) => {
+                        let urgency = lane.role().urgency();
+                        let seat = offer.seat(urgency, delivery.crashes == 0);
+                        let (shared, lane) = (Arc::clone(&shared), Arc::clone(lane));
+                        jobs.spawn(async move { shared.handle(delivery, &lane, &seat).await });
+                    }
+                    Taken::Withdrawn => {}
+                    Taken::Closed if shutdown.is_cancelled() => break Ok(()),
+                    Taken::Closed => break Err(TransportError::Closed.into()),
+                },
+                Some(done) = jobs.join_next() => {
+                    // Its delivery goes back, and counts a crash.
+                    if let Err(error) = done {
+                        tracing::error!(%error, "a job ended its task");
+                    }
+                }
+                offer = slots.offer(), if jobs.len() < most => taking.push(take(&lanes, offer)),
             }
-        }
+        };
+        drop(taking);
+        while jobs.join_next().await.is_some() {}
         tracing::info!("worker stopped");
         ended
     }
 }
 
-impl Shared {
-    /// One job after the other.
-    async fn slot(&self, lanes: &Lanes, any_lane: bool, shutdown: &CancellationToken) -> Result<(), Error> {
-        loop {
-            let (delivery, lane) = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return Ok(()),
-                taken = lanes.next(any_lane) => taken,
-            };
-            match delivery {
-                Some(delivery) => self.handle(delivery, lane).await,
-                None if shutdown.is_cancelled() => return Ok(()),
-                None => return Err(TransportError::Closed.into()),
-            }
-        }
-    }
+/// What came of an offer.
+enum Taken<'a> {
+    Job(Delivery, &'a Arc<Lane>, Offer),
+    /// Its slot is needed here.
+    Withdrawn,
+    /// The queues are closed.
+    Closed,
+}
 
+/// Takes a job for a free slot.
+async fn take(lanes: &Lanes, offer: Offer) -> Taken<'_> {
+    tokio::select! {
+        biased;
+        () = offer.withdrawn() => Taken::Withdrawn,
+        (delivery, lane) = lanes.next(offer.any_lane) => match delivery {
+            Some(delivery) => Taken::Job(delivery, lane, offer),
+            None => Taken::Closed,
+        },
+    }
+}
+
+impl Shared {
     /// Does a delivered job and settles the delivery when everything is safe.
-    async fn handle(&self, delivery: Delivery, lane: &Lane) {
+    async fn handle(&self, delivery: Delivery, lane: &Lane, seat: &Seat) {
         let job: Job = match serde_json::from_slice(&delivery.message) {
             Ok(job) => job,
             Err(error) => {
@@ -213,17 +265,22 @@ impl Shared {
             }
         };
         let span = tracing::info_span!("job", id = job.id, graph = job.data.graph, key = job.data.cachekey);
-        self.work(job, delivery, lane).instrument(span).await;
+        self.work(job, delivery, lane, seat).instrument(span).await;
     }
 
-    async fn work(&self, job: Job, delivery: Delivery, lane: &Lane) {
+    async fn work(&self, job: Job, delivery: Delivery, lane: &Lane, seat: &Seat) {
         let began = Instant::now();
         let control = JobControl::of(&job, &self.limits);
         let (id, urgency) = (job.id.clone(), job.urgency);
         let mut result = JobResult::of(job);
         let done = {
-            let _at_work = self.running.start(&id, &control, urgency == Urgency::Urgent).await;
-            let work = AssertUnwindSafe(self.attempt(&mut result, &control, &delivery, lane)).catch_unwind();
+            let mut start = pin!(self.running.start(&id, &control, urgency == Urgency::Urgent));
+            let _at_work = match poll!(start.as_mut()) {
+                Poll::Ready(at_work) => at_work,
+                // The same job, at work here already, may need the slot.
+                Poll::Pending => seat.leave(start).await,
+            };
+            let work = AssertUnwindSafe(self.attempt(&mut result, &control, &delivery, lane, seat)).catch_unwind();
             work.await
                 .unwrap_or_else(|panic| Err(Error::Internal(format!("panic: {}", crate::error::panic_text(&*panic)))))
         };
@@ -251,6 +308,7 @@ impl Shared {
         control: &JobControl,
         delivery: &Delivery,
         lane: &Lane,
+        seat: &Seat,
     ) -> Result<(), Error> {
         result.started_at = Some(message::now());
         let data = &result.job.data;
@@ -261,7 +319,7 @@ impl Shared {
             let asked = data.outtype.as_deref().unwrap_or("video");
             return Err(JobError::unsupported_type(asked, &crate::process::written_types()).into());
         }
-        let done = self.processor.run(result, control).await;
+        let done = self.processor.run(result, control, seat).await;
         if let Err(Error::Job(error)) = &done
             && error.is_too_large_for_avif()
         {
@@ -271,7 +329,7 @@ impl Shared {
     }
 
     async fn is_stored(&self, cache_key: &str) -> Result<bool, Error> {
-        self.processor.store.contains(cache_key).await.map_err(Error::Store)
+        Ok(self.processor.stored(cache_key).await.map_err(Error::Store)?.is_some())
     }
 
     /// Sees to it that nobody tries it again soon; what to tell.

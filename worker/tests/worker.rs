@@ -6,6 +6,8 @@ mod worker {
     pub mod jobs;
     pub mod lanes;
     pub mod origin;
+    pub mod originals;
     pub mod setup;
     pub mod trouble;
+    pub mod waiting;
 }

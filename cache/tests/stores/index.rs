@@ -41,6 +41,10 @@ impl Store for Counted {
     async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError> {
         self.inner.put(key, bytes, replace).await
     }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        self.inner.remove(key).await
+    }
 }
 
 pub struct Rig {
@@ -58,8 +62,26 @@ impl Rig {
 
     /// Another process' view of it.
     pub fn indexed(&self, link: &Arc<RedisLink>, hot: Duration) -> IndexedStore {
-        let options = IndexOptions { ttl: 60, hot, ..IndexOptions::default() };
+        let never = Duration::from_secs(3600);
+        let options = IndexOptions { ttl: 60, hot, proof: never, ..IndexOptions::default() };
         IndexedStore::new(Arc::clone(link), self.store.clone(), options)
+    }
+
+    /// As [`Rig::indexed`], but an entry is compared with the store each time.
+    fn proved(&self, link: &Arc<RedisLink>) -> IndexedStore {
+        let options = IndexOptions { ttl: 60, proof: Duration::ZERO, ..IndexOptions::default() };
+        IndexedStore::new(Arc::clone(link), self.store.clone(), options)
+    }
+
+    /// Deletes all blobs, as somebody does who empties a bucket.
+    fn empty(&self) {
+        fn below(folder: &std::path::Path) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { below(&path) } else { std::fs::remove_file(path).unwrap() }
+            }
+        }
+        below(self._folder.path());
     }
 
     pub fn asked(&self) -> usize {
@@ -242,5 +264,48 @@ async fn an_address_that_is_none_is_told_without_the_password() {
         let error = RedisLink::open(url).unwrap_err();
         assert!(matches!(error, CacheError::BadSetting(_)), "{url}: {error}");
         assert!(!error.to_string().contains("hush"), "{url}: {error}");
+    }
+}
+
+/// The blobs of a store that somebody emptied are misses at once, not addresses that lead nowhere.
+#[tokio::test]
+async fn a_store_that_was_emptied_is_noticed_with_the_first_question() {
+    let rig = Rig::new();
+    let (proved, link) = (rig.proved(&crate::redis()), crate::redis());
+    // Another process, which asks the store for nothing by itself.
+    let keys: Vec<String> = (0..3).map(|_| crate::key("png")).collect();
+    for key in &keys {
+        proved.put(key, "x".into(), false).await.unwrap();
+    }
+    assert!(proved.contains(&keys[0]).await.unwrap());
+    rig.empty();
+    for key in &keys {
+        assert!(!proved.contains(key).await.unwrap(), "{key}");
+    }
+    proved.put(&keys[0], "x".into(), false).await.unwrap();
+    assert!(proved.contains(&keys[0]).await.unwrap());
+    // Where a lost blob is met first does not matter: one that cannot be read tells as much.
+    let indexed = rig.indexed(&link, Duration::from_secs(60));
+    for key in &keys {
+        indexed.put(key, "x".into(), false).await.unwrap();
+    }
+    rig.empty();
+    assert!(indexed.contains(&keys[1]).await.unwrap(), "nothing was compared yet");
+    assert!(!rig.indexed(&link, Duration::ZERO).holds(&keys[1]).await.unwrap(), "the store itself is asked");
+    assert!(indexed.get(&keys[0]).await.unwrap().is_none());
+    for key in &keys {
+        assert!(!indexed.contains(key).await.unwrap(), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_asked_is_not_taken_for_an_empty_one() {
+    let rig = Rig::new();
+    let proved = rig.proved(&crate::redis());
+    let key = crate::key("png");
+    proved.put(&key, "x".into(), false).await.unwrap();
+    rig.store.away.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert!(proved.contains(&key).await.unwrap());
     }
 }

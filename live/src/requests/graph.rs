@@ -170,6 +170,7 @@ fn clear(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result
     let mut state = workspace.state();
     let version = state.tick();
     if let Ok(live) = state.graph(id) {
+        live.rename(id, graph.properties.get("name").and_then(Value::as_str));
         live.graph = graph;
         live.started = None;
         live.values.clear();

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use imgflo_fbp::PortRef;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Payload, graph_id};
+use super::{Payload, graph_id, persist};
 use crate::components::takes_picture;
 use crate::flow::{Budget, Event, Overflow};
 use crate::workspace::{Asker, State, Workspace, error};
@@ -25,7 +25,7 @@ pub(super) async fn handle(
         "start" => start(workspace, asker, graph_id(payload)?),
         "stop" => stop(workspace, asker, graph_id(payload)?),
         "edges" => edges(workspace, asker, payload),
-        "persist" => persist(workspace, asker).await,
+        "persist" => persist::persist(workspace, asker, payload).await,
         // There is no answer to it in the protocol, and packets are told as they are.
         "debug" => Ok(()),
         _ => {
@@ -121,50 +121,4 @@ fn edges(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result
     state.answer(asker, "network", "edges", &json!({ "graph": id, "edges": listed }));
     state.graph(id)?.wake.notify_one();
     Ok(())
-}
-
-/// Saves all graphs that were edited and have a name, the main one in any case.
-async fn persist(workspace: &Arc<Workspace>, asker: &Asker) -> Result<(), String> {
-    let Ok(_one) = workspace.writing.acquire().await else { return Ok(()) };
-    let graphs = {
-        let state = workspace.state();
-        let main = state.main.as_ref();
-        let wanted = state
-            .graphs
-            .iter()
-            .filter(|(id, live)| live.edited > live.saved && (main == Some(*id) || live.file.is_some()));
-        let graphs = wanted.map(|(id, live)| {
-            let name = live.file.clone().or_else(|| live.graph.properties.get("name")?.as_str().map(str::to_owned));
-            (id.clone(), name.unwrap_or_else(|| last(id).to_owned()), live.to_save(), live.edited)
-        });
-        graphs.collect::<Vec<_>>()
-    };
-    let saving = Arc::clone(workspace);
-    let saved = tokio::task::spawn_blocking(move || {
-        let mut saved = Vec::new();
-        for (id, name, graph, version) in graphs {
-            match (saving.parts.save)(&name, &graph) {
-                Ok(()) => saved.push((id, name, version)),
-                Err(message) => return (saved, Err(format!("'{name}' is not saved: {message}"))),
-            }
-        }
-        let reloaded = if saved.is_empty() { Ok(()) } else { saving.reload() };
-        (saved, reloaded)
-    });
-    let (saved, result) = saved.await.map_err(|error| error.to_string())?;
-    let mut state = workspace.state();
-    for (id, name, version) in saved {
-        if let Ok(live) = state.graph(&id) {
-            live.file = Some(name);
-            live.saved = live.saved.max(version);
-        }
-    }
-    result?;
-    state.answer(asker, "network", "persist", &Value::Object(serde_json::Map::new()));
-    Ok(())
-}
-
-/// The last part of an id: `main` of `default/main`.
-fn last(id: &str) -> &str {
-    id.rsplit('/').next().unwrap_or(id)
 }

@@ -23,7 +23,6 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use lapin::Channel;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
 use tokio::sync::{Notify, RwLock, oneshot};
 use tokio::task::JoinSet;
@@ -34,7 +33,6 @@ use super::Shared;
 use super::parcel::Parcel;
 use super::publish::Notes;
 use super::session::{Session, told};
-use super::topology::is;
 use crate::transport::{Delivery, Inbox, Outcome};
 
 /// A message that this many consumers ended with goes to the dead letters: it would take down one
@@ -46,8 +44,8 @@ const KEPT: Duration = Duration::from_millis(100);
 const LINGERS: Duration = Duration::from_millis(2);
 /// Messages of a temporary queue that are on their way to us at once.
 const TEMPORARY_PREFETCH: u16 = 1000;
-/// Wait before a channel that broke is opened again.
-const BROKEN: Duration = Duration::from_millis(200);
+/// First and longest wait before a queue is consumed again whose channel broke, or whose subscription the broker ended.
+const BROKEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 #[derive(Default)]
 struct State {
@@ -229,24 +227,28 @@ impl Hub {
         if self.temporary {
             return parcel.acknowledge().await;
         }
-        parcel.bury(&self.queue, reason, SystemTime::now(), &self.shared.topology).await;
+        parcel.bury(&self.queue, reason, SystemTime::now(), &self.shared.upkeep).await;
     }
 
     /// Consumes until nobody is left, or the transport is closed.
     async fn run(self: Arc<Self>) {
+        let mut wait = BROKEN.0;
         while let Some(session) = self.session().await {
+            let began = Instant::now();
             match self.serve(&session).await {
                 Ok(()) => break,
                 Err(error) if session.lost.is_cancelled() => {
                     tracing::debug!(queue = self.queue, error = told(&error), "waits for the broker");
                 }
                 Err(error) => {
-                    tracing::warn!(queue = self.queue, error = told(&error), "consuming again soon");
-                    if is(&error, AMQPSoftError::NOTFOUND) {
-                        // Somebody deleted the queue.
-                        let _ = self.shared.topology.apply(&session.consuming, &[]).await;
+                    if began.elapsed() > BROKEN.1 {
+                        wait = BROKEN.0;
                     }
-                    tokio::time::sleep(BROKEN).await;
+                    tracing::warn!(queue = self.queue, error = told(&error), again_in = ?wait, "consuming again soon");
+                    // Somebody may have deleted the queue.
+                    self.shared.upkeep.repair(&session.consuming, Instant::now()).await;
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(BROKEN.1);
                 }
             }
             // The broker delivers those of a lost connection again.
@@ -260,9 +262,6 @@ impl Hub {
         drop(callers);
         for (parcel, _) in kept {
             self.put_back(parcel).await;
-        }
-        if self.temporary {
-            self.shared.topology.remove_queue(&self.queue);
         }
     }
 
@@ -325,6 +324,11 @@ impl Hub {
             }
         };
         if over.is_ok() {
+            if self.temporary {
+                // A queue that goes with its last consumer is not to be made again.
+                self.shared.upkeep.topology.remove_queue(&self.queue);
+                drop(self.shared.upkeep.changing.lock().await);
+            }
             // In order, so that nothing that is on its way is left unsettled.
             open.values().for_each(CancellationToken::cancel);
             while taps.join_next().await.is_some() {}

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use lapin::Acker;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::{Channel, message};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::publish::{Letter, Notes, PATIENT};
+use super::publish::{Letter, Notes, PATIENT, Refusal};
 use super::session::Session;
-use super::topology::{Item, Topology, dead_exchange, make};
-use crate::transport::{Death, SendError};
+use super::topology::{Item, bind_queue, make};
+use super::upkeep::Upkeep;
+use crate::transport::{Death, dead_letters_of};
 
 /// Wait between attempts to move a message to the dead letters.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -78,7 +80,7 @@ impl Parcel {
     /// # Errors
     /// The parcel, when the broker does not take the copy.
     pub(super) async fn move_back(self, queue: &str) -> Result<(), Parcel> {
-        match Letter::to_queue(queue, &self.message, &self.notes).send_within(&self.session, PATIENT).await {
+        match Letter::to_queue(queue, &self.message, &self.notes).send(&self.session, PATIENT).await {
             Ok(()) => {
                 self.acknowledge().await;
                 Ok(())
@@ -90,25 +92,37 @@ impl Parcel {
         }
     }
 
-    /// Moves it to the dead letters of its queue. Where nothing is bound to them, a queue is made
-    /// that keeps them. A broker that takes nothing at the moment is asked until it does.
-    pub(super) async fn bury(mut self, queue: &str, reason: String, at: SystemTime, topology: &Topology) {
+    /// Moves it to the dead letters of its queue. Where nothing is bound to them, and the network names no queue for
+    /// them either, a queue is made that keeps them. A broker that takes nothing at the moment is asked until it does.
+    pub(super) async fn bury(mut self, queue: &str, reason: String, at: SystemTime, upkeep: &Upkeep) {
         self.notes = Notes { crashes: 0, death: Some(Death { queue: queue.to_owned(), reason, at }) };
-        let exchange = dead_exchange(queue);
+        let exchange = dead_letters_of(queue);
+        let mut repaired = false;
         while !self.session.lost.is_cancelled() {
+            let broker = &self.session.consuming;
+            // Who only listens to dead letters keeps none: the queue that keeps them must be bound, too.
+            if let Some(keeper) = upkeep.topology.keeper_of_dead_letters(queue)
+                && bind_queue(broker, &exchange, &keeper).await.is_err()
+            {
+                upkeep.repair(broker, Instant::now()).await;
+            }
             let letter = Letter::to_exchange(&exchange, &self.message, &self.notes);
-            match letter.send_within(&self.session, PATIENT).await {
+            match letter.send(&self.session, PATIENT).await {
                 Ok(()) => return self.acknowledge().await,
-                Err(SendError::Unroutable(_)) => {
+                Err(Refusal::NoQueue(_) | Refusal::NoExchange(_)) if !repaired => {
+                    upkeep.repair(broker, Instant::now()).await;
+                    repaired = true;
+                }
+                Err(Refusal::NoQueue(_) | Refusal::NoExchange(_)) => {
                     let keeper = Item::DeadLetters(queue.to_owned());
-                    if let Err(error) = make(&self.session.consuming, &keeper).await {
+                    if let Err(error) = make(broker, &keeper).await {
                         tracing::error!(queue, %error, "no queue for dead letters");
                         tokio::time::sleep(AGAIN).await;
                     }
-                    topology.add(keeper);
+                    upkeep.topology.add(keeper);
                 }
-                Err(error) => {
-                    tracing::warn!(queue, %error, "a dead letter waits for the broker");
+                Err(refusal) => {
+                    tracing::warn!(queue, error = %refusal, "a dead letter waits for the broker");
                     tokio::time::sleep(AGAIN).await;
                 }
             }

@@ -1,6 +1,7 @@
 //! Messages to the broker: persistent, mandatory and confirmed, or not sent.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::options::BasicPublishOptions;
@@ -10,11 +11,14 @@ use lapin::{BasicProperties, Confirmation};
 
 use super::session::{Session, told};
 use super::topology::is;
-use crate::transport::{CONFIRM, Death, SendError};
+use crate::transport::{Death, SendError};
 
 /// How long the broker may take to confirm where nobody waits: a message that is moved between
 /// queues.
 pub(super) const PATIENT: Duration = Duration::from_secs(5);
+
+/// How often it is looked, while a message is not confirmed, whether the broker holds up publishers.
+const LOOK: Duration = Duration::from_millis(25);
 
 /// Deliveries of a message that ended without being settled.
 const CRASHES: &str = "x-crashes";
@@ -91,6 +95,38 @@ fn brokers(deaths: &AMQPValue) -> Option<Death> {
     Some(Death { queue: field("queue").and_then(text)?, reason: field("reason").and_then(text)?, at })
 }
 
+/// Why a message was not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Refusal {
+    /// No queue is bound to the exchange of this name, or there is no queue of this name.
+    NoQueue(String),
+    /// The exchange of this name does not exist, or that of a message beside this one.
+    NoExchange(String),
+    /// Anything else.
+    Other(SendError),
+}
+
+impl From<SendError> for Refusal {
+    fn from(error: SendError) -> Self {
+        Refusal::Other(error)
+    }
+}
+
+impl From<Refusal> for SendError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoQueue(place) | Refusal::NoExchange(place) => SendError::Unroutable(place),
+            Refusal::Other(error) => error,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SendError::from(self.clone()).fmt(f)
+    }
+}
+
 /// A message on its way.
 pub(super) struct Letter<'a> {
     /// Empty: the default exchange, where the routing key names a queue.
@@ -122,43 +158,62 @@ impl<'a> Letter<'a> {
         }
     }
 
-    /// Sends it; returns when the broker has it safely in every queue, or refused it.
-    ///
-    /// # Errors
-    /// [`SendError`].
-    pub(super) async fn send(&self, session: &Session) -> Result<(), SendError> {
-        self.send_within(session, CONFIRM).await
+    /// Name of the exchange, or of the queue, that the message goes to.
+    pub(super) fn place(&self) -> &'a str {
+        if self.exchange.is_empty() { self.routing_key } else { self.exchange }
     }
 
-    /// As [`Letter::send`], with another patience.
+    /// Sends the message. Returns when the broker has it safely in every queue, or refused it. Fails at once when the
+    /// broker holds up publishers or the connection is lost, and after `patience` when the broker does not confirm.
     ///
     /// # Errors
-    /// [`SendError`].
-    pub(super) async fn send_within(&self, session: &Session, patience: Duration) -> Result<(), SendError> {
+    /// [`Refusal`].
+    pub(super) async fn send(&self, session: &Session, patience: Duration) -> Result<(), Refusal> {
         if session.is_blocked() {
-            return Err(SendError::Blocked);
+            return Err(SendError::Blocked.into());
         }
-        match tokio::time::timeout(patience, self.publish(session)).await {
+        let confirmed = tokio::select! {
+            biased;
+            published = tokio::time::timeout(patience, self.publish(session)) => published,
+            () = blocked(session) => return Err(SendError::Blocked.into()),
+        };
+        match confirmed {
             Ok(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => Ok(()),
-            Ok(Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))) => Err(self.unroutable()),
-            Ok(Ok(Confirmation::Nack(None))) => Err(SendError::Unreachable("it refused the message".into())),
-            Ok(Err(error)) if is(&error, AMQPSoftError::NOTFOUND) => Err(self.unroutable()),
-            Ok(Err(error)) => Err(SendError::Unreachable(told(&error))),
-            Err(_) if session.is_blocked() => Err(SendError::Blocked),
-            Err(_) => Err(SendError::Unreachable(format!("it did not confirm within {} ms", patience.as_millis()))),
+            Ok(Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))) => {
+                Err(Refusal::NoQueue(self.place().to_owned()))
+            }
+            Ok(Ok(Confirmation::Nack(None))) => Err(SendError::Unreachable("it refused the message".into()).into()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                let reason = format!("it did not confirm within {} ms", patience.as_millis());
+                Err(SendError::Unreachable(reason).into())
+            }
         }
     }
 
-    async fn publish(&self, session: &Session) -> Result<Confirmation, lapin::Error> {
-        let channel = session.publisher().await?;
+    async fn publish(&self, session: &Session) -> Result<Confirmation, Refusal> {
+        let unreachable = |error: lapin::Error| Refusal::from(SendError::Unreachable(told(&error)));
+        let channel = session.publisher().await.map_err(unreachable)?;
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let (exchange, key) = (self.exchange.into(), self.routing_key.into());
-        channel.basic_publish(exchange, key, options, self.message, self.properties()).await?.await
+        let published =
+            async { channel.basic_publish(exchange, key, options, self.message, self.properties()).await?.await };
+        published.await.map_err(|error| {
+            // A missing exchange closes the channel, and all messages on the way share its fate.
+            let closed = !channel.status().connected() && !session.is_lost();
+            if is(&error, AMQPSoftError::NOTFOUND) || closed {
+                Refusal::NoExchange(self.place().to_owned())
+            } else {
+                unreachable(error)
+            }
+        })
     }
+}
 
-    fn unroutable(&self) -> SendError {
-        let to = if self.exchange.is_empty() { self.routing_key } else { self.exchange };
-        SendError::Unroutable(to.to_owned())
+/// Returns when the broker holds up publishers.
+async fn blocked(session: &Session) {
+    while !session.is_blocked() {
+        tokio::time::sleep(LOOK).await;
     }
 }
 

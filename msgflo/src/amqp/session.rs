@@ -14,7 +14,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::topology::{Consuming, Item, Topology};
+use super::topology::{Consuming, Item};
+use super::upkeep::Upkeep;
 use crate::reconnect::{self, CONNECT};
 use crate::transport::{FAREWELL, LAST_WORDS, Link, TransportError};
 
@@ -55,6 +56,11 @@ impl Session {
         self.publishing.status().blocked()
     }
 
+    /// True when a connection is lost, as far as is known.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_cancelled() || !self.publishing.status().connected()
+    }
+
     /// The channel to publish on.
     pub(super) async fn publisher(&self) -> Result<Channel, lapin::Error> {
         let mut publisher = self.publisher.lock().await;
@@ -83,7 +89,7 @@ pub(super) type Current = watch::Receiver<Option<Arc<Session>>>;
 pub(super) struct Keeper {
     pub(super) uri: AMQPUri,
     pub(super) name: String,
-    pub(super) topology: Arc<Topology>,
+    pub(super) upkeep: Arc<Upkeep>,
     pub(super) current: watch::Sender<Option<Arc<Session>>>,
     pub(super) link: watch::Sender<Link>,
     pub(super) closed: CancellationToken,
@@ -125,9 +131,15 @@ impl Keeper {
             tracing::info!(broker = self.place(), "connected to the broker");
             self.announce(&session);
             // What was added between declaring and announcing; a connection that fails is noticed below.
-            let declared = self.topology.apply(&session.consuming, &session.declared);
+            let declared = self.upkeep.apply(&session.consuming, &session.declared);
             let _ = self.closed.run_until_cancelled(declared).await;
-            let ended = self.closed.run_until_cancelled(self.watch(&session)).await;
+            let ended = self.closed.run_until_cancelled(async {
+                tokio::select! {
+                    reason = self.watch(&session) => reason,
+                    () = self.upkeep.run(&session) => unreachable!("it never ends"),
+                }
+            });
+            let ended = ended.await;
             session.lost.cancel();
             self.current.send_replace(None);
             self.link.send_replace(Link::Down);
@@ -154,7 +166,7 @@ impl Keeper {
     async fn connect(&self) -> Result<Arc<Session>, lapin::Error> {
         let connecting = async {
             let mut session = Session::open(&self.uri, &self.name).await?;
-            session.declared = self.topology.apply(&session.consuming, &[]).await?;
+            session.declared = self.upkeep.apply(&session.consuming, &[]).await?;
             Ok(Arc::new(session))
         };
         let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "it does not answer");

@@ -9,6 +9,7 @@
 //! | round robin `X` to `Q` | direct exchange `out-X`, bound to `X`; queue `Q` bound to it |
 //! | discovery | queue `fbp` |
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
@@ -17,6 +18,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 
 use crate::discovery;
+use crate::transport::dead_letters_of;
 
 /// Something to be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +45,6 @@ pub(super) enum Item {
 /// What is to be there, in the order it was declared.
 #[derive(Debug, Default)]
 pub(super) struct Topology(Mutex<Vec<Item>>);
-
-/// Exchange of the dead letters of a queue.
-pub(super) fn dead_exchange(queue: &str) -> String {
-    format!("dead-{queue}")
-}
 
 impl Topology {
     fn items(&self) -> MutexGuard<'_, Vec<Item>> {
@@ -78,7 +75,7 @@ impl Topology {
     pub(super) fn has_exchange(&self, name: &str) -> bool {
         self.items().iter().any(|item| match item {
             Item::Outport(outport) => outport == name,
-            Item::Inport { queue, .. } => queue == name || dead_exchange(queue) == name,
+            Item::Inport { queue, .. } => queue == name || dead_letters_of(queue) == name,
             _ => false,
         })
     }
@@ -95,21 +92,43 @@ impl Topology {
         bound.cloned().collect()
     }
 
-    /// Makes all of it but what is `made` already; returns what there is then. What cannot be made
-    /// (a queue that was deleted elsewhere) is logged and left out.
-    ///
-    /// # Errors
-    /// The connection failed.
-    pub(super) async fn apply(&self, broker: &Consuming, made: &[Item]) -> Result<Vec<Item>, lapin::Error> {
-        let items = self.items().clone();
-        for item in items.iter().filter(|item| !made.contains(item)) {
-            match make(broker, item).await {
-                Err(error) if error.is_amqp_soft_error() => tracing::warn!(?item, %error, "not declared again"),
-                made => made?,
-            }
-        }
-        Ok(items)
+    /// All items, in the order they were declared.
+    pub(super) fn all(&self) -> Vec<Item> {
+        self.items().clone()
     }
+
+    pub(super) fn contains(&self, item: &Item) -> bool {
+        self.items().contains(item)
+    }
+
+    /// The queue for the dead letters of a queue, where a round robin names one.
+    pub(super) fn keeper_of_dead_letters(&self, name: &str) -> Option<String> {
+        let items = self.items();
+        items.iter().find_map(|item| match item {
+            Item::RoundRobin { queue, dead_letters, .. } if queue == name => dead_letters.clone(),
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Item::Inport { queue, .. } => write!(f, "queue '{queue}'"),
+            Item::Outport(name) => write!(f, "exchange '{name}'"),
+            Item::Binding { outport, queue } | Item::RoundRobin { outport, queue, .. } => {
+                write!(f, "binding of queue '{queue}' to '{outport}'")
+            }
+            Item::DeadLetters(queue) => write!(f, "queue '{}'", dead_letters_of(queue)),
+            Item::Discovery => write!(f, "queue '{}'", discovery::QUEUE),
+        }
+    }
+}
+
+/// True when a declaration was refused because the object exists in another form, or because the account may not
+/// declare: what exists is used as it is.
+fn is_refused(error: &lapin::Error) -> bool {
+    is(error, AMQPSoftError::PRECONDITIONFAILED) || is(error, AMQPSoftError::ACCESSREFUSED)
 }
 
 /// True for a soft error of this kind.
@@ -160,7 +179,7 @@ pub(super) async fn make(broker: &Consuming, item: &Item) -> Result<(), lapin::E
             declare_exchange(broker, queue, ExchangeKind::Fanout, *temporary).await?;
             bind_queue(broker, queue, queue).await?;
             if !temporary {
-                declare_exchange(broker, &dead_exchange(queue), ExchangeKind::Fanout, false).await?;
+                declare_exchange(broker, &dead_letters_of(queue), ExchangeKind::Fanout, false).await?;
             }
             Ok(())
         }
@@ -169,21 +188,20 @@ pub(super) async fn make(broker: &Consuming, item: &Item) -> Result<(), lapin::E
         Item::RoundRobin { outport, queue, dead_letters } => {
             let shared = format!("out-{outport}");
             declare_exchange(broker, &shared, ExchangeKind::Direct, false).await?;
-            broker
-                .ask(async |channel| {
-                    let options = ExchangeBindOptions::default();
-                    let (to, from) = (shared.as_str().into(), outport.as_str().into());
-                    channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await
-                })
-                .await?;
+            let bound = broker.ask(async |channel| {
+                let options = ExchangeBindOptions::default();
+                let (to, from) = (shared.as_str().into(), outport.as_str().into());
+                channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await
+            });
+            trusted(bound.await, &shared, outport)?;
             bind_queue(broker, &shared, queue).await?;
             match dead_letters {
-                Some(dead_letters) => bind_queue(broker, &dead_exchange(queue), dead_letters).await,
+                Some(dead_letters) => bind_queue(broker, &dead_letters_of(queue), dead_letters).await,
                 None => Ok(()),
             }
         }
         Item::DeadLetters(queue) => {
-            let name = dead_exchange(queue);
+            let name = dead_letters_of(queue);
             let options = QueueDeclareOptions { durable: true, ..Default::default() };
             broker
                 .ask(async |channel| channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await)
@@ -196,25 +214,31 @@ pub(super) async fn make(broker: &Consuming, item: &Item) -> Result<(), lapin::E
                 channel.queue_declare(discovery::QUEUE.into(), options, FieldTable::default()).await
             });
             match declared.await {
-                // Another declared it otherwise: it is used as it is.
-                Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => Ok(()),
+                Err(error) if is_refused(&error) => messages(broker, discovery::QUEUE).await.map(|_| ()),
                 declared => declared.map(|_| ()),
             }
         }
     }
 }
 
-/// Declares a queue as the original does; one that another program declared otherwise (406) is used
-/// as it is.
+/// Declares a queue as the original does. One that exists otherwise (406), or that the account may not declare (403),
+/// is used as it is.
+///
+/// # Errors
+/// A soft `NOTFOUND` when the queue does not exist and may not be declared.
 async fn declare_queue(broker: &Consuming, queue: &str, temporary: bool) -> Result<(), lapin::Error> {
     let options = QueueDeclareOptions { durable: !temporary, auto_delete: temporary, ..Default::default() };
     let mut arguments = FieldTable::default();
-    arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(dead_exchange(queue).into()));
+    arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(dead_letters_of(queue).into()));
     let declared = broker.ask(async |channel| channel.queue_declare(queue.into(), options, arguments).await);
     match declared.await {
-        Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
-            tracing::info!(queue, "the queue was declared by another program, and is used as it is");
-            messages(broker, queue).await.map(|_| ())
+        Err(error) if is_refused(&error) => {
+            tracing::debug!(queue, error = error.to_string(), "the queue is used as it is");
+            match messages(broker, queue).await {
+                // The reason that matters.
+                Err(missing) if is(&missing, AMQPSoftError::NOTFOUND) => Err(error),
+                found => found.map(|_| ()),
+            }
         }
         declared => declared.map(|_| ()),
     }
@@ -245,9 +269,9 @@ async fn declare_exchange(
     let declared =
         broker.ask(async |channel| channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await);
     match declared.await {
-        Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
-            tracing::info!(exchange = name, "the exchange was declared by another program, and is used as it is");
-            Ok(())
+        Err(error) if is_refused(&error) => {
+            tracing::debug!(exchange = name, error = error.to_string(), "the exchange is used as it is");
+            if exchange_exists(broker, name).await? { Ok(()) } else { Err(error) }
         }
         declared => declared,
     }
@@ -265,13 +289,24 @@ pub(super) async fn exchange_exists(broker: &Consuming, name: &str) -> Result<bo
     }
 }
 
-async fn bind_queue(broker: &Consuming, exchange: &str, queue: &str) -> Result<(), lapin::Error> {
-    broker
-        .ask(async |channel| {
-            let options = QueueBindOptions::default();
-            channel.queue_bind(queue.into(), exchange.into(), "".into(), options, FieldTable::default()).await
-        })
-        .await
+/// Binds a queue to an exchange. Where the account may not bind (403), the binding is taken to be there: the broker
+/// tells nobody which ones exist, and says so of a message that reaches no queue.
+pub(super) async fn bind_queue(broker: &Consuming, exchange: &str, queue: &str) -> Result<(), lapin::Error> {
+    let bound = broker.ask(async |channel| {
+        let options = QueueBindOptions::default();
+        channel.queue_bind(queue.into(), exchange.into(), "".into(), options, FieldTable::default()).await
+    });
+    trusted(bound.await, queue, exchange)
+}
+
+fn trusted(bound: Result<(), lapin::Error>, to: &str, from: &str) -> Result<(), lapin::Error> {
+    match bound {
+        Err(error) if is(&error, AMQPSoftError::ACCESSREFUSED) => {
+            tracing::debug!(to, from, error = error.to_string(), "the binding is taken to be there");
+            Ok(())
+        }
+        bound => bound,
+    }
 }
 
 pub(super) async fn unbind_queue(broker: &Consuming, exchange: &str, queue: &str) -> Result<(), lapin::Error> {

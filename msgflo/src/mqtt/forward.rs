@@ -105,6 +105,7 @@ impl Forward {
                 Some((sent, letter)) = on_the_way.next() => match sent {
                     Ok(()) => wait = FIRST_WAIT,
                     Err(error) => {
+                        shared.remind(&self.queue, &error).await;
                         // All that failed come again, in their order.
                         let mut failed = vec![(error, letter)];
                         while let Some((sent, letter)) = on_the_way.next().await {

@@ -29,6 +29,8 @@ const AROUND: usize = 64 * 1024;
 const HEADERS: usize = 128;
 /// Interval of pings. A broker that has not answered one by the next is given up.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How often we subscribe to everything anew, as the broker may have forgotten it.
+const RENEW: Duration = Duration::from_secs(15);
 /// Messages on their way to the broker at once; brokers take 20 or more.
 const IN_FLIGHT: usize = 16;
 /// Requests that may wait to be written.
@@ -338,7 +340,12 @@ impl Keeper {
             self.announce(&session);
             // What was subscribed to between connecting and announcing.
             self.closed.run_until_cancelled(self.subscriptions.apply(&session)).await;
-            let ended = self.closed.run_until_cancelled(session.lost.cancelled()).await;
+            let ended = self.closed.run_until_cancelled(async {
+                while tokio::time::timeout(RENEW, session.lost.cancelled()).await.is_err() {
+                    self.subscriptions.renew(&session).await;
+                }
+            });
+            let ended = ended.await;
             self.current.send_replace(None);
             self.link.send_replace(Link::Down);
             if ended.is_none() {

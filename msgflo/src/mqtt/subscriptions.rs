@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Publish;
+
+use tokio::time::Instant;
 
 use super::letter::Letter;
 use super::session::{Current, Session};
@@ -16,6 +19,7 @@ pub(super) type Sink = Box<dyn Fn(Letter) + Send + Sync>;
 /// A subscription.
 pub(super) struct Subscription {
     pub(super) filter: String,
+    topic: String,
     pub(super) qos: QoS,
     pub(super) sink: Sink,
 }
@@ -25,7 +29,12 @@ impl Subscription {
     pub(super) fn shared(purpose: &str, topic: &str, sink: Sink) -> Subscription {
         // The name of a group of subscribers takes no slash.
         let filter = format!("$share/{}/{topic}", purpose.replace('/', "%2F"));
-        Subscription { filter, qos: QoS::AtLeastOnce, sink }
+        Subscription { filter, topic: topic.to_owned(), qos: QoS::AtLeastOnce, sink }
+    }
+
+    /// To a topic whose messages every subscriber gets, and may miss.
+    pub(super) fn open(topic: &str, sink: Sink) -> Subscription {
+        Subscription { filter: topic.to_owned(), topic: topic.to_owned(), qos: QoS::AtMostOnce, sink }
     }
 }
 
@@ -38,9 +47,12 @@ struct Entry {
 pub(super) struct Subscriptions {
     current: Current,
     entries: Mutex<BTreeMap<usize, Entry>>,
-    /// Held by who subscribes or unsubscribes: the order of requests is that of the changes.
-    changing: tokio::sync::Mutex<()>,
+    /// Held by who subscribes or unsubscribes: the order of requests is that of the changes. When all was renewed last.
+    changing: tokio::sync::Mutex<Option<Instant>>,
 }
+
+/// The broker is not asked more often than this to subscribe us to everything anew.
+const RENEWED: Duration = Duration::from_secs(1);
 
 impl Subscriptions {
     pub(super) fn new(current: Current) -> Self {
@@ -131,11 +143,29 @@ impl Subscriptions {
         }
     }
 
+    /// True when messages of this topic should come to us.
+    pub(super) fn cover(&self, topic: &str) -> bool {
+        self.entries().values().any(|entry| !entry.paused && entry.subscription.topic == topic)
+    }
+
+    /// Subscribes to everything anew, which changes nothing but at a broker that forgot us. Not again within a second.
+    pub(super) async fn renew(&self, session: &Session) {
+        let mut renewed = self.changing.lock().await;
+        if renewed.is_none_or(|at| at.elapsed() > RENEWED) {
+            *renewed = Some(Instant::now());
+            self.subscribe(session, |_| true).await;
+        }
+    }
+
     /// Subscribes to what this session is not subscribed to yet.
     pub(super) async fn apply(&self, session: &Session) {
+        self.subscribe(session, |id| !session.is_subscribed(id)).await;
+    }
+
+    async fn subscribe(&self, session: &Session, which: impl Fn(usize) -> bool) {
         let wanted: Vec<(usize, Arc<Subscription>)> = {
             let entries = self.entries();
-            let active = entries.iter().filter(|(id, entry)| !entry.paused && !session.is_subscribed(**id));
+            let active = entries.iter().filter(|(id, entry)| !entry.paused && which(**id));
             active.map(|(id, entry)| (*id, Arc::clone(&entry.subscription))).collect()
         };
         for (id, subscription) in wanted {

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use rumqttc::v5::mqttbytes::QoS;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::Shared;
 use super::letter::Letter;
 use super::subscriptions::Subscription;
-use super::{Shared, dead_topic};
 use crate::discovery;
 use crate::in_process::MAX_CRASHES;
-use crate::transport::{Consumer, Death, Delivery, Inbox, Outcome, TransportError};
+use crate::transport::{Consumer, Death, Delivery, Inbox, Outcome, TransportError, dead_letters_of};
 
 /// How often a full queue is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -76,8 +75,7 @@ impl Tap {
         let local = Arc::clone(&shared.local);
         // Every process hears all of them; that nobody hears them is no loss.
         let sink = Box::new(move |letter: Letter| local.hear(&letter.message));
-        let subscription = Subscription { filter: discovery::QUEUE.to_owned(), qos: QoS::AtMostOnce, sink };
-        let id = shared.subscriptions.add(subscription).await?;
+        let id = shared.subscriptions.add(Subscription::open(discovery::QUEUE, sink)).await?;
         let queue = Queue { name: discovery::QUEUE.to_owned(), temporary: true, shared: Arc::clone(shared) };
         Ok(Arc::new(Tap { queue: Arc::new(queue), id, ended: CancellationToken::new() }))
     }
@@ -127,12 +125,12 @@ impl Queue {
         let (shared, queue, letter) = (Arc::clone(&self.shared), self.name.clone(), Letter { death, ..letter });
         self.shared.spawn(async move {
             for _ in 1..OFFERS {
-                if shared.publish(&dead_topic(&queue), &letter).await.is_ok() {
+                if shared.publish(&dead_letters_of(&queue), &letter).await.is_ok() {
                     return;
                 }
                 tokio::time::sleep(BETWEEN).await;
             }
-            if let Err(error) = shared.publish(&dead_topic(&queue), &letter).await {
+            if let Err(error) = shared.publish(&dead_letters_of(&queue), &letter).await {
                 tracing::error!(queue, %error, message = %letter.message.escape_ascii(), "a dead letter is lost");
             }
         });

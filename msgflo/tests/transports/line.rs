@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use imgflo_msgflo::{Link, Transport};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// A hang is a failure.
 pub async fn within<T>(work: impl Future<Output = T>) -> T {
@@ -20,6 +21,7 @@ pub struct Line {
     scheme: String,
     address: SocketAddr,
     open: watch::Sender<bool>,
+    said: broadcast::Sender<Vec<u8>>,
 }
 
 impl Line {
@@ -30,22 +32,29 @@ impl Line {
         let (scheme, broker) = url.trim_end_matches('/').split_once("://").unwrap();
         let (scheme, broker) = (scheme.to_owned(), broker.to_owned());
         let (open, is_open) = watch::channel(true);
+        let said = broadcast::Sender::new(100);
+        let saying = said.clone();
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let (mut is_open, broker) = (is_open.clone(), broker.clone());
+                let (mut is_open, broker, said) = (is_open.clone(), broker.clone(), saying.subscribe());
                 tokio::spawn(async move {
                     if !*is_open.borrow() {
                         return;
                     }
                     let mut server = TcpStream::connect(broker).await.unwrap();
                     tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        () = carry(&mut client, &mut server, said) => {}
                         _ = is_open.wait_for(|open| !open) => {}
                     }
                 });
             }
         });
-        Line { scheme, address, open }
+        Line { scheme, address, open, said }
+    }
+
+    /// Says something to the broker in the name of every client. Both must be silent at that moment.
+    pub fn say(&self, bytes: &[u8]) {
+        self.said.send(bytes.to_vec()).unwrap();
     }
 
     pub fn url(&self) -> String {
@@ -58,6 +67,28 @@ impl Line {
 
     pub fn mend(&self) {
         self.open.send_replace(true);
+    }
+}
+
+/// Carries bytes both ways, and what is said beside to the server, until either side ends.
+async fn carry(client: &mut TcpStream, server: &mut TcpStream, mut said: broadcast::Receiver<Vec<u8>>) {
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.split(), server.split());
+    let back = tokio::io::copy(&mut from_server, &mut to_client);
+    let there = async {
+        let mut bytes = vec![0; 1 << 16];
+        loop {
+            tokio::select! {
+                read = from_client.read(&mut bytes) => match read {
+                    Ok(count) if count > 0 && to_server.write_all(&bytes[..count]).await.is_ok() => {}
+                    _ => return,
+                },
+                Ok(said) = said.recv() => to_server.write_all(&said).await.unwrap(),
+            }
+        }
+    };
+    tokio::select! {
+        _ = back => {}
+        () = there => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod amqp;
 mod behaviour;
+mod deleted;
 mod line;
 mod mqtt;
 mod nodejs;

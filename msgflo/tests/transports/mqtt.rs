@@ -31,6 +31,48 @@ async fn new(consumer: &Consumer, n: usize) -> Delivery {
     }
 }
 
+/// An UNSUBSCRIBE of MQTT 5.
+fn unsubscribe(filter: &str) -> Vec<u8> {
+    let mut rest = vec![0xff, 0xfe, 0];
+    rest.extend(u16::try_from(filter.len()).unwrap().to_be_bytes());
+    rest.extend(filter.as_bytes());
+    let mut packet = vec![0xa2, u8::try_from(rest.len()).unwrap()];
+    assert!(rest.len() < 128);
+    packet.append(&mut rest);
+    packet
+}
+
+/// The broker is made to forget subscriptions of a connection that stays up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_forgot_subscriptions_is_told_them_again() {
+    let line = Line::lay(&mqtt_url()).await;
+    let transport = connect(&line.url(), "forgotten test").await.unwrap();
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let (out, queue) = (format!("o-{id}"), format!("q-{id}"));
+    declared(&*transport, &queue, None).await;
+    transport.bind(&out, &queue).await.unwrap();
+    let jobs = transport.consume(&queue).await.unwrap();
+    let forget = async |filter: &str| {
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        line.say(&unsubscribe(filter));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
+    // That of who carries messages over, and that of who takes them, so that nobody is there.
+    for (n, topic) in [&out, &queue].into_iter().enumerate() {
+        forget(&format!("$share/{queue}/{topic}")).await;
+        transport.send(&out, n.to_string().into()).await.unwrap();
+        new(&jobs, n).await.settle(Outcome::Done);
+    }
+    // Who only listens has no sign of it.
+    forget(&format!("$share/{queue}/{out}")).await;
+    let other = broker("other").await;
+    send_again(&*other, &out, "2").await;
+    new(&jobs, 2).await.settle(Outcome::Done);
+    assert_eq!(*transport.link().borrow(), Link::Up, "the connection stayed");
+    other.close().await;
+    transport.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_is_made_again_with_all_subscriptions() {
     let line = Line::lay(&mqtt_url()).await;

@@ -33,10 +33,12 @@ const GEGL_FOLDER: &str = "gegl";
 const REVISION_HEADER: &str = "imgflo-gegl-revision.h";
 const REVISION_SOURCE: &str = "imgflo-gegl-revision.c";
 const CONFIGURATION: &str = "config.h";
-const GEGL_FILES: [(&str, &str); 3] = [
+const OPERATION_HEADER: &str = "gegl-op.h";
+const GEGL_FILES: [(&str, &str); 4] = [
     (REVISION_HEADER, include_str!("gegl/revision.h")),
     (REVISION_SOURCE, include_str!("gegl/revision.c")),
     (CONFIGURATION, include_str!("gegl/config.h")),
+    (OPERATION_HEADER, include_str!("gegl/op.h")),
 ];
 /// How `pkg-config` is asked for what else it is.
 const GEGL: [&str; 3] = ["--cflags", "--libs", "gegl-0.4"];
@@ -98,7 +100,7 @@ impl fmt::Display for CompilerMessage {
 pub(crate) enum Interface {
     /// `imgflo-op.h`.
     Imgflo,
-    /// `gegl-op.h`.
+    /// `gegl-op.h` or `gegl-plugin.h`.
     Gegl,
 }
 
@@ -109,7 +111,8 @@ impl Interface {
             let line = String::from_utf8_lossy(line);
             let directive = line.trim_start().strip_prefix('#').map(str::trim_start);
             let file = directive.and_then(|directive| directive.strip_prefix("include")).map(str::trim_start);
-            file.is_some_and(|file| ["\"gegl-op.h\"", "<gegl-op.h>"].iter().any(|name| file.starts_with(name)))
+            let names = ["\"gegl-op.h\"", "<gegl-op.h>", "\"gegl-plugin.h\"", "<gegl-plugin.h>"];
+            file.is_some_and(|file| names.iter().any(|name| file.starts_with(name)))
         };
         let gegl = source.split(|byte| *byte == b'\n').any(includes);
         if gegl { Interface::Gegl } else { Interface::Imgflo }
@@ -184,6 +187,9 @@ pub(super) fn compile(compilation: &Compilation<'_>) -> io::Result<(bool, Vec<Co
         let (flags, linked) = words.partition::<Vec<_>, _>(|word| !word.starts_with("-l") && !word.starts_with("-L"));
         libraries = linked;
         command.arg(format!("-DIMGFLO_REVISION=\"{revision}\"")).arg("-I").arg(&gegl).args(GEGL_FLAGS).args(flags);
+        // For sources that name neither, as an editor's template.
+        let name = file.strip_suffix(".c").unwrap_or(file).replace('-', "_");
+        command.arg(format!("-DIMGFLO_FILE=\"{file}\"")).arg(format!("-DIMGFLO_NAME={name}"));
         command.arg(gegl.join(REVISION_SOURCE));
     }
     let done = command
@@ -305,7 +311,9 @@ collect2: error: ld returned 1 exit status
 
     #[test]
     fn a_source_is_for_gegl_when_it_includes_its_header() {
-        for gegl in ["#include \"gegl-op.h\"", "int a;\r\n #  include<gegl-op.h> /* x */\r\n"] {
+        for gegl in
+            ["#include \"gegl-op.h\"", "#include <gegl-plugin.h>", "int a;\r\n #  include<gegl-op.h> /* x */\r\n"]
+        {
             assert_eq!(Interface::of(gegl.as_bytes()), Interface::Gegl, "{gegl}");
         }
         for ours in [

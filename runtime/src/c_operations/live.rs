@@ -1,6 +1,8 @@
 //! Operations written while graphs run.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use imgflo_host::{HostError, PARTLY, Pool, Program};
@@ -11,6 +13,7 @@ use super::host::Host;
 use super::message::{Compiled, Source};
 use super::module;
 use super::serve::LARGEST_LIBRARY;
+use super::sources;
 use super::{COperations, Severity};
 use crate::ChildLimits;
 
@@ -41,6 +44,8 @@ pub struct LiveOperations {
     compiler: Pool,
     /// Names of those that were written live; one is revised at a time.
     revised: Mutex<Vec<String>>,
+    /// Revisions of the sources beside graphs when they were taken in last, by name.
+    kept: Mutex<BTreeMap<String, String>>,
 }
 
 impl LiveOperations {
@@ -60,7 +65,7 @@ impl LiveOperations {
         };
         let compiler = Pool::new(program, ChildLimits { children: 1, ..limits.clone() }.limits(JOBS));
         let host = Arc::new(Host::live(limits, operations.gpl, &operations.host)?);
-        Ok(LiveOperations { operations, host, compiler, revised: Mutex::default() })
+        Ok(LiveOperations { operations, host, compiler, revised: Mutex::default(), kept: Mutex::default() })
     }
 
     /// Compiles the source of the operation `name`, loads it in a child, and puts it in force for graphs
@@ -87,6 +92,51 @@ impl LiveOperations {
         }
         tracing::info!(name, revision, "an operation is revised");
         Ok(Revised { component: format!("{}/{name}", imgflo_ops::c::LIBRARY), revision, messages })
+    }
+
+    /// Takes in the sources beside the graphs of the folder `graphs`, as far as they changed since they were taken in
+    /// last: what is written here and not saved yet stays in force otherwise. Sources of more than `largest` bytes
+    /// are not read. Blocks while they are compiled.
+    ///
+    /// # Errors
+    /// What is wrong with each that cannot be used; the others are in force.
+    pub fn take_in(&self, graphs: &Path, largest: u64) -> Result<(), Vec<String>> {
+        let mut faults = Vec::new();
+        let files = sources::files(graphs).unwrap_or_else(|error| {
+            faults.push(format!("{}: {error}", sources::folder(graphs).display()));
+            BTreeMap::new()
+        });
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|name, _| files.contains_key(name));
+        for (name, path) in files {
+            let fault = |message: String| format!("{}: {message}", path.display());
+            let source = match fs::metadata(&path) {
+                Ok(file) if file.len() > largest => Err(format!(
+                    "{} bytes are more than the limit of {largest} (IMGFLO_MAX_OPERATION_BYTES)",
+                    file.len()
+                )),
+                _ => fs::read_to_string(&path).map_err(|error| error.to_string()),
+            };
+            let source = match source {
+                Ok(source) => source,
+                Err(message) => {
+                    faults.push(fault(message));
+                    continue;
+                }
+            };
+            let revision = compile::revision(source.as_bytes(), &[]);
+            if kept.insert(name.clone(), revision.clone()).as_ref() == Some(&revision) {
+                continue;
+            }
+            let in_force = self.operations.revision(&format!("{}/{name}", imgflo_ops::c::LIBRARY));
+            if in_force.is_some_and(|in_force| in_force.operation.revision() == revision) {
+                continue;
+            }
+            if let Err(messages) = self.revise(&name, &source) {
+                faults.push(fault(messages.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")));
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
     fn compile(

@@ -8,8 +8,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::Form;
+use crate::c_operations::sources;
 
-/// The graph files of a folder, with what tells of each that it was written. Equal ones mean equal
+/// The graph files of a folder and the sources of operations beside them, with what tells of each that it was written. Equal ones mean equal
 /// graphs, unless somebody sets clocks and dates back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp(BTreeMap<OsString, Option<File>>);
@@ -45,6 +46,10 @@ impl Stamp {
                 let file = fs::metadata(&path).ok().map(|metadata| File::from(&metadata));
                 files.insert(path.file_name().unwrap_or_default().to_owned(), file);
             }
+        }
+        for path in sources::files(dir)?.into_values() {
+            let file = fs::metadata(&path).ok().map(|metadata| File::from(&metadata));
+            files.insert(path.into_os_string(), file);
         }
         Ok(Stamp(files))
     }

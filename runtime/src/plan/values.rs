@@ -59,6 +59,8 @@ pub(super) struct Expansion {
     pub nodes: Vec<Name>,
     pub values: Vec<Value>,
     pub input: Option<(InputShape, Id)>,
+    /// The input at its own size. Nothing reads its pixels where the input is read smaller.
+    pub whole: Option<Id>,
     /// Pictures that are there already, in the order they were given in.
     pub given: Vec<Id>,
     /// Eighths of the input's size that it is read at.
@@ -68,18 +70,42 @@ pub(super) struct Expansion {
     pub output_node: String,
 }
 
+impl Expansion {
+    /// True when the pixels of that value are part of the output or are read by another value.
+    fn reads(&self, id: Id) -> bool {
+        let read = |value: &Value| match &value.definition {
+            Definition::Input | Definition::Given => false,
+            Definition::Convert { input } | Definition::Window { input } | Definition::Point { input, .. } => {
+                *input == id
+            }
+            Definition::Area { inputs, .. } => inputs.contains(&Some(id)),
+        };
+        self.output == id || self.values.iter().any(read)
+    }
+}
+
 #[derive(Default)]
 struct Builder {
     nodes: Vec<Name>,
     values: Vec<Value>,
     converted: HashMap<(Id, Format), Id>,
+    /// Set where the decoder can make the input smaller.
     reducible: Option<Reducible>,
-    /// True when several read the input itself.
-    shared_input: bool,
-    /// What the input is made smaller to; none for its own size.
-    eighths: Option<u32>,
+    /// The input at its own size.
+    whole: Option<Id>,
+    /// The input as its decoder makes it smaller.
+    reduced: Option<Smaller>,
     /// What is looked at of the output.
     sight: Option<Sight>,
+}
+
+/// An input that its decoder makes smaller.
+#[derive(Clone, Copy)]
+struct Smaller {
+    /// The value that stands for it.
+    id: Id,
+    /// Eighths of its size.
+    eighths: u32,
 }
 
 /// The component that `width` and `height` scale an input with.
@@ -88,6 +114,10 @@ pub(crate) const RESCALE: &str = "imgflo/resize";
 pub(crate) const CUT: &str = "gegl/crop";
 
 /// Makes the values of `graph` that its output depends on.
+///
+/// A file is decoded once, at one size. The first operation that can do with a smaller input gets one; where the
+/// values that come of it show that something reads the pixels of the whole input as well, all are made again of that.
+/// Only the values tell, because operations that change nothing hand the input on to their readers.
 pub(super) fn expand(
     graph: &ImageGraph,
     arguments: &Arguments,
@@ -98,7 +128,24 @@ pub(super) fn expand(
     if graph.runtime() == RuntimeKind::Noop {
         return Err(PlanError::Noop);
     }
-    let mut builder = Builder { reducible: input.and_then(|input| input.reducible), sight, ..Builder::default() };
+    let reducible = input.and_then(|input| input.reducible);
+    let mut expansion = expand_with(reducible, graph, arguments, input, sight, catalogue)?;
+    if expansion.eighths < 8 && expansion.whole.is_some_and(|whole| expansion.reads(whole)) {
+        expansion = expand_with(None, graph, arguments, input, sight, catalogue)?;
+    }
+    Ok(expansion)
+}
+
+/// Makes the values, with a smaller input for one operation where `reducible` allows it.
+fn expand_with(
+    reducible: Option<Reducible>,
+    graph: &ImageGraph,
+    arguments: &Arguments,
+    input: Option<InputShape>,
+    sight: Option<Sight>,
+    catalogue: &Catalogue,
+) -> Result<Expansion, PlanError> {
+    let mut builder = Builder { reducible, sight, ..Builder::default() };
     let mut given = None;
     let mut entering = None;
     if graph.takes_input() {
@@ -115,7 +162,6 @@ pub(super) fn expand(
         let output = builder.passes(node, vec![pass], &[entering])?;
         return builder.finish(graph, arguments, catalogue, given, output, output_node);
     }
-    builder.shared_input = entering == given.map(|(_, id)| id) && readers(graph, &order) > 1;
     let mut made: Vec<Option<Id>> = vec![None; graph.nodes().len()];
     for index in order {
         let node = &graph.nodes()[index];
@@ -245,12 +291,6 @@ pub(crate) fn scaled(node: &Node, arguments: &Arguments, scale: f64) -> Properti
     properties
 }
 
-/// How many pads of these processes the input of the graph goes to.
-fn readers(graph: &ImageGraph, processes: &[usize]) -> usize {
-    let feeds = processes.iter().flat_map(|index| &graph.nodes()[*index].inputs);
-    feeds.filter(|feed| matches!(feed, Some(Feed::Graph))).count()
-}
-
 /// The processes that `output` depends on, it included, each after those it reads; what is `there`
 /// already is not gone into. A walk in depth from the output, so that a branch is done before the
 /// next begins and few buffers live at once.
@@ -296,7 +336,10 @@ impl Builder {
             let message = format!("an input of {} x {} pixels is no picture", shape.width, shape.height);
             return Err(PlanError::NoPicture { node: "input".into(), message });
         }
-        Ok(self.push(Value { node, bounds, origin: Some(bounds), format: shape.format, definition: Definition::Input }))
+        let (origin, format) = (Some(bounds), shape.format);
+        let whole = self.push(Value { node, bounds, origin, format, definition: Definition::Input });
+        self.whole = Some(whole);
+        Ok(whole)
     }
 
     /// Scales what enters the graph to the width and height asked for.
@@ -358,9 +401,12 @@ impl Builder {
         }
         let output = self.looked_at(output, catalogue)?;
         let output = self.shown(output);
-        let Builder { nodes, values, eighths, .. } = self;
-        let eighths = eighths.unwrap_or(8);
-        Ok(Expansion { nodes, values, input, given: Vec::new(), eighths, output, output_node })
+        let Builder { nodes, values, whole, reduced, .. } = self;
+        let (input, eighths) = match (input, reduced) {
+            (Some((shape, _)), Some(Smaller { id, eighths })) => (Some((shape, id)), eighths),
+            (input, _) => (input, 8),
+        };
+        Ok(Expansion { nodes, values, input, whole, given: Vec::new(), eighths, output, output_node })
     }
 
     /// What is looked at of a picture, at the size it is looked at in.
@@ -395,7 +441,7 @@ impl Builder {
 
     fn onward(self, given: Vec<Id>, output: Id, output_node: String) -> Expansion {
         let Builder { nodes, values, .. } = self;
-        Expansion { nodes, values, input: None, given, eighths: 8, output, output_node }
+        Expansion { nodes, values, input: None, whole: None, given, eighths: 8, output, output_node }
     }
 
     /// A picture that is there already.
@@ -420,21 +466,24 @@ impl Builder {
         id
     }
 
-    /// Has the input made smaller by its decoder, where this operation alone reads it and can do
-    /// with less; its passes then.
+    /// Passes of an operation that can do with a smaller input, and reads it in place of the whole one in `inputs`.
+    /// `None` where the operation reads something else, or needs all, or another has the smaller input.
     fn reduce(
         &mut self,
         operation: &dyn Operation,
         properties: &Properties,
-        inputs: &[Option<Id>],
+        inputs: &mut [Option<Id>],
     ) -> Option<Vec<Pass>> {
         let input = inputs.first().copied().flatten()?;
-        if self.shared_input || !matches!(self.values[input].definition, Definition::Input) {
+        if self.reduced.is_some() || self.whole != Some(input) {
             return None;
         }
         let (reduced, passes) = operation.prepare_reduced(properties, self.reducible?)?;
-        self.values[input].bounds = reduced.rect();
-        self.eighths = Some(reduced.eighths());
+        let Value { node, origin, format, .. } = self.values[input];
+        let definition = Definition::Input;
+        let id = self.push(Value { node, bounds: reduced.rect(), origin, format, definition });
+        self.reduced = Some(Smaller { id, eighths: reduced.eighths() });
+        inputs[0] = Some(id);
         Some(passes)
     }
 
@@ -446,11 +495,11 @@ impl Builder {
         inputs: Vec<Option<Id>>,
     ) -> Result<Id, PlanError> {
         let given = inputs.first().copied().flatten();
-        let passes = match self.reduce(operation, properties, &inputs) {
+        let mut inputs = inputs;
+        let passes = match self.reduce(operation, properties, &mut inputs) {
             Some(passes) => passes,
             None => operation.prepare(properties).map_err(|error| refused(&self.nodes[node].process, &error))?,
         };
-        let mut inputs = inputs;
         inputs.resize(operation.info().inputs.len(), None);
         let id = self.passes(node, passes, &inputs)?;
         let entering = matches!(self.values[id].definition, Definition::Input);

@@ -346,3 +346,25 @@ fn many_who_save_at_the_same_time_lose_nothing() {
     let thousandths: BTreeSet<u32> = amounts.map(|amount| (amount * 1000.0).round() as u32).collect();
     assert_eq!(thousandths, (0..=SAVERS * EACH).collect());
 }
+
+#[test]
+fn sources_of_operations_are_kept_with_what_they_were() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let versions = open(dir.path(), VersionLimits { max_versions: 2, ..MANY });
+    let library = Library::load(dir.path(), Arc::new(catalogue()), &LIMITS).expect("a library");
+    let former = |number: u64| dir.path().join(format!(".operations/.versions/soft-glow/{number:04}.c"));
+    for code in ["int a;", "int b;", "int b;", "int c;", "int d;"] {
+        versions.save_source("soft-glow", code).expect("saved");
+        assert_eq!(file(&dir, ".operations/soft-glow.c"), code);
+    }
+    let kept = [1, 2, 3, 4].map(|number| fs::read_to_string(former(number)).ok());
+    assert_eq!(kept, [None, Some("int b;".into()), Some("int c;".into()), None]);
+    // Who looks at the folder sees it.
+    let seen = library.look().expect("a folder");
+    assert_ne!(seen.as_ref(), library.stamp());
+    versions.save_source("soft-glow", "int e;").expect("saved");
+    assert_ne!(library.look().expect("a folder"), seen);
+    for wrong in ["../soft", "Soft", ""] {
+        assert!(matches!(versions.save_source(wrong, "int a;"), Err(VersionError::Name(_))), "{wrong}");
+    }
+}

@@ -3,36 +3,46 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use imgflo_runtime::fbp::Graph;
 use imgflo_runtime::ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat, Part};
 use imgflo_runtime::ops::{Cancel, Image, Pixels, Rect};
 use imgflo_runtime::{
-    Catalogue, Control, Engine, ImageGraph, InputShape, Library, LibraryLimits, NativeEngine, Plan, PlanLimits,
+    Catalogue, Control, Engine, ImageGraph, InputShape, Library, LibraryLimits, NativeEngine, Plan, PlanError,
+    PlanLimits,
 };
 
-const LIMITS: LibraryLimits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
+pub(super) const LIMITS: LibraryLimits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
 const PLAN_LIMITS: PlanLimits = PlanLimits { max_output_pixels: 25_000_000, max_memory: 3 << 30 };
-const DECODE_LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 26, side: 1 << 15 };
+pub(super) const DECODE_LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 26, side: 1 << 15 };
 
 fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// The picture of a graph on a file, read by part or as a whole, and the plan of the former.
-fn both(graph: &ImageGraph, given: &[(&str, &str)], bytes: &[u8]) -> (Image, Image, Plan) {
+pub(super) fn both(graph: &ImageGraph, given: &[(&str, &str)], bytes: &[u8]) -> Option<(Image, Image, Plan)> {
     let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let arguments = graph.arguments(&given).unwrap();
     let header = codec::read_header(bytes).unwrap();
     let (catalogue, engine, cancel) = (Catalogue::native(), NativeEngine::new(2), Cancel::new());
     let control = Control { cancel: cancel.clone(), progress: None };
-    let plan = |shape| Plan::new(graph, &arguments, Some(shape), &catalogue, &PLAN_LIMITS).unwrap();
-    let fast = plan(InputShape::from(&header));
+    let plan = |shape| match Plan::new(graph, &arguments, Some(shape), &catalogue, &PLAN_LIMITS) {
+        Ok(plan) => Some(plan),
+        Err(PlanError::NoPicture { .. }) => None,
+        Err(error) => panic!("{error}"),
+    };
+    let whole = InputShape::new(header.width, header.height, header.pixel_format());
+    let (fast, slow) = match (plan(InputShape::from(&header)), plan(whole)) {
+        (Some(fast), Some(slow)) => (fast, slow),
+        (None, None) => return None,
+        (fast, slow) => panic!("only one makes a picture: {fast:?} {slow:?}"),
+    };
     let input = codec::decode_part(bytes, fast.part(), DECODE_LIMITS, &cancel).unwrap();
     let found = engine.render(&fast, Some(input), &control).unwrap();
-    let slow = plan(InputShape::new(header.width, header.height, header.pixel_format()));
     let input = codec::decode(bytes, DECODE_LIMITS, &cancel).unwrap();
     let expected = engine.render(&slow, Some(input), &control).unwrap();
     assert_eq!((found.rect(), found.format()), (expected.rect(), expected.format()));
-    (found, expected, fast)
+    Some((found, expected, fast))
 }
 
 fn components(image: &Image) -> &[u8] {
@@ -50,11 +60,11 @@ fn psnr(one: &Image, other: &Image) -> f64 {
     10.0 * (255.0 * 255.0 / (squares.sum::<f64>() / one.len() as f64)).log10()
 }
 
-fn library() -> Library {
+pub(super) fn library() -> Library {
     Library::load(&repository().join("graphs"), Arc::new(Catalogue::native()), &LIMITS).unwrap()
 }
 
-fn photos() -> [Vec<u8>; 2] {
+pub(super) fn photos() -> [Vec<u8>; 2] {
     ["lake.jpg", "marbles.jpg"].map(|name| std::fs::read(repository().join("files").join(name)).unwrap())
 }
 
@@ -68,7 +78,7 @@ fn a_photo_is_read_as_small_as_it_is_shown() {
             [(0.9, 8), (0.5, 4), (0.4, 4), (0.3, 3), (0.25, 2), (0.2, 2), (0.124, 1), (0.07, 1), (0.03, 1)]
         {
             let width = (f64::from(header.width) * share).round().to_string();
-            let (found, expected, plan) = both(&passthrough, &[("width", &width)], &photo);
+            let (found, expected, plan) = both(&passthrough, &[("width", &width)], &photo).unwrap();
             assert_eq!(plan.part().unwrap().eighths, eighths, "{plan}");
             let psnr = psnr(&found, &expected);
             assert!(psnr > if eighths == 8 { 99.0 } else { 42.0 }, "{share}: {psnr} dB");
@@ -82,7 +92,8 @@ fn a_large_blur_reads_a_small_picture() {
     let blur = library.get("gaussianblur").unwrap();
     for photo in photos() {
         for (deviation, eighths) in [("7.9", 8), ("8", 4), ("12", 3), ("16", 2), ("25", 2), ("40", 1), ("200", 1)] {
-            let (found, expected, plan) = both(&blur, &[("std-dev-x", deviation), ("std-dev-y", deviation)], &photo);
+            let (found, expected, plan) =
+                both(&blur, &[("std-dev-x", deviation), ("std-dev-y", deviation)], &photo).unwrap();
             assert_eq!(plan.part().unwrap().eighths, eighths, "{plan}");
             let psnr = psnr(&found, &expected);
             println!("{deviation} {psnr}");
@@ -113,13 +124,29 @@ fn a_turned_photo_is_read_small_and_nothing_shifts() {
         let header = codec::read_header(&photo).unwrap();
         assert_eq!((header.width, header.height) == (837, 1259), orientation > 4);
         for width in ["333", "170", "77"] {
-            let (found, expected, plan) = both(&passthrough, &[("width", width)], &photo);
+            let (found, expected, plan) = both(&passthrough, &[("width", width)], &photo).unwrap();
             assert!(plan.part().unwrap().eighths < 8, "{plan}");
             let psnr = psnr(&found, &expected);
             assert!(psnr > 42.0, "{orientation}, {width} wide: {psnr} dB");
         }
-        let (found, expected, _) = both(&blur, &[("std-dev-x", "40"), ("std-dev-y", "40")], &photo);
+        let (found, expected, _) = both(&blur, &[("std-dev-x", "40"), ("std-dev-y", "40")], &photo).unwrap();
         let psnr = psnr(&found, &expected);
         assert!(psnr > 44.0, "{orientation}, blurred: {psnr} dB");
+    }
+}
+
+/// The input is handed on by `gegl/nop` to a blur, which could do with less of it, and to a blend, which could not.
+#[test]
+fn a_branch_beside_a_blur_is_read_at_full_size() {
+    let text = std::fs::read_to_string(repository().join("runtime/tests/pictures/graphs/orton.json")).unwrap();
+    let graph = library().assemble("orton", Graph::from_json_str(&text).unwrap(), &LIMITS).unwrap();
+    for photo in photos() {
+        let (found, expected, plan) = both(&graph, &[], &photo).unwrap();
+        assert_eq!(plan.part().unwrap().eighths, 8, "{plan}");
+        assert!(found == expected, "{} dB", psnr(&found, &expected));
+        // What enters the graph is made smaller first: by the decoder, too.
+        let (found, expected, plan) = both(&graph, &[("width", "300")], &photo).unwrap();
+        assert!(plan.part().unwrap().eighths < 8, "{plan}");
+        assert!(psnr(&found, &expected) > 42.0, "{} dB", psnr(&found, &expected));
     }
 }

@@ -2,3 +2,4 @@
 
 mod fast;
 mod native;
+mod ways;

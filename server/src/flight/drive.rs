@@ -3,10 +3,12 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::Bytes;
 use imgflo_cache::Claim;
-use imgflo_job::{Category, JobError, Urgency, key, message};
+use imgflo_job::{Category, Job, JobError, Urgency, key, message};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,9 @@ use crate::stored::STORE_TIMEOUT;
 
 /// Claims that are not answered in this time are done without: at worst a result is made twice.
 const CLAIM_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Looks in a row, each after [`Pace::waited_for`], that must find no worker before a client is told.
+const UNSTAFFED: u32 = 2;
 
 /// How often things are done. All but the leases are spread by a third either way.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +61,14 @@ pub(super) struct Driver {
     created_at: u64,
     /// The job until it is sent: thousands may wait for their results.
     job: Option<Box<Commission>>,
+    /// The job as JSON, which takes less memory, once it is sent: it may have to be sent again.
+    sent: Option<Bytes>,
     accept: watch::Sender<Accepted>,
     wake: Arc<Notify>,
+    /// Set when the message of the job was lost on the broker.
+    lost: Arc<AtomicBool>,
+    /// Looks in a row that found no worker.
+    unstaffed: u32,
     look: watch::Receiver<()>,
     began: Instant,
     /// True while we hold the claim, as far as we know.
@@ -70,7 +81,7 @@ impl Driver {
         key: FlightKey,
         commission: Commission,
         accept: watch::Sender<Accepted>,
-        wake: Arc<Notify>,
+        (wake, lost): (Arc<Notify>, Arc<AtomicBool>),
     ) -> Self {
         let look = flights.look.subscribe();
         Driver {
@@ -80,8 +91,11 @@ impl Driver {
             urgency: commission.job.urgency,
             created_at: commission.job.created_at,
             job: Some(Box::new(commission)),
+            sent: None,
             accept,
             wake,
+            lost,
+            unstaffed: 0,
             look,
             began: Instant::now(),
             ours: false,
@@ -114,16 +128,24 @@ impl Driver {
                 }
                 _ => {
                     // On the heap for this moment: what waits afterwards, by the thousand, stays small.
-                    if let Some(job) = self.job.take()
-                        && let Err(error) = Box::pin(self.send(*job)).await
-                    {
-                        return self.fail(&error);
+                    if let Some(job) = self.job.take() {
+                        self.sent = serde_json::to_vec(&job.job).ok().map(Bytes::from);
+                        if let Err(error) = Box::pin(self.send(*job)).await {
+                            return self.fail(&error);
+                        }
                     }
                 }
             }
-            self.pause().await;
+            let waited_for = self.pause().await;
             if Box::pin(self.look_into_store()).await {
                 return;
+            }
+            if self.lost.swap(false, Ordering::AcqRel) {
+                Box::pin(self.send_again()).await;
+            }
+            if waited_for && self.sent.is_some() && Box::pin(self.has_no_worker()).await {
+                let reason = "no worker is connected to the broker, so nobody makes the image";
+                return self.fail(&JobError::new(Category::Unavailable, reason));
             }
         }
     }
@@ -162,7 +184,7 @@ impl Driver {
         {
             let mut board = self.flights.board();
             let again = board.flights.get_mut(&self.key).is_some_and(|flight| flight.lane(urgency).is_some());
-            if again || board.landed_since(&self.key.cache_key, self.began) {
+            if again || board.landed_since(&self.key.cache_key, self.began).is_some() {
                 return;
             }
         }
@@ -214,13 +236,33 @@ impl Driver {
         sent
     }
 
+    /// Sends a job again whose message was lost.
+    async fn send_again(&self) {
+        let job: Option<Job> = self.sent.as_deref().and_then(|sent| serde_json::from_slice(sent).ok());
+        let Some(job) = job.filter(|job| job.deadline_at.is_none_or(|deadline| deadline > message::now())) else {
+            return;
+        };
+        tracing::warn!(job = self.id, key = self.key.cache_key, "a job was lost on the broker and is sent again");
+        if let Err(error) = (self.flights.means.dispatch)(job.into()).await {
+            tracing::warn!(job = self.id, %error, "a lost job could not be sent again yet");
+            self.lost.store(true, Ordering::Release);
+        }
+    }
+
+    /// True when several looks in a row found no worker: one may be starting anew.
+    async fn has_no_worker(&mut self) -> bool {
+        let staffed = (self.flights.means.staffed)().await;
+        self.unstaffed = if staffed { 0 } else { self.unstaffed + 1 };
+        self.unstaffed >= UNSTAFFED
+    }
+
     fn fail(&self, error: &JobError) {
         self.accept.send_replace(Some(Err(error.clone())));
         self.flights.fail(&self.id, self.urgency, error);
     }
 
-    /// Waits until it is time to look, or there is reason to.
-    async fn pause(&mut self) {
+    /// Waits until it is time to look, or there is reason to. True when a client waits.
+    async fn pause(&mut self) -> bool {
         let urgency = self.urgency;
         let waiters = {
             let mut board = self.flights.board();
@@ -242,11 +284,25 @@ impl Driver {
                 }
             }
         }
+        waiters > 0
     }
 
     /// True when the result is stored; then those who wait for it are answered.
     async fn look_into_store(&self) -> bool {
-        let (store, cache_key) = (&self.flights.means.store, &self.key.cache_key);
+        let cache_key = &self.key.cache_key;
+        let keys = [Some(cache_key.clone()), key::private(cache_key)];
+        for stored in keys.into_iter().flatten() {
+            if self.is_stored(&stored).await {
+                tracing::debug!(key = stored, job = self.id, "a result was found in the store");
+                self.flights.found(cache_key, self.key.no_cache, &stored);
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn is_stored(&self, cache_key: &str) -> bool {
+        let store = &self.flights.means.store;
         let asked = async {
             if self.key.no_cache {
                 // Only one that was made since will do. Clocks differ, so this is rather late than wrong.
@@ -256,19 +312,14 @@ impl Driver {
                 store.contains(cache_key).await
             }
         };
-        let stored = match timeout(STORE_TIMEOUT, asked).await {
+        match timeout(STORE_TIMEOUT, asked).await {
             Ok(Ok(stored)) => stored,
             Ok(Err(error)) => {
                 tracing::debug!(key = cache_key, %error, "the store could not be asked");
                 false
             }
             Err(_) => false,
-        };
-        if stored {
-            tracing::debug!(key = cache_key, job = self.id, "a result was found in the store");
-            self.flights.found(cache_key, self.key.no_cache);
         }
-        stored
     }
 }
 

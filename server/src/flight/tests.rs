@@ -1,5 +1,6 @@
 //! The flights of one front end.
 
+mod lost;
 mod shared;
 
 use async_trait::async_trait;
@@ -56,6 +57,7 @@ impl Ground {
             }),
             claims: Arc::clone(&self.claims),
             store: Arc::clone(&self.store),
+            staffed: Arc::new(|| async { true }.boxed()),
             holder: holder.into(),
             pace,
             stop: stop.clone(),
@@ -287,6 +289,7 @@ async fn a_lane_that_refuses_answers_all() {
         dispatch: Arc::new(move |_| async move { Err(full()) }.boxed()),
         claims: Arc::clone(&ground.claims),
         store: Arc::clone(&ground.store),
+        staffed: Arc::new(|| async { true }.boxed()),
         holder: "full".into(),
         pace: SLOW,
         stop: CancellationToken::new(),
@@ -339,7 +342,7 @@ async fn who_looked_just_before_a_result_came_is_answered_at_once() {
     let before = wanted(false);
     rig.flights.settle(done("x", Urgency::Urgent, None));
     let waiter = rig.flights.wait_for(before, 0, || job("a", Urgency::Urgent));
-    assert_eq!(outcome(waiter).await, Ok(None));
+    assert_eq!(outcome(waiter).await, Ok(Some("./k.png".into())));
     rig.flights.order(before, || job("b", Urgency::Background)).await.unwrap();
     // Not so who wants it anew, or looked later and did not find it.
     let _anew = rig.flights.wait_for(Wanted { no_cache: true, ..before }, 0, || job("c", Urgency::Urgent));
@@ -356,7 +359,7 @@ async fn a_lost_result_is_found_in_the_store() {
     assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
     ground.put().await;
     for waiter in waiters {
-        assert_eq!(outcome(waiter).await, Ok(None));
+        assert_eq!(outcome(waiter).await, Ok(Some("./k.png".into())));
     }
     assert!(idle(&rig));
     // One that was there before does not do for who wants it anew.
@@ -378,7 +381,7 @@ async fn all_flights_look_at_once_when_told_to() {
     assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
     ground.put().await;
     rig.flights.look();
-    assert_eq!(outcome(waiter).await, Ok(None));
+    assert_eq!(outcome(waiter).await, Ok(Some("./k.png".into())));
     let mut rig = ground.rig("two", pace);
     rig.flights.order(wanted(false), || job("b", Urgency::Background)).await.unwrap();
     assert_eq!(rig.jobs.recv().await.unwrap().id, "b");

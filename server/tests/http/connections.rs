@@ -149,6 +149,10 @@ impl Store for Bad {
     async fn put(&self, _: &str, _: Bytes, _: bool) -> Result<(), CacheError> {
         Ok(())
     }
+
+    async fn remove(&self, _: &str) -> Result<(), CacheError> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ async fn failures_of_every_category_have_their_status() {
             Category::QuotaExceeded => 429,
             Category::OperationFailed | Category::Internal => 500,
             Category::OriginFailed => 502,
-            Category::Overloaded | Category::Unavailable | Category::Cancelled => 503,
+            Category::OriginBusy | Category::Overloaded | Category::Unavailable | Category::Cancelled => 503,
             Category::OriginTimeout | Category::DeadlineExceeded => 504,
         };
         let problem = answer.problem(expected);
@@ -348,4 +348,31 @@ async fn debug_leads_to_the_page() {
         assert_eq!(rig.ask(method, &target, &[]).await.status, status, "{method}");
     }
     rig.get("/graph/nothing?debug=").await.problem(404);
+}
+
+#[tokio::test]
+async fn an_order_that_can_never_succeed_is_refused_at_once() {
+    let rig = Rig::start().await;
+    let problem = rig.ask("POST", &format!("/graph/plain.png?{INPUT}&width=9000&height=9000"), &[]).await.problem(422);
+    assert_eq!(problem["overrun"]["setting"], "IMGFLO_MAX_OUTPUT_PIXELS", "{problem}");
+    assert_eq!(problem["overrun"]["value"], 81_000_000);
+    // Of a long and thin input it can.
+    let accepted = rig.ask("POST", &format!("/graph/plain.png?{INPUT}&width=9000"), &[]).await;
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+}
+
+#[tokio::test]
+async fn sizes_with_fractions_are_rounded_to_one_key() {
+    let rig = Rig::start().await;
+    rig.busy_peer().await;
+    let place = async |size: &str| {
+        let answer = rig.get(&format!("/graph/plain.png?{INPUT}&{size}")).await;
+        assert_eq!(answer.status, 301, "{size}: {answer:?}");
+        answer.header("location").to_owned()
+    };
+    let whole = place("width=575&height=323").await;
+    for size in ["width=575&height=323.4375", "width=574.6&height=322.5", "width=575.0&height=323"] {
+        assert_eq!(place(size).await, whole, "{size}");
+    }
+    assert_ne!(place("width=575&height=324").await, whole);
 }

@@ -191,6 +191,10 @@ impl Store for Elsewhere {
     async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError> {
         self.inner.put(key, bytes, replace).await
     }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        self.inner.remove(key).await
+    }
 }
 
 #[tokio::test]

@@ -246,3 +246,13 @@ async fn every_answer_has_a_request_id() {
     assert_eq!(asked("abc-1.2_3").await, "abc-1.2_3");
     assert_eq!(asked("a b\"").await.len(), 36);
 }
+
+#[tokio::test]
+async fn files_have_ranges_for_get_only_and_no_tags() {
+    let rig = Rig::start().await;
+    let part = rig.ask("GET", "/files/a.gif", &[("range", "bytes=0-2")]).await;
+    assert_eq!((part.status, &part.body[..]), (206, &b"GIF"[..]));
+    assert_eq!(rig.ask("HEAD", "/files/a.gif", &[("range", "bytes=0-2")]).await.status, 200);
+    rig.ask("GET", "/files/a.gif", &[("if-match", "\"x\"")]).await.problem(412);
+    assert_eq!(rig.ask("GET", "/files/a.gif", &[("if-match", "*")]).await.status, 200);
+}

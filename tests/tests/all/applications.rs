@@ -51,11 +51,15 @@ fn signed_for(application: &Value, input: &str, graph: &str, width: u32) -> Stri
 
 /// The path of an image, signed by the original's client.
 fn signed_by_the_originals_client(application: &Value, width: u32) -> String {
+    signed_by_the_originals_client_for(application, INPUT, width)
+}
+
+fn signed_by_the_originals_client_for(application: &Value, input: &str, width: u32) -> String {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm/node_modules/imgflo-url/bin/imgflo-url");
     assert!(program.is_file(), "run scripts/test, or `npm ci` in tests/tests/npm once");
     let output = Command::new("node")
         .arg(program)
-        .args(["passthrough", "--input", INPUT, "--width", &width.to_string()])
+        .args(["passthrough", "--input", input, "--width", &width.to_string()])
         .env("IMGFLO_API_KEY", text(application, "key"))
         .env("IMGFLO_API_SECRET", text(application, "secret"))
         .env("IMGFLO_SERVER", "http://x/")
@@ -318,4 +322,23 @@ async fn the_originals_client_is_served_where_that_is_allowed() {
     // Its key is enough now, whatever stands in the place of the token.
     let key = text(&with, "key");
     soon(&server, &format!("/graph/{key}/passthrough.png?input={INPUT}&width=25"), 301).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apostrophe_in_a_signed_address_is_sent_as_browsers_do() {
+    let files = tempfile::tempdir().unwrap();
+    std::fs::copy(imgflo_tests::sample("card.png"), files.path().join("o'hare.png")).unwrap();
+    let server = Server::start(&["--files", files.path().to_str().unwrap()]);
+    let database = of(&server);
+    let application = add(&database, &["--allow-md5"]);
+    closed(&server).await;
+    let input = "files/o'hare.png";
+    let old = signed_by_the_originals_client_for(&application, input, 20);
+    for path in [old, signed_for(&application, input, "passthrough", 21)] {
+        assert!(path.contains("o'hare"), "{path}");
+        // Whoever parses the address as browsers do sends another text than was signed.
+        let sent = reqwest::Url::parse(&format!("{}{path}", server.url)).unwrap();
+        assert!(sent.query().unwrap().contains("o%27hare"), "{sent}");
+        soon(&server, &path, 301).await;
+    }
 }

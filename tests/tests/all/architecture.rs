@@ -1,6 +1,9 @@
 //! Imports run one way: the edges between our crates are those of ARCHITECTURE.md, and no others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -54,6 +57,29 @@ fn imports_run_one_way() {
         }
     }
     assert!(seen >= 15, "only {seen} edges between our crates were seen");
+}
+
+/// A crate that the tests want with more features than the program is compiled twice on a new machine.
+#[test]
+fn program_and_tests_share_one_build_of_each_crate() {
+    let crates_with_features = |selection: &[&str]| -> BTreeSet<String> {
+        let out = Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--prefix", "none", "--no-dedupe", "--format", "{p} {f}"])
+            .args(selection)
+            .output()
+            .expect("cargo tree");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect()
+    };
+    let program = crates_with_features(&["--package", "imgflo", "--edges", "normal,build"]);
+    let tests = crates_with_features(&["--workspace", "--edges", "normal,build,dev"]);
+    assert!(program.len() >= 100, "only {} crates were seen", program.len());
+    let twice: Vec<_> = program.difference(&tests).collect();
+    assert!(
+        twice.is_empty(),
+        "declare in the root Cargo.toml the features that a test crate adds to these crates, else \
+         `scripts/test` compiles each of them again: {twice:#?}"
+    );
 }
 
 #[test]

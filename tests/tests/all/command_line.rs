@@ -152,3 +152,17 @@ fn help_version_and_completions() {
     }
     assert!(text(&run(&["serve", "--help"])).contains("IMGFLO_MAX_INPUT_PIXELS"));
 }
+
+#[test]
+fn the_procfile_of_a_network_with_unknown_components_fails_with_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("network.fbp");
+    std::fs::write(&file, "# @runtime msgflo\n\nsource(my/Count) OUT -> IN sink(my/Print)\n").unwrap();
+    let result = run(&["procfile", file.to_str().unwrap()]);
+    assert_eq!(result.status.code(), Some(1));
+    assert!(result.stdout.is_empty(), "{}", text(&result));
+    for told in ["no component 'my/Count' is defined for role 'source'", "'my/Print' is defined for role 'sink'"] {
+        assert!(text(&result).contains(told), "{}", text(&result));
+    }
+    assert_eq!(run(&["procfile"]).stdout, std::fs::read("Procfile").or_else(|_| std::fs::read("../Procfile")).unwrap());
+}

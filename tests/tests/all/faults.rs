@@ -3,6 +3,7 @@
 //! engines that are processes.
 
 mod broker;
+mod deleted;
 mod machine;
 mod processes;
 mod stores;

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join_all;
 use imgflo_msgflo::connect;
 use imgflo_tests::fleet::{Fleet, Process};
 use imgflo_tests::origin::{Answer, Origin};
 use imgflo_tests::services::{shared, virtual_host};
 use imgflo_tests::{program, sample};
+
+use crate::origins;
 
 fn picture() -> Vec<u8> {
     std::fs::read(sample("card.png")).unwrap()
@@ -32,7 +35,10 @@ async fn a_thousand_identical_misses_at_two_front_ends_are_one_job() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_over_mqtt() {
     let origin = Origin::start([("/a.png", Answer::Body("image/png", picture()))]);
-    let fleet = Fleet::new(&shared("IMGFLO_TEST_MQTT")).with("IMGFLO_REDIS_URL", &shared("IMGFLO_TEST_REDIS"));
+    let mut fleet = Fleet::new(&shared("IMGFLO_TEST_MQTT")).with("IMGFLO_REDIS_URL", &shared("IMGFLO_TEST_REDIS"));
+    for (name, value) in origins::PATIENT {
+        fleet = fleet.with(name, value);
+    }
     let fronts = [fleet.front(), fleet.front()];
     let mut workers = [fleet.worker(&[]), fleet.worker(&["urgent"]), fleet.worker(&["background"])];
     let input = origin.input("/a.png");
@@ -54,6 +60,7 @@ async fn a_fleet_over_mqtt() {
     let done = |process: &Process| process.log().matches("job done").count();
     assert_eq!(workers.iter().map(done).sum::<usize>(), 30);
     assert!(workers.iter().all(|worker| done(worker) > 0), "{:?}", workers.each_ref().map(done));
+    origins::cheap_ones_come_first(|path| async { fronts[0].get(&{ path }).await }.boxed()).await;
     for worker in &mut workers {
         worker.terminate();
         assert_eq!(worker.wait(Duration::from_secs(25)), Some(0));
@@ -135,6 +142,8 @@ async fn dead_letters_are_looked_at_tried_again_and_dropped() {
     assert_eq!((left.as_array().unwrap().len(), left[0]["id"].as_str()), (1, Some("junk-0")));
     assert_eq!(run(&["drop", "--all"]), (true, "1 dropped\n".into()));
     assert_eq!(run(&["list"]), (true, String::new()));
+    let empty = program::command().args(["deadletters", "list", "--broker", &broker]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&empty.stderr), "there are no dead letters\n");
     transport.close().await;
     drop(front);
 }

@@ -4,6 +4,7 @@ mod abuse;
 mod behaviour;
 mod browser;
 mod clients;
+mod keeping;
 mod pictures;
 mod saving;
 mod together;

@@ -14,6 +14,7 @@ mod fleet;
 mod golden;
 mod live;
 mod memory;
+mod origins;
 mod page;
 mod predecessors;
 mod shipped_graphs;

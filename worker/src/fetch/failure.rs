@@ -10,6 +10,13 @@ use url::Url;
 use super::guard::Refusal;
 use super::resolve::ResolveError;
 
+/// Detail of an error: the status that the origin answered with.
+pub(super) const STATUS: &str = "origin_status";
+/// Detail of an error: after how many seconds the origin wants to be asked again.
+pub(super) const RETRY_AFTER: &str = "retry_after";
+/// Most lines of the head of an answer.
+pub(super) const MAX_HEADERS: usize = 1000;
+
 /// A text of a stranger's, cut to a readable length.
 pub(super) fn short(text: &str) -> String {
     const LONGEST: usize = 100;
@@ -40,6 +47,30 @@ pub(super) fn late(site: &str, what: &str, limit: Duration, setting: &str) -> Jo
 pub(super) fn slow(site: &str, bytes_per_second: u64) -> JobError {
     let message = format!("{site} sends more slowly than {} KiB/s", bytes_per_second / 1024);
     JobError::new(Category::OriginTimeout, message)
+}
+
+/// The host has as many fetches under way as it may have.
+pub(super) fn no_place(host: &str, limit: u64) -> JobError {
+    let setting = "IMGFLO_MAX_FETCHES".to_owned();
+    let host = short(host);
+    let message = format!("inputs from {host} take as many fetches as are left to others, of {limit} ({setting})");
+    let overrun = Overrun { what: format!("fetches, with those from {host}"), value: limit, limit, setting };
+    JobError { overrun: Some(Box::new(overrun)), ..JobError::new(Category::Overloaded, message) }
+}
+
+/// Memory for the input did not become free in time.
+pub(super) fn no_memory(site: &str, limit: u64) -> JobError {
+    let setting = "IMGFLO_MAX_FETCH_BYTES".to_owned();
+    let message = format!("no memory for {site}: inputs that are fetched or used take {limit} bytes ({setting})");
+    let overrun = Overrun { what: "bytes of inputs that are fetched or used".into(), value: limit, limit, setting };
+    JobError { overrun: Some(Box::new(overrun)), ..JobError::new(Category::Overloaded, message) }
+}
+
+/// The origin packed the body in a way that cannot be undone.
+pub(super) fn unknown_coding(site: &str, coding: &str) -> JobError {
+    let message =
+        format!("{site} answered with content encoding '{coding}', and its body is no picture; gzip can be unpacked");
+    JobError::new(Category::OriginFailed, message)
 }
 
 /// The origin redirects too often.
@@ -80,14 +111,34 @@ pub(super) fn of(error: &reqwest::Error, site: &str, connect_timeout: Duration) 
     } else {
         "did not answer with HTTP"
     };
+    let http = cause::<hyper::Error>(error).filter(|error| error.is_parse());
+    if http.is_some_and(hyper::Error::is_parse_too_large) {
+        let message = format!("{site} answered with a head that is too long: {MAX_HEADERS} lines and 400 KiB are read");
+        return JobError::new(Category::OriginFailed, message);
+    }
     let why = cause::<rustls::Error>(error)
         .map(ToString::to_string)
+        .or_else(|| http.map(ToString::to_string))
         .or_else(|| cause::<io::Error>(error).map(|error| error.kind().to_string()));
     let message = match why {
         Some(why) => format!("{site} {what}: {why}"),
         None => format!("{site} {what}"),
     };
     JobError::new(Category::OriginFailed, message)
+}
+
+/// True when the connection was closed before the answer began.
+pub(super) fn is_closed(error: &reqwest::Error) -> bool {
+    if error.is_timeout() || error.is_connect() {
+        return false;
+    }
+    let http = cause::<hyper::Error>(error);
+    let closed = http.is_some_and(|error| error.is_incomplete_message() || error.is_canceled() || error.is_closed());
+    closed
+        || cause::<io::Error>(error).is_some_and(|error| {
+            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+            matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
+        })
 }
 
 /// The first error of type `E` behind `error`; io errors are looked into.

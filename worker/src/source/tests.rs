@@ -34,7 +34,8 @@ fn job_error(result: Result<Fetched, Error>) -> JobError {
     }
 }
 
-const ANY: Wanted = Wanted { max_bytes: 10, setting: "IMGFLO_MAX_INPUT_BYTES", any_type: true };
+const ANY: Wanted =
+    Wanted { max_bytes: 10, setting: "IMGFLO_MAX_INPUT_BYTES", any_type: true, urgency: Urgency::Urgent, anew: false };
 
 #[tokio::test]
 async fn files_are_read_below_the_folder_only() {

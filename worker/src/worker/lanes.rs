@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::select_all;
+use imgflo_job::message::JobsLost;
 use imgflo_job::{JobResult, Limits, network};
 use imgflo_msgflo::discovery::queue_name;
 use imgflo_msgflo::{
@@ -41,7 +42,7 @@ pub(super) struct Lane {
 /// The lanes of a worker, urgent first.
 #[derive(Clone)]
 pub(super) struct Lanes {
-    lanes: Arc<[Lane]>,
+    lanes: Arc<[Arc<Lane>]>,
     /// Shut while results cannot be stored: jobs that nobody waits for can wait, too.
     gate: Arc<Gate>,
 }
@@ -59,7 +60,7 @@ impl Lanes {
         network.set_up(&**transport, &|queue| network::limit(queue, limits).map(|(limit, _)| limit)).await?;
         let mut lanes = Vec::new();
         for role in Role::ALL.into_iter().filter(|role| roles.contains(role)) {
-            lanes.push(Lane::open(transport, &network, role, limits).await?);
+            lanes.push(Arc::new(Lane::open(transport, &network, role, limits).await?));
         }
         Ok(Lanes { lanes: lanes.into(), gate })
     }
@@ -69,14 +70,24 @@ impl Lanes {
         self.lanes.len() > 1 && self.lanes.iter().any(|lane| lane.role == Role::Urgent)
     }
 
+    /// Tells the front ends that jobs were lost with their queue. One lane is enough: front ends hear them all.
+    pub(super) async fn tell_of_lost_jobs(&self) {
+        if let Some(lane) = self.lanes.first()
+            && let Err(error) = lane.participant.send("jobresult", &JobsLost::NOTICE).await
+        {
+            tracing::debug!(%error, "no front end was told that jobs are lost");
+        }
+    }
+
     /// Queues of cancellations.
     pub(super) fn cancellations(&self) -> impl Iterator<Item = Consumer> {
         self.lanes.iter().filter_map(|lane| lane.cancellations.clone())
     }
 
     /// The next job: an urgent one if there is one, else one of another lane if `any_lane`. Safe to drop.
-    pub(super) async fn next(&self, any_lane: bool) -> (Option<Delivery>, &Lane) {
-        let (urgent, patient): (Vec<&Lane>, Vec<&Lane>) = self.lanes.iter().partition(|lane| lane.role == Role::Urgent);
+    pub(super) async fn next(&self, any_lane: bool) -> (Option<Delivery>, &Arc<Lane>) {
+        let (urgent, patient): (Vec<&Arc<Lane>>, Vec<&Arc<Lane>>) =
+            self.lanes.iter().partition(|lane| lane.role == Role::Urgent);
         let patient = async {
             loop {
                 self.gate.open().await;
@@ -97,7 +108,7 @@ impl Lanes {
 }
 
 /// The next job of several lanes; never, of none.
-async fn first<'a>(lanes: &[&'a Lane]) -> (Option<Delivery>, &'a Lane) {
+async fn first<'a>(lanes: &[&'a Arc<Lane>]) -> (Option<Delivery>, &'a Arc<Lane>) {
     if lanes.is_empty() {
         return std::future::pending().await;
     }
@@ -130,19 +141,29 @@ impl Lane {
         definition = definition.inport(jobs).outport(Port::new("jobresult").of_type("object"));
         // Each worker hears all cancellations, so the queue is its own.
         let sources = network.sources(role.name(), "jobcancel");
-        let cancellations = (!sources.is_empty()).then(|| format!("{}.JOBCANCEL", definition.id));
-        if let Some(queue) = &cancellations {
-            definition = definition.inport(Port::new("jobcancel").of_type("object").queue(queue).temporary());
-        }
-        let participant = Participant::start(definition, Arc::clone(transport)).await?;
-        let cancellations = match &cancellations {
-            Some(queue) => {
-                for source in sources {
-                    transport.bind(source, queue).await?;
+        let queue = format!("{}.JOBCANCEL", definition.id);
+        let port = Port::new("jobcancel").of_type("object").queue(&queue).temporary();
+        let listening = if sources.is_empty() { None } else { Some(definition.clone().inport(port)) };
+        let (participant, cancellations) = match listening {
+            None => (Participant::start(definition, Arc::clone(transport)).await?, None),
+            Some(listening) => match Participant::start(listening, Arc::clone(transport)).await {
+                Ok(participant) => {
+                    for source in sources {
+                        transport.bind(source, &queue).await?;
+                    }
+                    let cancellations = participant.consume("jobcancel").await?;
+                    (participant, Some(cancellations))
                 }
-                Some(participant.consume("jobcancel").await?)
-            }
-            None => None,
+                Err(TransportError::Refused(reason)) => {
+                    let role = role.name();
+                    tracing::warn!(
+                        reason,
+                        "cancellations are not heard: the account at the broker may not declare queues whose names begin with '{role}-'"
+                    );
+                    (Participant::start(definition, Arc::clone(transport)).await?, None)
+                }
+                Err(error) => return Err(error),
+            },
         };
         let jobs = participant.consume("job").await?;
         Ok(Lane { role, transport: Arc::clone(transport), participant, jobs, cancellations, link: transport.link() })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use imgflo_job::{Category, JobError, Limits};
+use imgflo_job::{Category, JobError, Limits, Urgency};
 use imgflo_worker::FetchSettings;
 use imgflo_worker::fetch::resolve::Lookup;
 use imgflo_worker::fetch::{Fetcher, Wanted};
@@ -14,7 +14,13 @@ use imgflo_worker::fetch::{Fetcher, Wanted};
 use super::origin::{Origin, Step, answer, head, redirect};
 use super::setup::png;
 
-const IMAGE: Wanted = Wanted { max_bytes: 100_000, setting: "IMGFLO_MAX_INPUT_BYTES", any_type: false };
+const IMAGE: Wanted = Wanted {
+    max_bytes: 100_000,
+    setting: "IMGFLO_MAX_INPUT_BYTES",
+    any_type: false,
+    urgency: Urgency::Urgent,
+    anew: false,
+};
 const ANYTHING: Wanted = Wanted { any_type: true, ..IMAGE };
 
 fn settings(allow: &[&str]) -> FetchSettings {
@@ -133,17 +139,6 @@ async fn lying_lengths() {
 }
 
 #[tokio::test]
-async fn what_is_announced_is_taken_at_once() {
-    // No power of two, as a buffer has that grows.
-    let served = vec![1; 3_000_001];
-    let origin = Origin::start(move |_| answer("200 OK", &[], &served)).await;
-    let wanted = Wanted { max_bytes: 4_000_000, ..ANYTHING };
-    let bytes = local(patient()).fetch(&origin.url("/"), wanted).await.unwrap().bytes;
-    let bytes = bytes.try_into_mut().expect("nobody else has it");
-    assert_eq!((bytes.len(), bytes.capacity()), (3_000_001, 3_000_001));
-}
-
-#[tokio::test]
 async fn slow_origins() {
     let start = png(20, 10)[..30].to_vec();
     let origin = Origin::start(move |path| match path {
@@ -182,10 +177,22 @@ async fn errors_of_the_origin_are_named() {
     })
     .await;
     let fetcher = local(patient());
-    for status in ["201", "204", "304", "401", "404", "500", "503"] {
+    for (status, category) in [
+        ("201", Category::OriginFailed),
+        ("204", Category::OriginFailed),
+        ("304", Category::OriginFailed),
+        ("401", Category::OriginFailed),
+        ("403", Category::OriginFailed),
+        ("404", Category::NotFound),
+        ("410", Category::NotFound),
+        ("429", Category::OriginBusy),
+        ("500", Category::OriginFailed),
+        ("503", Category::OriginBusy),
+    ] {
         let error = error(&fetcher, &origin.url(&format!("/{status}")), ANYTHING).await;
-        assert_error(&error, Category::OriginFailed, &["answered with status", status]);
+        assert_error(&error, category, &["answered with status", status]);
         assert_eq!(error.details["origin_status"], status.parse::<u16>().unwrap());
+        assert!(!error.details.contains_key("retry_after"));
     }
     let empty = error(&fetcher, &origin.url("/empty"), IMAGE).await;
     assert_error(&empty, Category::BrokenInput, &["/empty", "empty body"]);
@@ -410,4 +417,221 @@ async fn plain_http_works_without_any_certificates() {
         .unwrap();
     let output = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success() && output.contains(&expected), "{output}");
+}
+
+#[tokio::test]
+async fn codings_that_are_none_are_passed_over() {
+    let image = png(20, 10);
+    let (plain, packed) = (image.clone(), gzip(&image));
+    let codings = ["", "identity", "aws-chunked", "none", "utf-8", "UTF-8", "binary", "image/png", "gzip"];
+    let packings = ["GZIP", "x-gzip", "X-Gzip", "aws-chunked,gzip", "gzip, identity"];
+    let origin = Origin::start(move |path| match path[1..].split_once('/').unwrap() {
+        ("plain", index) => answer("200 OK", &[("Content-Encoding", codings[index.parse::<usize>().unwrap()])], &plain),
+        ("packed", index) => {
+            answer("200 OK", &[("Content-Encoding", packings[index.parse::<usize>().unwrap()])], &packed)
+        }
+        _ => answer("200 OK", &[("Content-Encoding", "utf-8")], b"<html>hello</html>"),
+    })
+    .await;
+    let fetcher = local(patient());
+    let mut fetched = 0;
+    for (kind, names) in [("plain", &codings[..]), ("packed", &packings[..])] {
+        for (index, coding) in names.iter().enumerate() {
+            for wanted in [IMAGE, ANYTHING] {
+                let came = fetcher.fetch(&origin.url(&format!("/{kind}/{index}")), wanted).await;
+                assert_eq!(came.unwrap_or_else(|error| panic!("{kind} {coding}: {error}")).bytes, image);
+                fetched += 1;
+            }
+        }
+    }
+    assert_eq!(fetched, 28);
+    let page = error(&fetcher, &origin.url("/page/0"), ANYTHING).await;
+    assert_error(&page, Category::OriginFailed, &["content encoding 'utf-8'", "no picture"]);
+}
+
+#[tokio::test]
+async fn a_whole_body_is_one_whatever_the_success() {
+    let image = png(20, 10);
+    let served = image.clone();
+    let all = format!("bytes 0-{}/{}", image.len() - 1, image.len());
+    let origin = Origin::start(move |path| match path {
+        "/203" => answer("203 Non-Authoritative", &[], &served),
+        "/whole" => answer("206 Partial", &[("Content-Range", &all)], &served),
+        "/part" => answer("206 Partial", &[("Content-Range", "bytes 0-49/1000")], &served[..50]),
+        _ => answer("206 Partial", &[], &served),
+    })
+    .await;
+    let fetcher = local(patient());
+    for path in ["/203", "/whole"] {
+        assert_eq!(fetcher.fetch(&origin.url(path), IMAGE).await.unwrap().bytes, image, "{path}");
+    }
+    for path in ["/part", "/unknown"] {
+        let part = error(&fetcher, &origin.url(path), IMAGE).await;
+        assert_error(&part, Category::OriginFailed, &["206", "a part only"]);
+    }
+}
+
+#[tokio::test]
+async fn strange_heads_are_read_as_browsers_do() {
+    let image = png(20, 10);
+    let served = image.clone();
+    let origin = Origin::start(move |path| {
+        let lines: String = match path {
+            "/folded" => "X-A: a\r\n  b\r\n".into(),
+            "/space" => "X-A : a\r\n".into(),
+            "/broken" => "X A: a\r\nno colon\r\n".into(),
+            "/latin1" => "X-Name: caf\u{e9}.png\r\n".into(),
+            path => (0..path[1..].parse().unwrap()).map(|index| format!("X-{index}: {}\r\n", "y".repeat(20))).collect(),
+        };
+        // As Latin-1.
+        let lines: Vec<u8> = lines.chars().map(|c| c as u8).collect();
+        let head = [b"HTTP/1.1 200 OK\r\nConnection: close\r\n", &lines[..], b"\r\n"].concat();
+        vec![Step::Send(head), Step::Send(served.clone())]
+    })
+    .await;
+    let fetcher = local(patient());
+    for path in ["/folded", "/space", "/broken", "/latin1", "/150", "/900"] {
+        let came = fetcher.fetch(&origin.url(path), IMAGE).await;
+        assert_eq!(came.unwrap_or_else(|error| panic!("{path}: {error}")).bytes, image);
+    }
+    let many = error(&fetcher, &origin.url("/1100"), IMAGE).await;
+    assert_error(&many, Category::OriginFailed, &["a head that is too long", "1000 lines"]);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_is_closed_is_tried_once_more() {
+    let image = png(20, 10);
+    let served = image.clone();
+    let origin = Origin::start(move |_| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", served.len());
+        // Keeps the connection, and closes it when the next request begins.
+        vec![Step::Send(head.into_bytes()), Step::Send(served.clone()), Step::Hang]
+    })
+    .await;
+    let fetcher = local(patient());
+    for round in 1..=3 {
+        assert_eq!(fetcher.fetch(&origin.url("/"), IMAGE).await.unwrap().bytes, image, "round {round}");
+        assert_eq!(origin.requests().len(), round);
+    }
+    // A new connection is not.
+    let rude = Origin::start(|_| vec![]).await;
+    assert_eq!(error(&fetcher, &rude.url("/"), IMAGE).await.category, Category::OriginFailed);
+    assert_eq!(rude.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_to_an_address_with_a_password_is_refused() {
+    let target = Origin::start(|_| answer("200 OK", &[], &png(20, 10))).await;
+    let address = target.address();
+    let origin = Origin::start(move |path| {
+        let user = if path == "/name" { "me" } else { "me:password" };
+        redirect("302 Found", &format!("http://{user}@{address}/a.png"))
+    })
+    .await;
+    for path in ["/name", "/password"] {
+        let refused = error(&local(patient()), &origin.url(path), IMAGE).await;
+        assert_error(&refused, Category::Forbidden, &["a user name or password"]);
+        assert!(!refused.message.contains("me:"), "{}", refused.message);
+    }
+    assert!(target.requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_origin_says_who_may_keep_its_picture() {
+    let image = png(20, 10);
+    let origin = Origin::start(move |path| {
+        let control = match path {
+            "/no-store" => "max-age=0, No-Store",
+            "/private" => "private",
+            _ => "public, no-cache",
+        };
+        answer("200 OK", &[("Cache-Control", control)], &image)
+    })
+    .await;
+    let fetcher = local(patient());
+    for (path, private) in [("/no-store", true), ("/private", true), ("/public", false)] {
+        assert_eq!(fetcher.fetch(&origin.url(path), IMAGE).await.unwrap().private, private, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn negative_answers_are_remembered_for_a_while() {
+    let origin = Origin::start(|path| match path {
+        "/page" => answer("200 OK", &[], b"<html>login</html>"),
+        "/now" => answer("503 Busy", &[("Retry-After", "0")], b""),
+        "/later" => answer("429 Slow down", &[("Retry-After", "7")], b""),
+        _ => answer("404 Not Found", &[], b""),
+    })
+    .await;
+    let fetcher = local(patient());
+    let asked = |path: &str| {
+        let start = format!("GET {path} ");
+        origin.requests().iter().filter(|head| head.starts_with(&start)).count()
+    };
+    for (path, requests, category) in [
+        ("/missing", 1, Category::NotFound),
+        ("/page", 1, Category::UnsupportedType),
+        ("/later", 1, Category::OriginBusy),
+        ("/now", 2, Category::OriginBusy),
+    ] {
+        for _ in 0..2 {
+            assert_eq!(error(&fetcher, &origin.url(path), IMAGE).await.category, category, "{path}");
+        }
+        assert_eq!(asked(path), requests, "{path}");
+    }
+    assert_eq!(error(&fetcher, &origin.url("/later"), IMAGE).await.details["retry_after"], 7);
+    let anew = Wanted { anew: true, ..IMAGE };
+    assert_eq!(error(&fetcher, &origin.url("/missing"), anew).await.category, Category::NotFound);
+    assert_eq!(asked("/missing"), 2);
+    let forgetful = local(Limits { negative_lifetime: Duration::ZERO, ..patient() });
+    for _ in 0..2 {
+        error(&forgetful, &origin.url("/missing"), IMAGE).await;
+    }
+    assert_eq!(asked("/missing"), 4);
+}
+
+#[tokio::test]
+async fn a_slow_host_leaves_fetches_to_others() {
+    let image = png(20, 10);
+    let served = image.clone();
+    let origin = Origin::start(move |path| match path {
+        "/slow" => vec![Step::Hang],
+        _ => answer("200 OK", &[], &served),
+    })
+    .await;
+    let address = origin.address();
+    let limits = Limits { max_fetches: 4, ..patient() };
+    let fetcher = Fetcher::with_lookup(settings(&["127.0.0.0/8"]), limits, names(move |_, _| vec![address]));
+    let (slow, other) = (origin.url("/slow"), format!("http://other.example:{}/", address.port()));
+    let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(fetcher.fetch(&slow, IMAGE))).collect();
+    for fetch in &mut waiting {
+        assert!(futures::poll!(fetch).is_pending());
+    }
+    let refused = error(&fetcher, &slow, IMAGE).await;
+    assert_error(&refused, Category::Overloaded, &["127.0.0.1", "IMGFLO_MAX_FETCHES"]);
+    assert_eq!(fetcher.fetch(&other, IMAGE).await.unwrap().bytes, image);
+    // What can wait waits.
+    let background = Wanted { urgency: Urgency::Background, ..IMAGE };
+    let url = origin.url("/");
+    let mut patient = Box::pin(fetcher.fetch(&url, background));
+    assert!(futures::poll!(&mut patient).is_pending());
+    waiting.pop();
+    assert_eq!(patient.await.unwrap().bytes, image);
+}
+
+#[tokio::test]
+async fn an_input_larger_than_the_memory_for_all_comes_all_the_same() {
+    let served = vec![1; 300_000];
+    let origin = Origin::start(move |_| answer("200 OK", &[], &served)).await;
+    let fetcher = local(Limits { max_fetch_bytes: 0, ..patient() });
+    let wanted = Wanted { max_bytes: 1_000_000, ..ANYTHING };
+    let held = fetcher.fetch(&origin.url("/"), wanted).await.unwrap();
+    assert_eq!(held.bytes.len(), 300_000);
+    // As long as it is in use, the next one waits.
+    let url = origin.url("/");
+    let mut next = Box::pin(fetcher.fetch(&url, wanted));
+    let first = tokio::time::timeout(Duration::from_millis(200), &mut next).await;
+    assert!(first.is_err());
+    drop(held);
+    assert_eq!(next.await.unwrap().bytes.len(), 300_000);
 }

@@ -123,6 +123,10 @@ impl Store for Door {
         }
         self.inner.put(key, bytes, replace).await
     }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        self.inner.remove(key).await
+    }
 }
 
 #[tokio::test]

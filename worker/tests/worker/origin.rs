@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 /// What the server does on a connection, one after the other; then it closes.
 pub enum Step {
@@ -16,6 +17,19 @@ pub enum Step {
     Drip(Vec<u8>, Duration),
     /// Keeps the connection open and says nothing.
     Hang,
+    /// Waits until the gate is open.
+    Wait(Gate),
+}
+
+/// Holds answers back until it is opened. Clones are the same gate.
+#[derive(Clone, Default)]
+pub struct Gate(CancellationToken);
+
+impl Gate {
+    /// Lets all through, now and later.
+    pub fn open(&self) {
+        self.0.cancel();
+    }
 }
 
 /// The server; stops when dropped.
@@ -81,6 +95,10 @@ async fn talk(mut stream: TcpStream, heard: &Mutex<Vec<String>>, answer: &(impl 
                 }
                 tokio::time::sleep(pause).await;
             },
+            Step::Wait(gate) => {
+                gate.0.cancelled().await;
+                Ok(())
+            }
             Step::Hang => {
                 // Until the other side gives up.
                 let _ = stream.read_u8().await;

@@ -12,7 +12,7 @@ use imgflo_job::{
 use imgflo_msgflo::{Consumer, InProcess, Network, Outcome, QueueOptions, QueueStatus, Transport};
 use imgflo_runtime::ops::codec::{self, EncodeOptions, FileFormat, Header};
 use imgflo_runtime::ops::{Cancel as OpsCancel, Image, Rect};
-use imgflo_runtime::{Catalogue, Engine, NativeEngine};
+use imgflo_runtime::{Catalogue, Engine, Library, NativeEngine};
 use imgflo_worker::{Error, FetchSettings, Role, Worker, WorkerParts};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -93,6 +93,7 @@ pub struct Options {
     pub engine: Arc<dyn Engine>,
     pub store: Option<Arc<dyn Store>>,
     pub limits: Limits,
+    pub library: Option<Arc<Library>>,
     pub slots: usize,
     pub memory_budget: u64,
     pub roles: &'static [Role],
@@ -106,6 +107,7 @@ impl Default for Options {
             engine: Arc::new(NativeEngine::new(2)),
             store: None,
             limits: Limits::default(),
+            library: None,
             slots: 2,
             memory_budget: 1 << 30,
             roles: &[Role::Urgent, Role::Background],
@@ -183,6 +185,7 @@ impl Setup {
                 user_agent: "imgflo-test/1".into(),
             },
             files: self.files(),
+            library: options.library,
             slots: options.slots,
             memory_budget: options.memory_budget,
             quality: 90,
@@ -226,6 +229,11 @@ impl Setup {
         let result = self.result().await;
         assert_eq!(result.job.id, job.id);
         result
+    }
+
+    /// Takes from a queue beside the workers.
+    pub async fn broker_consumer(&self, queue: &str) -> Consumer {
+        self.broker.consume(queue).await.unwrap()
     }
 
     pub fn queue(&self, name: &str) -> QueueStatus {

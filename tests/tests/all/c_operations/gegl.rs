@@ -74,6 +74,53 @@ gegl_op_class_init (GeglOpClass *klass)
 #endif
 "#;
 
+/// A point filter as editors send one: it includes GEGL's plug-in headers, and leaves to the runtime which file it is
+/// and what it is called.
+const SENT: &str = r#"#include "config.h"
+#include <glib/gi18n-lib.h>
+
+#ifdef GEGL_PROPERTIES
+
+property_double (height, _("Height"), 0.5)
+    description (_("How light everything becomes"))
+    value_range (0.0, 1.0)
+
+#else
+
+#define GEGL_OP_POINT_FILTER
+
+#include <gegl-plugin.h>
+#include "gegl-op.h"
+
+static void
+prepare (GeglOperation *operation)
+{
+  gegl_operation_set_format (operation, "input", babl_format ("R'G'B'A float"));
+  gegl_operation_set_format (operation, "output", babl_format ("R'G'B'A float"));
+}
+
+static gboolean
+process (GeglOperation *operation, void *in_buf, void *out_buf, glong samples, const GeglRectangle *roi, gint level)
+{
+  GeglProperties *o = GEGL_PROPERTIES (operation);
+  gfloat *in = in_buf, *out = out_buf;
+  for (glong i = 0; i < samples * 4; i++)
+    out[i] = i % 4 == 3 ? in[i] : o->height;
+  return TRUE;
+}
+
+static void
+gegl_op_class_init (GeglOpClass *klass)
+{
+  GEGL_OPERATION_CLASS (klass)->prepare = prepare;
+  GEGL_OPERATION_POINT_FILTER_CLASS (klass)->process = process;
+  gegl_operation_class_set_keys (GEGL_OPERATION_CLASS (klass),
+    "name", IMGFLO_OP_NAME ("imgflo:example"), "title", _("Example"), "categories", "color", NULL);
+}
+
+#endif
+"#;
+
 /// The source `flat` whose picture is `level` in all places; `before` runs first.
 fn flat(level: u32, before: &str) -> String {
     let [_, r, g, b] = level.to_be_bytes();
@@ -206,6 +253,36 @@ relief(c/relief) OUTPUT -> INPUT fade(c/fade)
     }
     assert!(said.contains("relief.c: error: it gives GEGL no operation"), "{said}");
     assert_eq!(built(folder.path()), libraries);
+}
+
+#[test]
+fn a_source_without_file_and_name_is_given_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let ops = folder.path().to_str().unwrap();
+    // Two, since both would have the same names otherwise; a dash is nothing for C.
+    write(folder.path(), "even.c", SENT);
+    write(folder.path(), "even-2.c", SENT);
+    let built = run(&["ops", "build", "--ops", ops]);
+    assert!(built.status.success() && !text(&built).contains("warning"), "{}", text(&built));
+    let graph = "INPORT=a.INPUT:INPUT\nOUTPORT=b.OUTPUT:OUTPUT\na(c/even) OUTPUT -> INPUT b(c/even-2)\n1 -> HEIGHT b\n";
+    write(folder.path(), "both.fbp", graph);
+    let [graph, output] = ["both.fbp", "out.png"].map(|name| folder.path().join(name));
+    let (graph, output) = (graph.to_str().unwrap(), output.to_str().unwrap());
+    let done = run(&["render", graph, "-i", "files/marbles.jpg", "-o", output, "-p", "width=8", "--ops", ops]);
+    assert!(done.status.success(), "{}", text(&done));
+    let white = match decode(&std::fs::read(output).unwrap()).into_pixels() {
+        Pixels::Rgba8(pixels) => pixels.iter().all(|pixel| *pixel == [255; 4]),
+        Pixels::Rgb8(pixels) => pixels.iter().all(|pixel| *pixel == [255; 3]),
+        Pixels::Float(_) => panic!("files have bytes"),
+    };
+    assert!(white, "the height of the last is 1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_an_editor_sends_is_taken() {
+    let rig = Rig::start(true, "auto");
+    let (status, answer) = rig.put("flat", Some(SECRET), SENT.into()).await;
+    assert_eq!((status.as_u16(), &answer["messages"]), (200, &serde_json::json!([])), "{answer}");
 }
 
 #[test]

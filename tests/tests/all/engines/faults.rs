@@ -53,6 +53,40 @@ fn children() -> Vec<u32> {
     ours.collect()
 }
 
+fn signal(pid: u32, signal: &str) {
+    assert!(std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+}
+
+/// Waits until the only child of `gegl` is leased.
+fn leased(gegl: &Gegl) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !gegl.idle().is_empty() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_child_that_died_while_idle_fails_no_job() {
+    let one = ChildLimits { children: 1, ..limits() };
+    let (catalogue, gegl) = catalogue(&one);
+    quick(&catalogue);
+    let first = gegl.idle()[0];
+    signal(first, "-9");
+    quick(&catalogue);
+    let second = gegl.idle()[0];
+    assert_ne!(first, second, "by another child");
+    // Stopped, it is leased without reading its job.
+    signal(second, "-STOP");
+    std::thread::scope(|scope| {
+        let job = scope.spawn(|| quick(&catalogue));
+        leased(&gegl);
+        std::thread::sleep(Duration::from_millis(50));
+        signal(second, "-9");
+        job.join().unwrap();
+    });
+    assert_ne!(gegl.idle(), [second], "by another child");
+}
+
 #[test]
 fn a_killed_child_ends_one_job() {
     let one = ChildLimits { children: 1, ..limits() };
@@ -62,12 +96,9 @@ fn a_killed_child_ends_one_job() {
     let pid = gegl.idle()[0];
     let error = std::thread::scope(|scope| {
         let job = scope.spawn(|| ENGINE.render(&plan, Some(image.clone()), &Control::default()).unwrap_err());
-        let until = Instant::now() + Duration::from_secs(20);
-        while !gegl.idle().is_empty() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        leased(&gegl);
         std::thread::sleep(Duration::from_millis(50));
-        assert!(std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        signal(pid, "-9");
         job.join().unwrap()
     });
     assert_eq!(error.node.as_deref(), Some("blur"));

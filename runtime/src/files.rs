@@ -7,11 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long to wait for another process that is saving, which takes it a moment.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Locks a file, which is made if missing, until what is returned is dropped; a process that dies
 /// leaves no lock. `None` when somebody else held it all the time.
-pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = File::options().write(true).create(true).truncate(false).open(path)?;
     let start = Instant::now();
     loop {
@@ -25,8 +28,11 @@ pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
 }
 
 /// Puts `bytes` into a file, new or not: whoever reads it sees all of the old or all of the new,
-/// also after the power went. Only for who holds the lock.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// also after the power went. Only one may do so at a time.
+///
+/// # Errors
+/// When it cannot be written; then it is as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".new");
@@ -51,7 +57,10 @@ fn write(new: &Path, old: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Removes a file, if it is there.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
