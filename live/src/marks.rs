@@ -4,10 +4,9 @@
 //! now may be written later. But all editors are told that it is wrong.
 
 use imgflo_fbp::{End, Graph, Origin};
-use imgflo_runtime::{Entering, Library, in_process};
+use imgflo_runtime::{Entering, Library, PROCESSOR, in_process};
 
 use crate::flow::{DROP, REPEAT};
-use crate::live_graph::PROCESSOR;
 
 /// The first thing that is wrong with a process, for people; `None` where nothing is known to be.
 pub(crate) fn mark(graph: &Graph, process: &str, library: &Library, name_bytes: usize) -> Option<String> {
