@@ -277,7 +277,7 @@ pub fn all() -> Vec<Setting> {
         of_workers(setting(
             "background",
             "white",
-            "Colour behind transparent pictures that are written as JPEG: #rrggbb or one of the 16 names of HTML",
+            "Colour behind transparent pictures that are written as JPEG: #rrggbb or a name of CSS such as beige",
         )),
         of_runtime(of_workers(setting(
             "log",
@@ -478,7 +478,7 @@ impl Reader {
 
     fn background(&mut self) -> Background {
         render::background(self.text("background")).unwrap_or_else(|_| {
-            self.fault("background", "opaque colour: #rrggbb or one of the 16 names of HTML");
+            self.fault("background", "opaque colour: #rrggbb or a name of CSS such as beige");
             Background::WHITE
         })
     }

@@ -338,11 +338,11 @@ pub(crate) fn read(ports: &[Port], given: &BTreeMap<String, String>) -> Result<A
         let Some(text) = given.get(&port.parameter.name).map(|text| text.trim()).filter(|text| !text.is_empty()) else {
             continue;
         };
-        let text = &*whole(&port.kind, text);
         let sized = matches!(port.aim, Aim::Width | Aim::Height);
         if sized && text.parse::<f64>().is_ok_and(|side| side == 0.0 || side == -1.0) {
             continue;
         }
+        let text = &*whole(&port.kind, text);
         match (port.parse(text), &port.aim) {
             (Err(message), _) => {
                 faults.push(ArgumentFault { parameter: shortened(&port.parameter.name), message });

@@ -43,7 +43,8 @@ fn a_file_as_flowhub_left_it_is_its_blur() {
     let text = include_str!("../../tests/pictures/graphs/flowhub-leftovers.json");
     let written = Graph::from_json_str(text).expect("a graph");
     let left = image(written.clone()).expect("is served");
-    let plain = image(with(&json!({}), &json!([]), "soft")).expect("is served");
+    let plain = Graph { properties: written.properties.clone(), ..with(&json!({}), &json!([]), "soft") };
+    let plain = image(plain).expect("is served");
     assert_eq!(left.content(), plain.content());
     assert!(left.takes_input());
     assert_eq!(left.definition().processes.len(), 3, "shown as written");
