@@ -32,8 +32,9 @@ fn render_runs_every_graph() {
             "width=160",
         ]);
         assert!(result.status.success(), "{name}: {}", text(&result));
-        // Two put something around the picture.
+        // These put something around the picture.
         let around = match name {
+            "halodarken" => 2,
             "framedthumbnail" => 56,
             "blurredbackdrop" => 80,
             _ => 0,
