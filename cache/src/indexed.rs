@@ -240,9 +240,9 @@ impl Store for IndexedStore {
     async fn holds(&self, key: &str) -> Result<bool, CacheError> {
         let stored = self.inner.contains(key).await?;
         if stored {
-            self.note(key).await
+            self.note(key).await;
         } else {
-            self.forget(key).await
+            self.forget(key).await;
         }
         Ok(stored)
     }

@@ -32,6 +32,11 @@ use crate::{Access, Level, LiveLimits};
 /// in then. Says why it cannot be saved.
 pub type Save = Box<dyn Fn(&str, &Graph, Option<&str>) -> Result<String, String> + Send + Sync>;
 
+/// Returns the content of the file of the graph with that name. `None` = there is no such file.
+pub type ReadContent = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// Saves the source of the operation in C with that name, or says why it cannot be saved.
+pub type SaveSource = Box<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
 /// How often what is not saved is written to the drafts.
 const KEEP: Duration = Duration::from_secs(1);
 
@@ -71,9 +76,9 @@ pub struct Parts {
     /// Saves graphs.
     pub save: Save,
     /// Tells the content of a saved graph from others; `None` where there is none of that name.
-    pub content: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub content: ReadContent,
     /// Saves the source of an operation in C beside the graphs.
-    pub save_source: Box<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>,
+    pub save_source: SaveSource,
     /// Folder of what is not saved yet; `None` where that is not kept.
     pub drafts: Option<PathBuf>,
     /// Is called when an operation in C was written.

@@ -1,6 +1,6 @@
 //! The bytes behind an http or https URL: bounded in time, size, redirects and type, and only from guarded addresses.
 //!
-//! Fetches share connections and memory by host ([`share`]), so that a slow host leaves enough to the others.
+//! Fetches share connections and memory by host (`fetch/share.rs`), so that a slow host leaves enough to the others.
 
 pub mod guard;
 pub mod recognise;

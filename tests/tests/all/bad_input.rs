@@ -239,7 +239,7 @@ async fn malformed_files_in_the_graph_folder() {
     let folder = tempfile::tempdir().unwrap();
     let good = corpus("graphs", &["json", "fbp"], 24);
     for good in &good {
-        std::fs::copy(&good, folder.path().join(good.file_name().unwrap())).unwrap();
+        std::fs::copy(good, folder.path().join(good.file_name().unwrap())).unwrap();
     }
     std::fs::write(folder.path().join("torn.json"), "{\"processes\": {").unwrap();
     std::fs::write(folder.path().join("wrong.fbp"), "INPORT=a.IN:IN\na(gegl/nop) ->\n").unwrap();

@@ -8,8 +8,11 @@ use super::differences::{allowed, edge, iip};
 use super::pictures::{self, Difference};
 use super::{GEGL, NATIVE, graph, plan, render};
 
-/// How a picture gets to its port: processes in a row, with what is set.
-const WAYS: [(&str, &[(&str, &[(&str, f64)])]); 5] = [
+/// A component, and values of its properties by name.
+type Step = (&'static str, &'static [(&'static str, f64)]);
+
+/// Ways of a picture to its port: a name, and the processes in a row.
+const WAYS: [(&str, &[Step]); 5] = [
     ("colour", &[]),
     ("grey", &[("gegl/gray", &[])]),
     ("faded", &[("gegl/opacity", &[("value", 0.5)])]),
