@@ -138,7 +138,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Address of the broker; none: front end and workers are one process.
     pub broker: Option<String>,
-    /// How long the broker may take to confirm a message.
+    /// Longest time that the broker may take to confirm a message.
     pub broker_timeout: Duration,
     /// Address of Redis.
     pub redis: Option<String>,

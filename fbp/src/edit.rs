@@ -150,9 +150,9 @@ pub enum EditError {
     /// A name that is too long.
     #[error("a name has {bytes} bytes, more than the limit of {limit}")]
     LongName {
-        /// How many it has.
+        /// Number that it has.
         bytes: usize,
-        /// How many it may have.
+        /// Number that it may have.
         limit: usize,
     },
     /// A literal or metadata nested too deeply.

@@ -23,7 +23,7 @@ use crate::refused::{Refused, internal};
 const KEPT: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 /// Largest file that is kept, bytes.
 const LARGEST_KEPT: usize = 1 << 20;
-/// How often a paused rendering looks whether it is cancelled.
+/// Interval at which a paused rendering looks whether it is cancelled.
 const LOOKS: Duration = Duration::from_millis(10);
 
 /// A file, or why there is none.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::workspace::Workspace;
 
-/// How often the folders are looked at.
+/// Interval at which the folders are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Looks at the folders until `shutdown`; what changed there is taken, and told to all editors.

@@ -37,7 +37,7 @@ pub type ReadContent = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 /// Saves the source of the operation in C with that name, or says why it cannot be saved.
 pub type SaveSource = Box<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
 
-/// How often what is not saved is written to the drafts.
+/// Interval at which what is not saved is written to the drafts.
 const KEEP: Duration = Duration::from_secs(1);
 
 /// Version of the protocol of clients that ask for no sub-protocol, such as those of the original.

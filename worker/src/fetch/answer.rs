@@ -58,7 +58,7 @@ fn is_whole(headers: &HeaderMap) -> bool {
     whole().unwrap_or(false)
 }
 
-/// How long to wait before asking again: seconds, or a date.
+/// Time to wait before asking again: seconds, or a date.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {

@@ -15,7 +15,7 @@ const PALETTE: usize = 256;
 /// Bytes that the encoder collects before it compresses them.
 const BUFFER: usize = 1 << 18;
 
-/// How pixels are stored.
+/// Storage of pixels in a PNG.
 enum Narrow {
     Gray,
     GrayAlpha,
@@ -165,7 +165,7 @@ fn choose(image: &Image, narrow: &mut Narrow, cancel: &Cancel) -> Result<Way, Co
     Ok(if length(SHADED)? < length(DRAWN)? * GAIN { SHADED } else { DRAWN })
 }
 
-/// Whether there are flat parts, or few colours, in some bands. That a gray picture has few says nothing.
+/// True if there are flat parts, or few colours, in some bands. That a gray picture has few says nothing.
 fn may_be_drawn(image: &Image, gray: bool, bands: &[usize]) -> bool {
     let width = image.rect().width as usize;
     let (mut flat, mut all) = (0_usize, 0_usize);
