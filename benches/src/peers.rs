@@ -162,7 +162,7 @@ impl Peer {
                     Task::Recode => ("passthrough", String::new()),
                     Task::Crop(x, y, w, h) => ("crop", format!("x={x}&y={y}&cropwidth={w}&cropheight={h}&")),
                     Task::Turn(x, y, w, h) => {
-                        ("croprotate", format!("x={x}&y={y}&cropwidth={w}&cropheight={h}&degrees=-90&"))
+                        ("tiltedcrop", format!("x={x}&y={y}&cropwidth={w}&cropheight={h}&degrees=-90&"))
                     }
                     Task::Blur(deviation) => ("gaussianblur", format!("std-dev-x={deviation}&std-dev-y={deviation}&")),
                 };

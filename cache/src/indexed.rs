@@ -27,7 +27,7 @@ pub struct IndexOptions {
     pub hot_keys: NonZeroUsize,
     /// For how long it does. A blob that the store drops is believed to be there for so much longer.
     pub hot: Duration,
-    /// How often an entry is compared with the store although it would be believed. One that is wrong shows that the
+    /// Interval at which an entry is compared with the store although it would be believed. One that is wrong shows that the
     /// store lost more, as a bucket does that somebody emptied: then no entry from before that moment is believed.
     pub proof: Duration,
 }
@@ -45,7 +45,7 @@ impl Default for IndexOptions {
     }
 }
 
-/// How long a comparison of an entry with the store may keep a request waiting.
+/// Longest time that a comparison of an entry with the store may keep a request waiting.
 const PROOF_LIMIT: Duration = Duration::from_millis(300);
 
 /// A store whose keys are looked up in memory, then in Redis, and then in the store itself.
@@ -240,9 +240,9 @@ impl Store for IndexedStore {
     async fn holds(&self, key: &str) -> Result<bool, CacheError> {
         let stored = self.inner.contains(key).await?;
         if stored {
-            self.note(key).await
+            self.note(key).await;
         } else {
-            self.forget(key).await
+            self.forget(key).await;
         }
         Ok(stored)
     }

@@ -121,7 +121,7 @@ impl S3Store {
         self
     }
 
-    /// The same store, with the header `Cache-Control` that `of` gives for a blob's key.
+    /// Returns this store with the header `Cache-Control` that `of` gives for a blob's key.
     #[must_use]
     pub fn with_cache_control(mut self, of: fn(&str) -> &'static str) -> S3Store {
         self.cache_control = of;

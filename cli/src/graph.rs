@@ -94,7 +94,9 @@ fn check(file: &Path, catalogue: &Arc<Catalogue>) -> Result<(), Failure> {
         println!("{}: ok", file.display());
         return Ok(());
     }
-    assemble(file, name, graph, catalogue)?;
+    for note in assemble(file, name, graph, catalogue)?.passed_over() {
+        println!("{}: {note}", file.display());
+    }
     println!("{}: ok", file.display());
     Ok(())
 }

@@ -9,6 +9,7 @@ mod completions;
 mod deadletters;
 mod graph;
 mod limits;
+mod live_code;
 mod network;
 mod ops;
 mod parts;

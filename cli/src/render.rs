@@ -59,7 +59,7 @@ pub fn command() -> Command {
                 .value_name("COLOUR")
                 .default_value("white")
                 .value_parser(background)
-                .help("Colour behind transparent pictures that are written as JPEG: #rrggbb or one of the 16 names of HTML"),
+                .help("Colour behind transparent pictures that are written as JPEG: #rrggbb or a name of CSS such as beige"),
         )
         .arg(Arg::new("explain").long("explain").action(ArgAction::SetTrue).help("Prints the plan before rendering"))
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
+use imgflo_fbp::{EditLimits, Graph};
 use imgflo_live::registry::{self, Entry};
 use imgflo_live::{Access, Level, LiveLimits, Opened, Parts, Workspace};
-use imgflo_runtime::{
-    COperations, Catalogue, Evaluator, EvaluatorLimits, Library, LiveOperations, NativeEngine, Versions,
-};
+use imgflo_runtime::{Catalogue, Evaluator, EvaluatorLimits, Form, Library, LiveOperations, NativeEngine, Versions};
 use imgflo_worker::{FetchSettings, Inputs};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::graph::{Conditions, publish};
 use crate::settings::{self, EditSettings, Settings};
-use crate::{Failure, catalogue, graph, limits, process, version};
+use crate::{Failure, catalogue, graph, limits, live_code, process, version};
 
 /// Pixels of the largest picture on the way to a draft.
 const DRAFT_PIXELS: u64 = 700_000;
@@ -50,7 +50,9 @@ async fn edit(settings: &Settings) -> Result<(), Failure> {
     }
     let shutdown = CancellationToken::new();
     let nobody = Box::new(|| {});
-    let serving = host(settings, &Arc::new(known), operations.as_ref(), nobody, shutdown.clone()).await?;
+    let known = Arc::new(known);
+    let live = live_code::open(settings, &known, operations.as_ref())?;
+    let serving = host(settings, &known, live, nobody, shutdown.clone()).await?;
     tokio::spawn(process::stop_on_signal(shutdown));
     serving.await.map_err(|error| vec![error.to_string()])?.map_err(|error| vec![error.to_string()])?;
     info!("stopped");
@@ -62,7 +64,7 @@ async fn edit(settings: &Settings) -> Result<(), Failure> {
 pub async fn host(
     settings: &Settings,
     catalogue: &Arc<Catalogue>,
-    operations: Option<&Arc<COperations>>,
+    live: Option<Arc<LiveOperations>>,
     revised: Box<dyn Fn() + Send + Sync>,
     shutdown: CancellationToken,
 ) -> Result<tokio::task::JoinHandle<std::io::Result<()>>, Failure> {
@@ -70,7 +72,7 @@ pub async fn host(
     let listener =
         TcpListener::bind(edit.bind).await.map_err(|error| vec![format!("cannot listen on {}: {error}", edit.bind)])?;
     let bound = listener.local_addr().map_err(|error| vec![error.to_string()])?;
-    let parts = Parts { revised, ..parts(settings, edit, catalogue, operations)? };
+    let parts = Parts { revised, ..parts(settings, edit, catalogue, live)? };
     if let Some((registry, user)) = edit.registry.clone() {
         let base = edit.url.clone().unwrap_or_else(|| format!("http://{bound}"));
         let entry = Entry {
@@ -83,8 +85,9 @@ pub async fn host(
         };
         tokio::spawn(registry::announce(entry, shutdown.clone()));
     }
+    let id = parts.id;
     let workspace = Workspace::new(parts);
-    greet(edit, bound);
+    greet(edit, bound, id);
     Ok(tokio::spawn(imgflo_live::serve(listener, workspace, shutdown)))
 }
 
@@ -92,9 +95,8 @@ fn parts(
     settings: &Settings,
     edit: &EditSettings,
     catalogue: &Arc<Catalogue>,
-    operations: Option<&Arc<COperations>>,
+    live: Option<Arc<LiveOperations>>,
 ) -> Result<Parts, Failure> {
-    let said = |error: std::io::Error| vec![error.to_string()];
     let (limits, library_limits) = (&settings.limits, limits::library(&settings.limits));
     let decode = limits::decode(limits);
     let evaluator_limits = EvaluatorLimits {
@@ -114,18 +116,13 @@ fn parts(
     }
     let versions = Versions::open(&settings.graphs, Arc::clone(catalogue), limits::versions(limits));
     let versions = versions.map_err(|error| vec![error.to_string()])?;
-    let live = match operations {
-        Some(operations) if edit.code => {
-            let live = LiveOperations::new(Arc::clone(operations), &settings.cc, &settings.children);
-            Some(Arc::new(live.map_err(said)?))
-        }
-        _ => None,
-    };
     let highest = if edit.code { Level::Code } else { Level::Edit };
     let secrets = edit.secret.iter().map(|secret| (highest, secret.clone()));
     let secrets = secrets.chain(edit.view_secret.iter().map(|secret| (Level::Read, secret.clone())));
     let open = if edit.secret.is_some() { Level::None } else { highest };
     let (known, samples) = (Arc::clone(catalogue), edit.samples.clone());
+    let (looking, keeping) = (versions.clone(), versions.clone());
+    let folder = format!("{}/", settings.graphs.display());
     Ok(Parts {
         evaluator: Arc::new(Evaluator::new(engine, Arc::clone(catalogue), evaluator_limits)),
         library: Arc::new(library),
@@ -135,46 +132,82 @@ fn parts(
             Box::pin(async move { inputs.get(&address).await.map_err(|error| error.message) })
         }),
         decode,
-        save: Box::new(move |name, graph| {
+        save: Box::new(move |name, graph, over| {
             let samples = samples.as_ref().map(|(folder, distance)| (folder.as_path(), *distance));
-            let conditions = Conditions { samples, ..Conditions::default() };
+            let conditions = Conditions { samples, over, ..Conditions::default() };
             let saved = publish(&versions, &known, name, graph, &conditions, |line| info!(graph = name, "{line}"));
-            saved.map(|_| ()).map_err(|lines| lines.join("; "))
+            // Editors have no use for paths of this machine.
+            saved.map(|(version, _)| version.content).map_err(|lines| lines.join("; ").replace(&folder, ""))
         }),
+        content: Box::new(move |name| looking.content(name).unwrap_or_default()),
+        save_source: Box::new(move |name, code| keeping.save_source(name, code).map_err(|error| error.to_string())),
+        drafts: Some(settings.data_dir.join("drafts")),
         revised: Box::new(|| {}),
-        operations: live,
+        operations: live.filter(|_| edit.code),
         ops: settings.ops.clone(),
         graphs: settings.graphs.clone(),
         access: Access::new(secrets.collect(), open),
         limits: LiveLimits {
             input_bytes: usize::try_from(limits.max_input_bytes).unwrap_or(usize::MAX),
             source_bytes: usize::try_from(limits.max_operation_bytes).unwrap_or(usize::MAX),
+            edits: EditLimits {
+                name_bytes: usize::try_from(limits.max_name_bytes).unwrap_or(usize::MAX),
+                ..EditLimits::default()
+            },
             ..LiveLimits::default()
         },
         origins: edit.origins.clone(),
         public_url: edit.url.clone(),
         ide: edit.ide.clone(),
-        id: Uuid::new_v4(),
+        id: own_id(&settings.data_dir),
         label: edit.label.clone(),
-        main: edit.graph.as_deref().map(|name| main_graph(&settings.graphs, name, catalogue)).transpose()?,
+        main: Some(main_graph(&settings.graphs, edit.graph.as_deref(), catalogue)?),
         input: edit.input.clone(),
         threads: settings.workers,
     })
 }
 
-/// The graph to begin with: a file of any folder, or a graph of `folder` or a version of one.
-fn main_graph(folder: &Path, given: &str, catalogue: &Arc<Catalogue>) -> Result<Opened, Failure> {
+/// The name of the graph to begin with where none is given.
+const MAIN: &str = "main";
+
+/// The graph to begin with: a file of any folder, or a graph of `folder` or a version of one. Where none is given, it is
+/// the graph `main` of the folder, or a new one, so that an editor finds something to open.
+fn main_graph(folder: &Path, given: Option<&str>, catalogue: &Arc<Catalogue>) -> Result<Opened, Failure> {
+    let Some(given) = given else {
+        if Form::ALL.iter().any(|form| folder.join(format!("{MAIN}.{}", form.extension())).is_file()) {
+            return main_graph(folder, Some(MAIN), catalogue);
+        }
+        let mut graph = Graph::default();
+        graph.properties.insert("name".into(), MAIN.into());
+        graph.properties.insert("environment".into(), json!({ "type": "imgflo" }));
+        return Ok(Opened { graph, name: None, is_saved: false });
+    };
     let (file, name, graph) = graph::find(given, folder, catalogue)?;
     let found = file.canonicalize().ok();
     let is_saved = found.is_some_and(|file| file.parent().map(Path::to_owned) == folder.canonicalize().ok());
-    Ok(Opened { graph, name, is_saved })
+    Ok(Opened { graph, name: Some(name), is_saved })
+}
+
+/// The id of the runtime of a data folder, made when it is asked for first. Editors and registries know the runtime by
+/// it.
+fn own_id(data: &Path) -> Uuid {
+    let file = data.join("runtime-id");
+    if let Some(id) = std::fs::read_to_string(&file).ok().and_then(|text| Uuid::parse_str(text.trim()).ok()) {
+        return id;
+    }
+    let id = Uuid::new_v4();
+    let kept = std::fs::create_dir_all(data).and_then(|()| std::fs::write(&file, format!("{id}\n")));
+    if let Err(error) = kept {
+        warn!(file = %file.display(), %error, "the id of the runtime is another after a restart: it cannot be kept");
+    }
+    id
 }
 
 /// Tells where the runtime is. Whoever started it may have closed the pipe: that is no reason to stop.
-fn greet(edit: &EditSettings, bound: SocketAddr) {
+fn greet(edit: &EditSettings, bound: SocketAddr, id: Uuid) {
     let base = edit.url.clone().unwrap_or_else(|| format!("http://{bound}"));
     let mut out = std::io::stdout();
     let _ = writeln!(out, "Runtime running on {base}/")
-        .and_then(|()| writeln!(out, "Live URL: {}", imgflo_live::live_url(&edit.ide, &base)))
+        .and_then(|()| writeln!(out, "Live URL: {}", imgflo_live::live_url(&edit.ide, &base, id)))
         .and_then(|()| out.flush());
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 use imgflo_apps::Directory;
-use imgflo_runtime::{Catalogue, Library, LiveOperations};
+use imgflo_runtime::{Catalogue, Library};
 use imgflo_server::{Front, FrontParts, LiveCode, VersionInfo};
 use imgflo_worker::Role;
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
-use crate::{Failure, apps, limits, process, runtime, version};
+use crate::{Failure, apps, limits, live_code, process, runtime, version};
 
 /// How long the jobs at work may take to end after the last client has its answer; with the drain of the server this
 /// is less than the 25 s after which platforms kill.
@@ -43,8 +43,8 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         }
     }
     let parts = Parts::open(settings, "imgflo serve").await?;
+    let live = live_code::open(settings, &parts.catalogue, parts.operations.as_ref())?;
     let library = load_library(settings, &parts.catalogue)?;
-    let live = live_code(settings, &parts)?;
     let listener = TcpListener::bind(settings.bind)
         .await
         .map_err(|error| vec![format!("cannot listen on {}: {error}", settings.bind)])?;
@@ -73,7 +73,14 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         quality: settings.quality,
         background: settings.background,
         urgent_avif: settings.urgent_avif,
-        live,
+        live: live
+            .clone()
+            .zip(settings.live_secret.clone())
+            .map(|(operations, secret)| LiveCode { operations, secret }),
+        before_reading: live.clone().map(|live| {
+            let settings = settings.clone();
+            Box::new(move || live_code::take_in(&settings, &live)) as Box<dyn Fn() + Send + Sync>
+        }),
         reports: parts.reports(),
         shutdown: shutdown.clone(),
         drain: imgflo_server::DRAIN,
@@ -89,7 +96,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
                 warn!(%error, "the graphs cannot be read; those that were are served");
             }
         });
-        runtime::host(settings, &parts.catalogue, parts.operations.as_ref(), revised, shutdown.clone()).await?;
+        runtime::host(settings, &parts.catalogue, live, revised, shutdown.clone()).await?;
     }
     greet(bind);
     tokio::spawn(process::stop_on_signal(shutdown.clone()));
@@ -138,16 +145,8 @@ fn work(
 fn greet(bind: SocketAddr) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "imgflo serves http://{bind}/")
-        .and_then(|()| writeln!(out, "try           http://{bind}/graph/gradientmap?input=files/marbles.jpg&width=800"))
+        .and_then(|()| writeln!(out, "try           http://{bind}/graph/sunset?input=files/marbles.jpg&width=800"))
         .and_then(|()| out.flush());
-}
-
-/// What takes operations in C while the server runs, if it may.
-fn live_code(settings: &Settings, parts: &Parts) -> Result<Option<LiveCode>, Failure> {
-    let (Some(secret), Some(operations)) = (&settings.live_secret, &parts.operations) else { return Ok(None) };
-    let operations = LiveOperations::new(Arc::clone(operations), &settings.cc, &settings.children)
-        .map_err(|error| vec![error.to_string()])?;
-    Ok(Some(LiveCode { operations: Arc::new(operations), secret: secret.clone() }))
 }
 
 fn load_library(settings: &Settings, catalogue: &Arc<Catalogue>) -> Result<Arc<Library>, Failure> {

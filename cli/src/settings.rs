@@ -138,7 +138,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Address of the broker; none: front end and workers are one process.
     pub broker: Option<String>,
-    /// How long the broker may take to confirm a message.
+    /// Longest time that the broker may take to confirm a message.
     pub broker_timeout: Duration,
     /// Address of Redis.
     pub redis: Option<String>,
@@ -277,7 +277,7 @@ pub fn all() -> Vec<Setting> {
         of_workers(setting(
             "background",
             "white",
-            "Colour behind transparent pictures that are written as JPEG: #rrggbb or one of the 16 names of HTML",
+            "Colour behind transparent pictures that are written as JPEG: #rrggbb or a name of CSS such as beige",
         )),
         of_runtime(of_workers(setting(
             "log",
@@ -478,7 +478,7 @@ impl Reader {
 
     fn background(&mut self) -> Background {
         render::background(self.text("background")).unwrap_or_else(|_| {
-            self.fault("background", "opaque colour: #rrggbb or one of the 16 names of HTML");
+            self.fault("background", "opaque colour: #rrggbb or a name of CSS such as beige");
             Background::WHITE
         })
     }

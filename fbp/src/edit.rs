@@ -147,6 +147,14 @@ pub enum EditError {
     /// A name without a letter.
     #[error("{0} needs a name")]
     Nameless(&'static str),
+    /// A name that is too long.
+    #[error("a name has {bytes} bytes, more than the limit of {limit}")]
+    LongName {
+        /// Number that it has.
+        bytes: usize,
+        /// Number that it may have.
+        limit: usize,
+    },
     /// A literal or metadata nested too deeply.
     #[error("nested too deeply: at most {MAX_DEPTH} levels")]
     TooDeep,
@@ -167,11 +175,13 @@ pub struct EditLimits {
     pub nodes: usize,
     /// Most edges and IIPs together; also most exported ports on a side, and most groups.
     pub connections: usize,
+    /// Longest name of a process, component, port or group, bytes.
+    pub name_bytes: usize,
 }
 
 impl Default for EditLimits {
     fn default() -> Self {
-        EditLimits { nodes: 1000, connections: 10_000 }
+        EditLimits { nodes: 1000, connections: 10_000, name_bytes: 500 }
     }
 }
 
@@ -199,6 +209,38 @@ impl Edit {
             Edit::RenameGroup { .. } => "renamegroup",
             Edit::ChangeGroup { .. } => "changegroup",
         }
+    }
+
+    /// The names that it would bring into a graph.
+    fn new_names(&self) -> Vec<&str> {
+        let names: &[&String] = match self {
+            Edit::AddNode { id, component, .. } => &[id, component],
+            Edit::RenameNode { to, .. }
+            | Edit::RenameInport { to, .. }
+            | Edit::RenameOutport { to, .. }
+            | Edit::RenameGroup { to, .. } => &[to],
+            Edit::AddEdge { src, tgt, .. } => &[&src.port, &tgt.port],
+            Edit::AddInitial { tgt, .. } => &[&tgt.port],
+            Edit::AddInport { public, port, .. } | Edit::AddOutport { public, port, .. } => &[public, port],
+            Edit::AddGroup { name, .. } => &[name],
+            _ => &[],
+        };
+        names.iter().map(|name| name.as_str()).collect()
+    }
+
+    /// The processes that it is about.
+    pub fn processes(&self) -> Vec<&str> {
+        let processes: &[&String] = match self {
+            Edit::AddNode { id, .. } | Edit::RemoveNode { id } | Edit::ChangeNode { id, .. } => &[id],
+            Edit::RenameNode { from, to } => &[from, to],
+            Edit::AddEdge { src, tgt, .. } | Edit::RemoveEdge { src, tgt } | Edit::ChangeEdge { src, tgt, .. } => {
+                &[&src.node, &tgt.node]
+            }
+            Edit::AddInitial { tgt, .. } | Edit::RemoveInitial { tgt, .. } => &[&tgt.node],
+            Edit::AddInport { node, .. } | Edit::AddOutport { node, .. } => &[node],
+            _ => &[],
+        };
+        processes.iter().map(|process| process.as_str()).collect()
     }
 
     /// True when it changes what the graph makes; false for what only drawing looks at.
@@ -236,6 +278,9 @@ impl Graph {
     /// # Errors
     /// [`EditError`]; then the graph is as it was.
     pub fn edit(&mut self, edit: Edit, limits: &EditLimits) -> Result<Vec<Edit>, EditError> {
+        if let Some(long) = edit.new_names().into_iter().find(|name| name.len() > limits.name_bytes) {
+            return Err(EditError::LongName { bytes: long.len(), limit: limits.name_bytes });
+        }
         let edit = self.normalised(edit)?;
         match edit {
             Edit::AddNode { id, component, metadata } => {

@@ -1,6 +1,7 @@
 //! The JSON form of a graph.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
@@ -29,10 +30,14 @@ impl Graph {
 
     /// Reads a graph from JSON.
     ///
-    /// Every key of the graph may be missing; unknown keys are passed over; `null` is as good as
-    /// missing, except for `data`: a connection with that key is an IIP whatever its value. Port
-    /// names are folded to lower case unless `caseSensitive` is true, and of two exported ports
-    /// that thereby get one name the later wins. Numbers are as in JavaScript: `10.0` is `10`.
+    /// Takes the forms that npm fbp-graph takes. Every key of the graph may be missing; unknown keys
+    /// are passed over; `null`, `false`, `0` and `""` are as good as missing, and so is an empty array
+    /// in place of an object, as writers without objects of their own put it, or the reverse. A
+    /// connection with the key `data` is an IIP whatever its value is, and whatever `src` says; one
+    /// with neither is passed over. An end without process or port is read with an empty name,
+    /// which [`Graph::validate`] tells of. Port names are folded to lower case unless
+    /// `caseSensitive` is set, and of two exported ports that thereby get one name the later wins.
+    /// Numbers are as in JavaScript: `10.0` is `10`.
     ///
     /// Whether the graph is whole is another question: [`Graph::validate`].
     ///
@@ -164,13 +169,36 @@ impl Path<'_> {
 
 type Object = Map<String, Value>;
 
+/// An object; an empty array is an empty one.
 fn object<'v>(value: &'v Value, path: &Path<'_>) -> Result<&'v Object, Error> {
-    value.as_object().ok_or_else(|| path.not_a("an object", value))
+    static EMPTY: LazyLock<Object> = LazyLock::new(Object::new);
+    match value {
+        Value::Object(members) => Ok(members),
+        Value::Array(items) if items.is_empty() => Ok(&EMPTY),
+        _ => Err(path.not_a("an object", value)),
+    }
+}
+
+/// True for what JavaScript takes for nothing, and for an empty array or object.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    }
 }
 
 /// A key's value, unless it is missing or `null`.
 fn given<'v>(map: &'v Object, key: &str) -> Option<&'v Value> {
     map.get(key).filter(|value| !value.is_null())
+}
+
+/// A key's value, unless it is missing or nothing.
+fn held<'v>(map: &'v Object, key: &str) -> Option<&'v Value> {
+    map.get(key).filter(|value| !is_nothing(value))
 }
 
 fn optional_text(map: &Object, key: &str, path: &Path<'_>) -> Result<String, Error> {
@@ -179,27 +207,20 @@ fn optional_text(map: &Object, key: &str, path: &Path<'_>) -> Result<String, Err
     })
 }
 
-fn text(map: &Object, key: &str, path: &Path<'_>) -> Result<String, Error> {
-    if given(map, key).is_none() {
-        return Err(Path::Key(path, key).wrong("is missing: must be a string"));
-    }
-    optional_text(map, key, path)
-}
-
 /// An object's members, in normal form.
 fn free_form(map: &Object, key: &str, path: &Path<'_>) -> Result<Object, Error> {
-    let Some(value) = given(map, key) else { return Ok(Object::new()) };
+    let Some(value) = held(map, key) else { return Ok(Object::new()) };
     let members = object(value, &Path::Key(path, key))?;
     Ok(members.iter().map(|(key, value)| (key.clone(), number::normalised(value))).collect())
 }
 
 fn members<'v>(map: &'v Object, key: &str) -> Result<impl Iterator<Item = (&'v String, &'v Value)>, Error> {
-    let members = given(map, key).map(|value| object(value, &Path::Key(&Path::Root, key))).transpose()?;
+    let members = held(map, key).map(|value| object(value, &Path::Key(&Path::Root, key))).transpose()?;
     Ok(members.into_iter().flatten())
 }
 
 fn items<'v>(map: &'v Object, key: &str, path: &Path<'_>) -> Result<&'v [Value], Error> {
-    match given(map, key) {
+    match held(map, key) {
         None => Ok(&[]),
         Some(Value::Array(items)) => Ok(items),
         Some(other) => Err(Path::Key(path, key).not_a("an array", other)),
@@ -212,15 +233,13 @@ struct Reader {
 
 impl Reader {
     fn read(mut self, value: &Value) -> Result<Graph, Error> {
-        let root = object(value, &Path::Root)?;
+        let root = value.as_object().ok_or_else(|| Path::Root.not_a("an object", value))?;
         let at = |key| Path::Key(&Path::Root, key);
-        if let Some(flag) = given(root, "caseSensitive") {
+        if let Some(flag) = held(root, "caseSensitive") {
             let wrong = || at("caseSensitive").not_a("true or false", flag);
-            self.graph.case_sensitive = flag.as_bool().ok_or_else(wrong)?;
+            self.graph.case_sensitive = flag.as_bool().or((flag == 1).then_some(true)).ok_or_else(wrong)?;
         }
         self.graph.properties = free_form(root, "properties", &Path::Root)?;
-        self.graph.inports = self.exports(root, "inports")?;
-        self.graph.outports = self.exports(root, "outports")?;
         for (index, value) in items(root, "groups", &Path::Root)?.iter().enumerate() {
             self.graph.groups.push(group(value, &Path::Index(&at("groups"), index))?);
         }
@@ -232,57 +251,63 @@ impl Reader {
             let metadata = free_form(map, "metadata", &path)?;
             self.graph.processes.insert(name.clone(), Process { component, metadata });
         }
+        self.graph.inports = self.exports(root, "inports")?;
+        self.graph.outports = self.exports(root, "outports")?;
         for (index, value) in items(root, "connections", &Path::Root)?.iter().enumerate() {
             let connection = self.connection(value, &Path::Index(&at("connections"), index))?;
-            self.graph.connections.push(connection);
+            self.graph.connections.extend(connection);
         }
         Ok(self.graph)
     }
 
     fn exports(&self, root: &Object, key: &str) -> Result<IndexMap<String, Export>, Error> {
         let parent = Path::Key(&Path::Root, key);
-        members(root, key)?
-            .map(|(public, value)| {
-                let path = Path::Key(&parent, public);
-                let map = object(value, &path)?;
-                let process = optional_text(map, "process", &path)?;
-                let port = optional_text(map, "port", &path)?;
-                for (one, other) in [("process", "port"), ("port", "process")] {
-                    if given(map, one).is_some() && given(map, other).is_none() {
-                        return Err(Path::Key(&path, other).wrong("is missing: process and port belong together"));
-                    }
-                }
-                let port = self.graph.port_name(&port).into_owned();
-                let metadata = free_form(map, "metadata", &path)?;
-                Ok((self.graph.port_name(public).into_owned(), Export { process, port, metadata }))
-            })
-            .collect()
+        let mut exports = IndexMap::new();
+        for (public, value) in members(root, key)?.filter(|(_, value)| value.is_object() || !is_nothing(value)) {
+            let path = Path::Key(&parent, public);
+            let map = object(value, &path)?;
+            let process = optional_text(map, "process", &path)?;
+            let port = self.graph.port_name(&optional_text(map, "port", &path)?).into_owned();
+            let metadata = free_form(map, "metadata", &path)?;
+            let public = self.graph.port_name(public).into_owned();
+            // One that leads nowhere does not take the place of one that leads somewhere.
+            let leads = |export: &Export| self.graph.processes.contains_key(&export.process);
+            if self.graph.processes.contains_key(&process) || !exports.get(&public).is_some_and(leads) {
+                exports.insert(public, Export { process, port, metadata });
+            }
+        }
+        Ok(exports)
     }
 
-    fn connection(&self, value: &Value, path: &Path<'_>) -> Result<Connection, Error> {
+    /// A connection; none where it is neither an IIP nor an edge, such as an IIP of a writer that leaves out what is
+    /// undefined.
+    fn connection(&self, value: &Value, path: &Path<'_>) -> Result<Option<Connection>, Error> {
         let map = object(value, path)?;
-        let src = match (map.get("data"), given(map, "src")) {
-            (Some(_), Some(_)) => return Err(path.wrong("has both src and data: an IIP has data only, an edge src")),
-            (Some(data), None) => Origin::Data(number::normalised(data)),
+        let src = given(map, "src").filter(|src| src.is_object() || !is_nothing(src));
+        let src = match (map.get("data"), src) {
+            (Some(data), _) => Origin::Data(number::normalised(data)),
             (None, Some(src)) => Origin::Process(self.end(src, &Path::Key(path, "src"))?),
-            (None, None) => return Err(path.wrong("has neither src nor data: an edge needs src, an IIP data")),
+            (None, None) => return Ok(None),
         };
         let tgt_path = Path::Key(path, "tgt");
         let tgt = given(map, "tgt").ok_or_else(|| tgt_path.wrong("is missing: must be an object"))?;
         let tgt = self.end(tgt, &tgt_path)?;
-        Ok(Connection { src, tgt, metadata: free_form(map, "metadata", path)? })
+        Ok(Some(Connection { src, tgt, metadata: free_form(map, "metadata", path)? }))
     }
 
     fn end(&self, value: &Value, path: &Path<'_>) -> Result<End, Error> {
         let map = object(value, path)?;
-        let process = text(map, "process", path)?;
-        let port = self.graph.port_name(&text(map, "port", path)?).into_owned();
+        let process = optional_text(map, "process", path)?;
+        let port = self.graph.port_name(&optional_text(map, "port", path)?).into_owned();
         let index = given(map, "index")
+            .filter(|index| **index != "" && **index != false)
             .map(|index| {
                 let whole = match index {
                     Value::Number(number) => {
                         number::normal(number).as_u64().and_then(|whole| u32::try_from(whole).ok())
                     }
+                    // As the network protocol has it.
+                    Value::String(digits) => digits.parse().ok(),
                     _ => None,
                 };
                 let limit = u32::MAX;
@@ -352,12 +377,53 @@ mod tests {
     }
 
     #[test]
+    fn what_holds_nothing_is_nothing_whatever_its_form() {
+        for nothing in [json!(null), json!(false), json!(0), json!(""), json!([]), json!({})] {
+            let graph = json!({"caseSensitive": nothing, "properties": nothing, "inports": nothing, "outports": nothing,
+                "groups": nothing, "processes": nothing, "connections": nothing});
+            assert_eq!(Graph::from_json(&graph).unwrap(), Graph::default(), "{nothing}");
+            let graph = json!({"processes": {"a": {"component": "A", "metadata": nothing}},
+                "inports": {"i": {"process": "a", "port": "p", "metadata": nothing}},
+                "groups": [{"name": "g", "nodes": ["a"], "metadata": nothing}],
+                "connections": [{"data": 1, "tgt": {"process": "a", "port": "p"}, "metadata": nothing}]});
+            let plain = json!({"processes": {"a": {"component": "A"}}, "inports": {"i": {"process": "a", "port": "p"}},
+                "groups": [{"name": "g", "nodes": ["a"]}],
+                "connections": [{"data": 1, "tgt": {"process": "a", "port": "p"}}]});
+            assert_eq!(Graph::from_json(&graph).unwrap(), Graph::from_json(&plain).unwrap(), "{nothing}");
+        }
+        let graph = json!({"inports": {"a": null, "b": false, "c": {}}, "connections": [{"tgt": {"process": "a"}}]});
+        let graph = Graph::from_json(&graph).unwrap();
+        let inports = graph.inports.keys().map(String::as_str).collect::<Vec<_>>();
+        assert_eq!((inports, graph.connections.len()), (vec!["c"], 0));
+    }
+
+    #[test]
+    fn what_lacks_a_name_is_read_and_is_a_fault() {
+        let tgt = json!({"process": "a", "port": "b"});
+        for (graph, faults) in [
+            (json!({"inports": {"i": {"process": "a"}}}), 1),
+            (json!({"outports": {"o": {"port": "a"}}}), 1),
+            (json!({"connections": [{"data": 1, "tgt": {"port": "b"}}]}), 1),
+            (json!({"connections": [{"src": {"process": "a"}, "tgt": tgt}]}), 1),
+            (json!({"connections": [{"src": {}, "tgt": {}}]}), 4),
+        ] {
+            let mut graph = graph;
+            graph["processes"] = json!({"a": {"component": "A"}});
+            assert_eq!(Graph::from_json(&graph).unwrap().validate().len(), faults, "{graph}");
+        }
+    }
+
+    #[test]
     fn data_makes_an_iip_whatever_it_is() {
         for data in [json!(null), json!(0), json!(""), json!(false), json!([]), json!({"a": 1})] {
             let json = json!({"connections": [{"data": data, "src": null, "tgt": {"process": "a", "port": "b", "index": null}}]});
             let graph = Graph::from_json(&json).unwrap();
-            assert_eq!(graph.connections[0].src, Origin::Data(data));
+            assert_eq!(graph.connections[0].src, Origin::Data(data.clone()));
             assert_eq!(graph.connections[0].tgt.index, None);
+            let both = json!({"connections": [{"data": data, "src": {"process": "c", "port": "d"},
+                "tgt": {"process": "a", "port": "b", "index": "3"}}]});
+            let graph = Graph::from_json(&both).unwrap();
+            assert_eq!((&graph.connections[0].src, graph.connections[0].tgt.index), (&Origin::Data(data), Some(3)));
         }
     }
 
@@ -380,40 +446,25 @@ mod tests {
         let tgt = json!({"process": "a", "port": "b"});
         for (value, expected) in [
             (json!([]), "graph: must be an object, is an array"),
-            (json!({"caseSensitive": 1}), "caseSensitive: must be true or false, is a number"),
+            (json!({"caseSensitive": 2}), "caseSensitive: must be true or false, is a number"),
             (json!({"properties": "x"}), "properties: must be an object, is a string"),
             (json!({"processes": {"a": {"component": 5}}}), "processes.a.component: must be a string, is a number"),
             (json!({"processes": {"a b": true}}), "processes[\"a b\"]: must be an object, is a boolean"),
             (json!({"processes": {"a": {"metadata": 1}}}), "processes.a.metadata: must be an object, is a number"),
-            (json!({"connections": {}}), "connections: must be an array, is an object"),
+            (json!({"processes": [{"component": "A"}]}), "processes: must be an object, is an array"),
+            (json!({"connections": {"a": 1}}), "connections: must be an array, is an object"),
             (json!({"connections": [{"data": 1}]}), "connections[0].tgt: is missing: must be an object"),
             (
-                json!({"connections": [{"data": 1, "tgt": tgt}, {"data": 1, "tgt": {"port": "b"}}]}),
-                "connections[1].tgt.process: is missing: must be a string",
+                json!({"connections": [{"data": 1, "tgt": tgt}, {"data": 1, "tgt": {"process": 5, "port": "b"}}]}),
+                "connections[1].tgt.process: must be a string, is a number",
             ),
             (
-                json!({"connections": [{"src": {"process": "a"}, "tgt": tgt}]}),
-                "connections[0].src.port: is missing: must be a string",
-            ),
-            (
-                json!({"connections": [{"data": 1, "src": tgt, "tgt": tgt}]}),
-                "connections[0]: has both src and data: an IIP has data only, an edge src",
-            ),
-            (
-                json!({"connections": [{"tgt": tgt}]}),
-                "connections[0]: has neither src nor data: an edge needs src, an IIP data",
+                json!({"connections": [{"src": {"process": "a", "port": []}, "tgt": tgt}]}),
+                "connections[0].src.port: must be a string, is an array",
             ),
             (
                 json!({"connections": [{"data": 1, "tgt": {"process": "a", "port": "b", "index": -1}}]}),
                 "connections[0].tgt.index: must be a whole number from 0 to 4294967295, is -1",
-            ),
-            (
-                json!({"inports": {"i": {"process": "a"}}}),
-                "inports.i.port: is missing: process and port belong together",
-            ),
-            (
-                json!({"outports": {"o": {"port": "a"}}}),
-                "outports.o.process: is missing: process and port belong together",
             ),
             (
                 json!({"groups": [{"name": "g", "nodes": ["a", 1]}]}),

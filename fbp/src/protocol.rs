@@ -85,7 +85,8 @@ pub fn message(protocol: &str, command: &str, payload: &Value, to: Option<&str>)
     message.to_string()
 }
 
-/// The payload of `component:component`. Ranges are left out: the protocol has no place for them.
+/// The payload of `component:component`. Ranges are told in descriptions: the protocol has no place of their own for
+/// them.
 pub fn component(component: &Component, subgraph: bool) -> Value {
     let ports = |ports: &[Port]| ports.iter().map(|found| port(found, false)).collect::<Vec<_>>();
     let mut payload = json!({
@@ -106,7 +107,7 @@ pub fn port(port: &Port, required: bool) -> Value {
     let mut definition = json!({
         "id": port.id,
         "type": if port.type_.is_empty() { "any" } else { &port.type_ },
-        "description": port.description,
+        "description": described(port),
         "addressable": false,
         "required": required,
     });
@@ -117,6 +118,23 @@ pub fn port(port: &Port, required: bool) -> Value {
         definition["default"] = default.clone();
     }
     definition
+}
+
+/// Bounds from here on are those of the type, not of the port.
+const UNBOUNDED: f64 = i32::MAX as f64;
+
+/// The description of a port with the range of its numbers: `Blur (0 to 1500)`.
+fn described(port: &Port) -> String {
+    let bound = |bound: Option<f64>| bound.filter(|bound| bound.abs() < UNBOUNDED);
+    let range = match (bound(port.minimum), bound(port.maximum), port.type_.as_str()) {
+        (Some(minimum), Some(maximum), _) => format!("{minimum} to {maximum}"),
+        (Some(minimum), None, _) => format!("{minimum} or more"),
+        (None, Some(maximum), _) => format!("{maximum} or less"),
+        (None, None, "number") => "any number".to_owned(),
+        (None, None, "int") => "any whole number".to_owned(),
+        (None, None, _) => return port.description.clone(),
+    };
+    if port.description.is_empty() { range } else { format!("{} ({range})", port.description) }
 }
 
 /// The name of an edge or IIP in `network:data`: `a() OUT -> IN b()`, `DATA -> IN b()`.
@@ -181,8 +199,19 @@ mod tests {
             r#"{"protocol":"graph","command":"clear","payload":{"id":"a"},"responseTo":"7"}"#
         );
         let ranged = Port { id: "x".into(), minimum: Some(0.0), default: Some(json!(1)), ..Port::default() };
-        let expected =
-            json!({"id": "x", "type": "any", "description": "", "addressable": false, "required": false, "default": 1});
+        let expected = json!({"id": "x", "type": "any", "description": "0 or more", "addressable": false,
+            "required": false, "default": 1});
         assert_eq!(port(&ranged, false), expected);
+        let told = |minimum: f64, maximum: f64| {
+            let (minimum, maximum) = (Some(minimum), Some(maximum));
+            described(&Port { description: "Blur".into(), minimum, maximum, ..Port::default() })
+        };
+        assert_eq!(told(0.0, 1500.0), "Blur (0 to 1500)");
+        assert_eq!(told(-0.5, f64::MAX), "Blur (-0.5 or more)");
+        assert_eq!(told(-f64::MAX, 3.0), "Blur (3 or less)");
+        assert_eq!(told(f64::from(i32::MIN), f64::from(i32::MAX)), "Blur");
+        let unbounded =
+            |type_: &str| described(&Port { type_: type_.into(), maximum: Some(f64::MAX), ..Port::default() });
+        assert_eq!([unbounded("number"), unbounded("int")], ["any number", "any whole number"]);
     }
 }

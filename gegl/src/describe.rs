@@ -18,8 +18,11 @@ pub(crate) fn operation(gegl: &Gegl, name: &str) -> Option<Operation> {
     let graph = gegl.graph();
     let inputs = graph.pads(graph.add(name)?);
     let categories = gegl.key(name, "categories").split(':').map(str::to_owned).filter(|c| !c.is_empty()).collect();
+    // The key holds one name.
+    let aliases = Some(gegl.key(name, "compat-name")).filter(|alias| !alias.is_empty());
     Some(Operation {
         name: name.to_owned(),
+        aliases: aliases.into_iter().collect(),
         title: gegl.key(name, "title"),
         description: gegl.key(name, "description"),
         categories,

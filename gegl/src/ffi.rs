@@ -107,6 +107,7 @@ functions! {
         g_value_set_enum(*mut RawValue, c_int);
         g_value_set_string(*mut RawValue, *const c_char);
         g_value_set_object(*mut RawValue, *mut Opaque);
+        g_value_set_pointer(*mut RawValue, *const Opaque);
         g_value_get_double(*const RawValue) -> f64;
         g_value_get_float(*const RawValue) -> f32;
         g_value_get_int(*const RawValue) -> c_int;
@@ -123,6 +124,7 @@ functions! {
     "libbabl-0.1.so.0":
         babl_format(*const c_char) -> *const Opaque;
         babl_format_has_alpha(*const Opaque) -> c_int;
+        babl_format_get_n_components(*const Opaque) -> c_int;
     "libgegl-0.4.so.0":
         gegl_init(*mut c_int, *mut *mut *mut c_char);
         gegl_config() -> *mut Opaque;
@@ -149,6 +151,8 @@ functions! {
         gegl_color_new(*const c_char) -> *mut Opaque;
         gegl_color_set_rgba(*mut Opaque, f64, f64, f64, f64);
         gegl_color_get_rgba(*mut Opaque, *mut f64, *mut f64, *mut f64, *mut f64);
+        gegl_curve_new(f64, f64) -> *mut Opaque;
+        gegl_curve_add_point(*mut Opaque, f64, f64) -> c_uint;
         gegl_path_new_from_string(*const c_char) -> *mut Opaque;
 }
 
@@ -171,8 +175,27 @@ pub(crate) enum Held {
     Text,
     Color,
     Path,
+    /// A curve: points `x,y` with spaces between.
+    Curve,
     /// Nothing that can be written down.
     Other,
+}
+
+/// The curve that changes nothing, GEGL's default.
+const STRAIGHT: &str = "0,0 1,1";
+
+/// Most points of a curve.
+const MOST_POINTS: usize = 256;
+
+/// The points of a curve written as `0,0 0.5,0.7 1,1`; numbers are finite. `None` for another text.
+fn points(text: &str) -> Option<Vec<[f64; 2]>> {
+    let point = |text: &str| {
+        let (x, y) = text.split_once(',')?;
+        let numbers = [x, y].map(|number| number.parse::<f64>().ok().filter(|number| number.is_finite()));
+        Some([numbers[0]?, numbers[1]?])
+    };
+    let points = text.split_whitespace().take(MOST_POINTS + 1).map(point).collect::<Option<Vec<_>>>()?;
+    (1..=MOST_POINTS).contains(&points.len()).then_some(points)
 }
 
 /// A value as GLib holds it, with its type.
@@ -353,6 +376,7 @@ impl Spec<'_> {
             "gchararray" => Held::Text,
             "GeglColor" => Held::Color,
             "GeglPath" => Held::Path,
+            "GeglCurve" => Held::Curve,
             _ => Held::Other,
         }
     }
@@ -412,6 +436,7 @@ impl Spec<'_> {
                     (!color.is_null()).then(|| Value::Color(self.gegl.rgba(color)))
                 }
                 Held::Path => Some(Value::Text(String::new())),
+                Held::Curve => Some(Value::Text(STRAIGHT.into())),
                 Held::Other => None,
             };
             (functions.g_value_unset)(&raw mut value);
@@ -506,6 +531,15 @@ impl Graph<'_> {
                 (Held::Path, Value::Text(path)) => {
                     let path = (functions.gegl_path_new_from_string)(c(path).as_ptr());
                     self.set_object(node, &spec.name(), path);
+                    return true;
+                }
+                (Held::Curve, Value::Text(text)) => {
+                    let Some(points) = points(text) else { return false };
+                    let curve = (functions.gegl_curve_new)(0.0, 1.0);
+                    for [x, y] in points {
+                        (functions.gegl_curve_add_point)(curve, x, y);
+                    }
+                    self.set_object(node, &spec.name(), curve);
                     return true;
                 }
                 _ => {}
@@ -616,16 +650,49 @@ impl Graph<'_> {
     pub fn has_alpha(&self, node: Node) -> bool {
         // Formats are chosen when boxes are.
         self.bounds(node);
+        let format = self.output_format(node);
+        // SAFETY: a format, which lives for ever.
+        format.is_none_or(|format| unsafe { (self.gegl.functions.babl_format_has_alpha)(format) != 0 })
+    }
+
+    /// The format of the output of a node, as it was chosen when boxes were asked for last.
+    fn output_format(&self, node: Node) -> Option<*const Opaque> {
         let functions = &self.gegl.functions;
         // SAFETY: a node of this graph; its operation and format belong to GEGL.
         unsafe {
             let operation = (functions.gegl_node_get_gegl_operation)(node.0);
             if operation.is_null() {
-                return true;
+                return None;
             }
             let format = (functions.gegl_operation_get_format)(operation, c"output".as_ptr());
-            format.is_null() || (functions.babl_format_has_alpha)(format) != 0
+            (!format.is_null()).then_some(format)
         }
+    }
+
+    /// A node that gives out the picture of `node` in colour, where that is in a format of greys. Boxes must have been
+    /// asked for.
+    pub fn add_colour(&self, node: Node) -> Option<Node> {
+        let functions = &self.gegl.functions;
+        let format = self.output_format(node)?;
+        // SAFETY: a format, which lives for ever.
+        let (components, alpha) =
+            unsafe { ((functions.babl_format_get_n_components)(format), (functions.babl_format_has_alpha)(format)) };
+        let name = match (components, alpha) {
+            (1, 0) => c"RGB float",
+            (2, 1) => c"RGBA float",
+            _ => return None,
+        };
+        let colour = self.add("gegl:convert-format")?;
+        let spec = self.property(colour, "format")?;
+        let mut raw = RawValue { kind: 0, data: [0; 2] };
+        // SAFETY: the property takes a pointer to a format; an empty value is given that type, set and emptied.
+        unsafe {
+            (functions.g_value_init)(&raw mut raw, spec.raw().value_type);
+            (functions.g_value_set_pointer)(&raw mut raw, (functions.babl_format)(name.as_ptr()));
+            (functions.gegl_node_set_property)(colour.0, c"format".as_ptr(), &raw const raw);
+            (functions.g_value_unset)(&raw mut raw);
+        }
+        self.connect(node, colour, "input").then_some(colour)
     }
 
     /// Makes the pixels of a part of a node's output.
@@ -646,5 +713,18 @@ impl Drop for Graph<'_> {
     fn drop(&mut self) {
         // SAFETY: ours; its nodes go with it.
         unsafe { (self.gegl.functions.g_object_unref)(self.root) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::points;
+
+    #[test]
+    fn curves_are_points_with_spaces_between() {
+        assert_eq!(points("0,0 0.5,0.7\t1,1"), Some(vec![[0.0, 0.0], [0.5, 0.7], [1.0, 1.0]]));
+        for text in ["", "0", "0,", "0,0,0", "0,inf", "a,b", &"0,0 ".repeat(300)] {
+            assert_eq!(points(text), None, "{text}");
+        }
     }
 }

@@ -165,6 +165,8 @@ pub struct Description {
 pub struct Operation {
     /// `gegl:crop`.
     pub name: String,
+    /// Names that older graphs have for the operation.
+    pub aliases: Vec<String>,
     /// For people.
     pub title: String,
     /// For people.

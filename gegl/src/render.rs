@@ -39,7 +39,8 @@ pub(crate) fn render(
         .iter()
         .map(|(pixels, rect, depth)| graph.add_picture(pixels, *rect, *depth).ok_or_else(no_source))
         .collect::<Result<Vec<_>, _>>()?;
-    let nodes = build(&graph, script, &sources)?;
+    let mut nodes = build(&graph, script, &sources)?;
+    colour(&graph, script, &mut nodes)?;
     let output_node = *nodes.get(script.output).ok_or_else(|| Fault::failed("the script has no such output"))?;
     if output == Depth::Rgba8 && !graph.has_alpha(output_node) {
         let opaque = graph.render(output_node, region, Depth::Rgb8);
@@ -60,6 +61,28 @@ fn build(graph: &Graph<'_>, script: &Script, sources: &[Node]) -> Result<Vec<Nod
         nodes.push(node.map_err(|fault| Fault { node: Some(process.name.clone()), ..fault })?);
     }
     Ok(nodes)
+}
+
+/// Has all pictures be in colour: a blend takes the kind of its first input on GEGL, so that a grey one makes the
+/// whole grey. `nodes` are those that give out the pictures then.
+fn colour(graph: &Graph<'_>, script: &Script, nodes: &mut [Node]) -> Result<(), Fault> {
+    let Some(output) = nodes.get(script.output) else { return Ok(()) };
+    // Formats are chosen when boxes are.
+    graph.bounds(*output);
+    let greys = nodes.iter().map(|node| graph.add_colour(*node)).collect::<Vec<_>>();
+    for (process, node) in script.processes.iter().zip(nodes.iter()) {
+        for (pad, from) in &process.inputs {
+            if let Link::Process(index) = from
+                && let Some(Some(colour)) = greys.get(*index)
+            {
+                link(graph, *colour, *node, pad)?;
+            }
+        }
+    }
+    for (node, colour) in nodes.iter_mut().zip(greys) {
+        *node = colour.unwrap_or(*node);
+    }
+    Ok(())
 }
 
 fn built(graph: &Graph<'_>, process: &Process, sources: &[Node], before: &[Node]) -> Result<Node, Fault> {
@@ -100,7 +123,7 @@ fn value(spec: Spec<'_>, json: &Json) -> Option<Value> {
         Held::Double | Held::Float => Value::Number(json.as_f64()?),
         Held::Int | Held::UInt => Value::Int(json.as_i64().or_else(|| json.as_f64().map(|number| number as i64))?),
         Held::Boolean => Value::Boolean(json.as_bool()?),
-        Held::Enum | Held::Text | Held::Path => Value::Text(json.as_str()?.to_owned()),
+        Held::Enum | Held::Text | Held::Path | Held::Curve => Value::Text(json.as_str()?.to_owned()),
         Held::Color => {
             let parts = json.as_array()?.iter().map(Json::as_f64).collect::<Option<Vec<_>>>()?;
             Value::Color(parts.try_into().ok()?)

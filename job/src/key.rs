@@ -14,7 +14,7 @@ const VERSION: &str = "imgflo-key-3";
 /// Longest suffix of a key, characters.
 const MAX_EXTENSION: usize = 8;
 
-/// How a result may be kept by clients, and by caches between them and us.
+/// Permission of clients, and of caches between them and us, to keep a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Keeping {
     /// By everybody and for ever: all that it was made of is in its key.
@@ -27,7 +27,7 @@ pub enum Keeping {
 }
 
 impl Keeping {
-    /// How the result with a key may be kept: the two highest bits of the key tell.
+    /// Tells how the result with a key may be kept: the two highest bits of the key tell.
     pub fn of(key: &str) -> Keeping {
         match key.bytes().next() {
             Some(b'8' | b'9' | b'a' | b'b') => Keeping::Checked,

@@ -161,6 +161,8 @@ limits! {
     max_graph_nodes: u64, in "" = 200, (1..=10_000);
     /// Largest graph file, and largest graph with the graphs in it as JSON, bytes.
     max_graph_bytes: u64, in "bytes" = MIB, (KIB..=64 * MIB);
+    /// Longest name that an editor may give a graph, process, port or group, bytes.
+    max_name_bytes: u64, in "bytes" = 500, (16..=2000);
     /// Most versions of a graph that are kept; of those without a title the oldest go first.
     max_graph_versions: u64, in "" = 1000, (1..=10_000);
     /// Most bytes of all versions of a graph together; of those without a title the oldest go first.

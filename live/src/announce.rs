@@ -9,12 +9,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use imgflo_fbp::{End, Origin, PortRef};
-use imgflo_runtime::Arguments;
+use imgflo_runtime::{Arguments, PROCESSOR, in_process};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::flow::{Event, passing};
-use crate::live_graph::{PROCESSOR, Part};
+use crate::live_graph::Part;
 use crate::preview::address;
 use crate::workspace::{Wake, Workspace};
 
@@ -130,7 +130,9 @@ async fn tell(workspace: &Arc<Workspace>, id: &str, wake: &Wake, draft: bool) ->
                         true
                     }
                     Err((node, message)) => {
-                        faults.insert(node.unwrap_or_else(|| process.clone()), message);
+                        let node = node.unwrap_or_else(|| process.clone());
+                        let message = in_process(&part.graph, &node, &message);
+                        faults.insert(node, message);
                         known.insert(process.clone(), false);
                         false
                     }
@@ -170,7 +172,12 @@ fn say(workspace: &Workspace, id: &str, good: Vec<Told>, faults: &BTreeMap<Strin
     }
     let before = std::mem::replace(&mut live.faults, faults.clone());
     let version = live.version;
-    for (node, message) in faults.iter().filter(|(node, message)| before.get(*node) != Some(*message)) {
+    // What is marked was told when it was drawn.
+    let known = live.marks.clone();
+    let new = |(node, message): &(&String, &String)| {
+        before.get(*node) != Some(*message) && known.get(*node) != Some(*message)
+    };
+    for (node, message) in faults.iter().filter(new) {
         state.tell(None, "network", "processerror", &json!({ "id": node, "error": message, "graph": id }));
     }
     let exported = good.iter().any(|told| matches!(told.place, Place::Outport(_)));

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 use imgflo_fbp::info::{Component, Port};
 use imgflo_fbp::{Graph, ParseOptions, protocol};
-use imgflo_runtime::Library;
+use imgflo_runtime::c_operations::sources;
 use imgflo_runtime::ops::c::LIBRARY as IN_C;
-use serde_json::{Value, json};
+use imgflo_runtime::{ImageGraph, Library, PROCESSOR};
+use serde_json::{Map, Value, json};
 
 use crate::flow::{DROP, REPEAT};
-use crate::live_graph::PROCESSOR;
 use crate::workspace::Parts;
 
 /// The library of graphs.
@@ -56,6 +57,40 @@ pub(crate) fn list(library: &Library) -> Vec<Value> {
     payloads
 }
 
+/// The components that can change, graphs and operations in C: by name, each as a text that changes with it.
+pub(crate) fn known(library: &Library) -> BTreeMap<String, String> {
+    let graph = |graph: &Arc<ImageGraph>| {
+        let text = format!("{}\n{}", graph.content(), graph.definition().to_json());
+        (format!("{GRAPHS}/{}", graph.name()), text)
+    };
+    library.iter().map(graph).chain(library.catalogue().c_revisions()).collect()
+}
+
+/// How far an exported port stands from its process, and the next one of that process from it, in units of editors.
+const BESIDE: (f64, f64) = (216.0, 72.0);
+
+/// A graph with places for all exported ports, as editors need them: those without one stand beside their processes.
+pub(crate) fn placed(mut graph: Graph) -> Graph {
+    let place = |metadata: &Map<String, Value>| {
+        let side = |key: &str| metadata.get(key).and_then(Value::as_f64);
+        side("x").zip(side("y"))
+    };
+    let places = graph.processes.iter().map(|(name, process)| (name.clone(), place(&process.metadata)));
+    let places = places.collect::<BTreeMap<_, _>>();
+    for (exports, beside) in [(&mut graph.inports, -BESIDE.0), (&mut graph.outports, BESIDE.0)] {
+        let mut placed: BTreeMap<String, f64> = BTreeMap::new();
+        for export in exports.values_mut().filter(|export| place(&export.metadata).is_none()) {
+            let (x, y) = places.get(&export.process).copied().flatten().unwrap_or_default();
+            let down = placed.entry(export.process.clone()).or_default();
+            // The protocol takes whole numbers only.
+            export.metadata.insert("x".into(), ((x + beside).round() as i64).into());
+            export.metadata.insert("y".into(), ((y + *down).round() as i64).into());
+            *down += BESIDE.1;
+        }
+    }
+    graph
+}
+
 /// The payload of `component:component` of one.
 pub(crate) fn describe(name: &str, library: &Library) -> Option<Value> {
     let found = plain().into_iter().find(|found| found.name == name).or_else(|| library.component(name))?;
@@ -77,21 +112,23 @@ pub(crate) fn ports(graph: &Graph, library: &Library) -> (Vec<Value>, Vec<Value>
     });
     let definition = |(public, export): (&String, &imgflo_fbp::Export)| {
         let text = |key: &str| export.metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let number = |key: &str| export.metadata.get(key).and_then(Value::as_f64);
         let port = Port {
             id: public.clone(),
             type_: text("type"),
             description: text("description"),
             default: export.metadata.get("default").cloned(),
             values: export.metadata.get("values").and_then(Value::as_array).cloned(),
-            ..Port::default()
+            minimum: number("minimum"),
+            maximum: number("maximum"),
         };
         protocol::port(&port, false)
     };
     (graph.inports.iter().map(definition).collect(), graph.outports.iter().map(definition).collect())
 }
 
-/// The source of a component: of a graph as its file has it, of an operation in C as it was written; of what is built
-/// in, what it says of itself.
+/// The source of a component: of a graph as its file has it, with places for exported ports; of an operation in C as
+/// it was written; of what is built in, what it says of itself.
 pub(crate) fn source(
     name: &str,
     parts: &Parts,
@@ -101,7 +138,10 @@ pub(crate) fn source(
     if let Some(name) = name.strip_prefix(IN_C).and_then(|name| name.strip_prefix('/')) {
         // Only names of operations that are there: they hold no `/`.
         library.catalogue().component(&format!("{IN_C}/{name}")).filter(|_| !name.contains('/'))?;
-        let file = || fs::read_to_string(parts.ops.as_ref()?.join(format!("{name}.c"))).ok();
+        // Beside the graphs come those that were written live, by whomever.
+        let beside = sources::folder(&parts.graphs);
+        let mut folders = [Some(&beside), parts.ops.as_ref()].into_iter().flatten();
+        let file = || folders.find_map(|folder| fs::read_to_string(folder.join(format!("{name}.c"))).ok());
         return Some(Source { language: "c", code: written.get(name).cloned().or_else(file)? });
     }
     if let Some(component) =
@@ -113,7 +153,12 @@ pub(crate) fn source(
     // Only names of graphs that are there: they hold no `/`.
     library.get(name)?;
     let read = |extension: &str| fs::read_to_string(parts.graphs.join(format!("{name}.{extension}"))).ok();
-    let json = || read("json").map(|code| Source { language: "json", code });
+    let json = || {
+        let code = read("json")?;
+        let placed = Graph::from_json_str(&code).ok().map(|graph| placed(graph).to_json());
+        let code = placed.and_then(|graph| serde_json::to_string_pretty(&graph).ok()).unwrap_or(code);
+        Some(Source { language: "json", code })
+    };
     json().or_else(|| read("fbp").map(|code| Source { language: "fbp", code }))
 }
 

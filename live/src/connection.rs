@@ -12,7 +12,7 @@ use http::{HeaderMap, Uri};
 use imgflo_fbp::protocol::Request;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
-use crate::workspace::{Asker, Outbox, Workspace, error};
+use crate::workspace::{Asker, OLDEST, Outbox, WITH_SUBPROTOCOL, Workspace, error};
 use crate::{Level, requests};
 
 /// Time that one frame may take to go out.
@@ -60,8 +60,9 @@ pub(crate) fn base(workspace: &Workspace, headers: &HeaderMap, bound: SocketAddr
 
 /// Serves a client until it leaves, falls silent, or does not take what it is told.
 pub(crate) async fn run(workspace: Arc<Workspace>, socket: WebSocket, open: Level, base: String) {
+    let version = if socket.protocol().is_some() { WITH_SUBPROTOCOL } else { OLDEST };
     let (mut sink, mut stream) = socket.split();
-    let Some((client, outbox)) = workspace.join(open, base) else {
+    let Some((client, outbox)) = workspace.join(open, base, version) else {
         let reason = "too many clients".into();
         let _ = timeout(STALL, sink.send(Message::Close(Some(CloseFrame { code: close_code::AGAIN, reason })))).await;
         return;
@@ -140,7 +141,7 @@ async fn read(
 }
 
 fn complain(workspace: &Workspace, client: u64, message: &str) {
-    let asker = Asker { client, request: None, level: Level::None };
+    let asker = Asker { client, request: None, level: Level::None, version: OLDEST };
     workspace.state().answer(&asker, "runtime", "error", &error(message));
 }
 

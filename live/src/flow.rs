@@ -120,7 +120,9 @@ impl LiveGraph {
                 match data.as_str().filter(|_| is_picture(self.component(&tgt.process), &tgt.port)) {
                     Some(address) => self.input = Some(address.to_owned()),
                     None => {
-                        self.values.insert((tgt.process.clone(), tgt.port.clone()), data.clone());
+                        let port = (tgt.process.clone(), tgt.port.clone());
+                        self.held.remove(&port);
+                        self.values.insert(port, data.clone());
                     }
                 }
                 continue;

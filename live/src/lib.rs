@@ -10,9 +10,14 @@
 //! | `requests` | what each message of the protocol does |
 //! | `workspace` | the graphs that are edited, who is told of what, and in which order |
 //! | `live_graph` | one of those graphs, and the part of it behind one process |
+//! | `marks` | what is known to be wrong with processes as they are drawn |
+//! | `watch` | what others change in the folders |
 //! | `flow` | packets on their way through a started network |
 //! | `announce` | what is told of pictures after edits |
 //! | `preview` | `GET /process`: a picture, as soon and as exact as asked for |
+//! | `pictures` | files of pictures, each made once |
+//! | `refused` | why there is no picture, and the status that says so |
+//! | `drafts` | what is not saved yet, kept in files |
 //! | `inputs` | the pictures that go into graphs |
 //! | `components` | what graphs can be made of, and the sources of that |
 //! | [`registry`] | where editors find this runtime, if it is to be found |
@@ -26,15 +31,21 @@ pub mod access;
 mod announce;
 mod components;
 mod connection;
+mod drafts;
 mod flow;
 mod inputs;
 mod limits;
 mod live_graph;
+mod lock;
+mod marks;
 mod page;
+mod pictures;
 mod preview;
+mod refused;
 pub mod registry;
 mod requests;
 pub mod serve;
+mod watch;
 mod workspace;
 
 pub use access::{Access, Level};

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use imgflo_fbp::{Connection, End, Export, Graph, Origin};
-use imgflo_runtime::Library;
+use imgflo_runtime::{Library, PROCESSOR};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, watch};
-
-/// The component that shows what is connected to it.
-pub(crate) const PROCESSOR: &str = "Processor";
 
 /// A graph that is edited.
 #[derive(Debug)]
@@ -18,6 +15,8 @@ pub(crate) struct LiveGraph {
     pub graph: Graph,
     /// The name it is saved under; none for one that was never saved.
     pub file: Option<String>,
+    /// The content of that file when it was opened or saved; `None` where that is not known.
+    pub over: Option<String>,
     /// Set anew by each edit; larger than that of any earlier edit of any graph.
     pub version: u64,
     /// The version that its last edit made.
@@ -36,8 +35,13 @@ pub(crate) struct LiveGraph {
     pub values: BTreeMap<(String, String), Value>,
     /// The address of the picture that goes in.
     pub input: Option<String>,
+    /// Literals that were taken away a moment ago, with the version of the graph since: pictures go on with their
+    /// values until it is clear that no other takes their place.
+    pub held: BTreeMap<(String, String), u64>,
     /// What went wrong and was told, by process.
     pub faults: BTreeMap<String, String>,
+    /// What is known to be wrong as it is drawn, and was told, by process.
+    pub marks: BTreeMap<String, String>,
     /// Wakes who tells of pictures.
     pub wake: Arc<Notify>,
     /// Stops work on what is no longer so.
@@ -65,6 +69,7 @@ impl LiveGraph {
         LiveGraph {
             graph,
             file,
+            over: None,
             version,
             edited: version,
             saved: version,
@@ -74,7 +79,9 @@ impl LiveGraph {
             busy: 0,
             values: BTreeMap::new(),
             input: None,
+            held: BTreeMap::new(),
             faults: BTreeMap::new(),
+            marks: BTreeMap::new(),
             wake: Arc::default(),
             changed: watch::Sender::new(version),
         }
@@ -121,7 +128,7 @@ impl LiveGraph {
         let Some(name) = name else { return };
         let known = self.graph.properties.get("name").and_then(Value::as_str);
         if name != last(id) && known != Some(name) && self.file.as_deref() != Some(name) {
-            self.file = None;
+            (self.file, self.over) = (None, None);
         }
     }
 
@@ -132,21 +139,45 @@ impl LiveGraph {
         self.wake.notify_one();
     }
 
-    /// What `network:status` says, and the begin of what `started` and `stopped` say.
+    /// What `network:status` says, and the begin of what `started` and `stopped` say. A network of packets is done
+    /// when its packets are; one of pictures follows edits until it is stopped.
     pub fn status(&self, id: &str) -> Value {
-        json!({ "graph": id, "running": self.busy > 0, "started": self.started.is_some() })
+        let done = !self.graph.processes.is_empty() && self.graph.processes.keys().all(|name| self.is_plain(name));
+        let started = self.started.is_some();
+        json!({ "graph": id, "running": self.busy > 0 || (started && !done), "started": started })
+    }
+
+    /// Drops what packets set, and what was held and told.
+    pub fn forget(&mut self) {
+        self.values.clear();
+        self.held.clear();
+        self.faults.clear();
+    }
+
+    /// Looks anew at what is wrong with processes as they are drawn; what was not known before, by process.
+    pub fn mark(
+        &mut self,
+        processes: impl IntoIterator<Item = String>,
+        library: &Library,
+        name_bytes: usize,
+    ) -> Vec<(String, String)> {
+        let mut new = Vec::new();
+        for process in processes {
+            match crate::marks::mark(&self.graph, &process, library, name_bytes) {
+                Some(message) => {
+                    if self.marks.insert(process.clone(), message.clone()).as_ref() != Some(&message) {
+                        new.push((process, message));
+                    }
+                }
+                None => drop(self.marks.remove(&process)),
+            }
+        }
+        new
     }
 
     /// The process whose picture `node` shows: its own, or for a `Processor` that of what is connected to it.
     pub fn shown_by(&self, node: &str) -> Option<End> {
-        let process = self.graph.processes.get(node)?;
-        if process.component != PROCESSOR {
-            return Some(End { process: node.into(), port: "output".into(), index: None });
-        }
-        self.graph.connections.iter().find_map(|Connection { src, tgt, .. }| match src {
-            Origin::Process(end) if tgt.process == node => Some(end.clone()),
-            _ => None,
-        })
+        imgflo_runtime::shown_by(&self.graph, node)
     }
 
     /// The part of the graph that the picture at `end` depends on. What packets set is in it as literals.

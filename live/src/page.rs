@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::response::{Html, IntoResponse, Response};
 use http::HeaderMap;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use uuid::Uuid;
 
 use crate::connection::base;
 use crate::workspace::Workspace;
@@ -17,10 +18,10 @@ fn endpoint(base: &str) -> String {
     base.replacen("http", "ws", 1)
 }
 
-/// The link that opens an editor on this runtime.
-pub fn live_url(ide: &str, base: &str) -> String {
+/// The link that opens an editor on this runtime, which has that id.
+pub fn live_url(ide: &str, base: &str, id: Uuid) -> String {
     let address = utf8_percent_encode(&endpoint(base), NON_ALPHANUMERIC).to_string();
-    format!("{}/#runtime/endpoint?protocol=websocket&type=imgflo&address={address}", ide.trim_end_matches('/'))
+    format!("{}/#runtime/endpoint?protocol=websocket&type=imgflo&id={id}&address={address}", ide.trim_end_matches('/'))
 }
 
 pub(crate) fn get(workspace: &Arc<Workspace>, headers: &HeaderMap, bound: SocketAddr) -> Response {
@@ -29,7 +30,7 @@ pub(crate) fn get(workspace: &Arc<Workspace>, headers: &HeaderMap, bound: Socket
     let page = PAGE
         .replace("{{label}}", &escape(&workspace.parts.label))
         .replace("{{endpoint}}", &escape(&endpoint(&base)))
-        .replace("{{live}}", &escape(&live_url(&workspace.parts.ide, &base)));
+        .replace("{{live}}", &escape(&live_url(&workspace.parts.ide, &base, workspace.parts.id)));
     let mut response = Html(page).into_response();
     let policy = "default-src 'none'; img-src 'self' blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src *";
     response.headers_mut().insert("content-security-policy", http::HeaderValue::from_static(policy));

@@ -1,11 +1,10 @@
 //! `GET /process`: the picture of a process, of the graph as it is when it is asked for.
 //!
-//! A draft is quick, an exact one what a request for the graph would get. An edit stops work on what it made old, and
-//! the picture is begun anew; when edits keep coming, one is finished now and then all the same, so that a knob that is
-//! turned can be followed.
+//! A draft is quick, an exact one what a request for the graph would get. An edit stops work on an exact picture that
+//! it made old. An editor that was told the address gets a draft then, since it goes on with the next picture only
+//! when it has this one. For others the picture is begun anew; when edits keep coming, one is finished all the same.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -16,44 +15,27 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use imgflo_fbp::End;
 use imgflo_runtime::ops::codec::{self, EncodeOptions, FileFormat};
-use imgflo_runtime::ops::{Cancel, Image, Pixels, Rect};
-use imgflo_runtime::{Arguments, Control, EvaluateError, Look};
-use lru::LruCache;
+use imgflo_runtime::ops::{Image, Pixels, Rect};
+use imgflo_runtime::{Arguments, Control, Evaluator, Look};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use std::time::Instant;
+use tokio::sync::watch;
 
 use crate::Level;
 use crate::connection::is_ours;
 use crate::live_graph::Part;
+use crate::pictures::Wanted;
+use crate::refused::{Refused, failed, problem, refused};
 use crate::workspace::Workspace;
 
-/// Time after which a draft, and an exact picture, that is begun is finished though edits go on.
-const DRAFT_PATIENCE: Duration = Duration::from_millis(25);
-const EXACT_PATIENCE: Duration = Duration::from_secs(2);
-/// Finished files that are kept.
-const KEPT: NonZeroUsize = NonZeroUsize::new(32).unwrap();
-/// Largest file that is kept, bytes.
-const LARGEST_KEPT: usize = 1 << 20;
+/// Time after which an exact picture is finished though edits go on.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The header that tells a draft.
+const DRAFT: &str = "imgflo-draft";
 /// Quality of JPEG and WebP.
 const QUALITY: u8 = 85;
-
-/// Who makes pictures at a time, and those that were made last.
-pub(crate) struct Pictures {
-    drafts: Arc<Semaphore>,
-    exact: Arc<Semaphore>,
-    kept: Mutex<LruCache<String, Bytes>>,
-}
-
-impl Pictures {
-    pub fn new(threads: usize) -> Self {
-        // Drafts do not wait for exact ones.
-        let drafts = Arc::new(Semaphore::new(threads.max(1)));
-        Pictures { drafts, exact: Arc::new(Semaphore::new(1)), kept: Mutex::new(LruCache::new(KEPT)) }
-    }
-}
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -65,19 +47,10 @@ pub(crate) struct Asked {
     height: Option<u32>,
     roi: Option<String>,
     draft: Option<u8>,
+    /// The version of the graph that the address was told for.
+    v: Option<String>,
     ticket: Option<String>,
     secret: Option<String>,
-}
-
-/// Why there is no picture.
-struct Refused {
-    status: StatusCode,
-    node: Option<String>,
-    message: String,
-}
-
-fn refused(status: StatusCode, message: impl Into<String>) -> Refused {
-    Refused { status, node: None, message: message.into() }
 }
 
 /// The address of a picture.
@@ -167,19 +140,6 @@ fn tell(workspace: &Workspace, asked: &Asked, error: &Refused) {
     }
 }
 
-fn problem(error: &Refused) -> Response {
-    let mut body = json!({ "title": error.status.canonical_reason().unwrap_or_default(), "status": error.status.as_u16(),
-        "detail": error.message });
-    if let Some(node) = &error.node {
-        body["node"] = node.as_str().into();
-    }
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = error.status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
 async fn picture(workspace: &Arc<Workspace>, asked: &Asked, headers: &HeaderMap) -> Result<Response, Refused> {
     let access = &workspace.parts.access;
     let secret = access.level(asked.secret.as_deref()) > access.open();
@@ -195,44 +155,33 @@ async fn picture(workspace: &Arc<Workspace>, asked: &Asked, headers: &HeaderMap)
         ));
     }
     let look = look(asked, workspace.parts.limits.side)?;
-    let draft = match asked.draft {
+    let mut draft = match asked.draft {
         None | Some(0) => false,
         Some(1) => true,
         Some(_) => return Err(refused(StatusCode::BAD_REQUEST, "'draft' must be 0 or 1")),
     };
     let accepted = Accepted::of(headers);
     let known = headers.get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
-    let deadline = Instant::now() + workspace.parts.limits.picture;
-    let patience = Instant::now() + if draft { DRAFT_PATIENCE } else { EXACT_PATIENCE };
+    let patience = Instant::now() + PATIENCE;
     loop {
-        let (part, mut changed) = part(workspace, asked)?;
-        let making = make(workspace, &part, look, draft, accepted, known);
-        // Nobody waits for it any more, or it is old: it stops.
-        let stop = Stop(Cancel::with_deadline(deadline.into_std()));
-        let control = Control { cancel: stop.0.clone(), progress: None };
-        let graph = asked.graph.clone().or_else(|| workspace.state().main.clone()).unwrap_or_default();
-        let _busy = Busy::new(workspace, &graph);
-        let mut making = std::pin::pin!(making(control));
+        let place = place(workspace, asked)?;
+        let mut changed = place.changed.clone();
+        let _busy = Busy::new(workspace, &place.graph);
+        let (version, stays) = (place.part.version, draft);
         let newer = async {
-            // Whoever waits longest gets a picture that may be old.
-            if changed.wait_for(|version| *version > part.version).await.is_err() {
+            if stays || changed.wait_for(|now| *now > version).await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
+        let making = make(workspace, &place, look, draft, accepted, known);
         tokio::select! {
-            made = &mut making => return made,
-            // What is done by now is remembered.
-            () = newer, if Instant::now() < patience => {}
+            made = making => {
+                if let Some(response) = made? {
+                    return Ok(response);
+                }
+            }
+            () = newer, if asked.v.is_some() || Instant::now() < patience => draft = asked.v.is_some(),
         }
-    }
-}
-
-/// Stops work when it is dropped.
-struct Stop(Cancel);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 
@@ -279,13 +228,23 @@ fn look(asked: &Asked, most: u32) -> Result<Look, Refused> {
     Ok(Look { width, height, window: window.transpose()? })
 }
 
-/// The part of the graph that is asked for, and what says that it changed.
-fn part(workspace: &Workspace, asked: &Asked) -> Result<(Part, tokio::sync::watch::Receiver<u64>), Refused> {
+/// What is asked for, in a graph as it is now.
+struct Place {
+    /// The graph's id.
+    graph: String,
+    /// Names the graph, the process and its port.
+    name: String,
+    part: Part,
+    /// Says that the graph changed.
+    changed: watch::Receiver<u64>,
+}
+
+fn place(workspace: &Workspace, asked: &Asked) -> Result<Place, Refused> {
     let bad = |message: String| refused(StatusCode::BAD_REQUEST, message);
     let library = workspace.library();
     let mut state = workspace.state();
-    let id = asked.graph.clone().or_else(|| state.main.clone()).unwrap_or_default();
-    let live = state.graph(&id).map_err(|_| bad("'graph' not specified or wrong".into()))?;
+    let graph = asked.graph.clone().or_else(|| state.main.clone()).unwrap_or_default();
+    let live = state.graph(&graph).map_err(|_| bad("'graph' not specified or wrong".into()))?;
     let end = match &asked.node {
         Some(node) => {
             if !live.graph.processes.contains_key(node) {
@@ -304,65 +263,51 @@ fn part(workspace: &Workspace, asked: &Asked) -> Result<(Part, tokio::sync::watc
         Some(port) => End { port: live.graph.port_name(port).into_owned(), ..end },
         None => end,
     };
-    Ok((live.behind(&end, &library), live.changed.subscribe()))
+    let name = format!("{graph:?} {end:?}");
+    Ok(Place { part: live.behind(&end, &library), changed: live.changed.subscribe(), graph, name })
 }
 
-/// What makes the picture of a part, once it is told how to stop.
-fn make<'a>(
-    workspace: &'a Arc<Workspace>,
-    part: &'a Part,
+/// Makes the picture of a place; `None` when an older one of it was being made.
+async fn make(
+    workspace: &Arc<Workspace>,
+    place: &Place,
     look: Look,
     draft: bool,
     accepted: Accepted,
-    known: Option<&'a str>,
-) -> impl FnOnce(Control) -> futures::future::BoxFuture<'a, Result<Response, Refused>> {
-    move |control| {
-        Box::pin(async move {
-            let unmade = |(node, message)| Refused { status: StatusCode::UNPROCESSABLE_ENTITY, node, message };
-            let library = workspace.library();
-            let graph = workspace.assemble(part, &library).map_err(unmade)?;
-            let input = workspace.input(part, &graph).await;
-            let input = input.map_err(|message| refused(StatusCode::BAD_GATEWAY, message))?;
-            let arguments = Arguments::default();
-            let evaluator = Arc::clone(&workspace.parts.evaluator);
-            let key = format!("{} {look:?} {draft} {accepted:?}", evaluator.key(&graph, &arguments, input.as_ref()));
-            let tag = format!("\"{}\"", hex::encode(&key_hash(&key)[..12]));
-            if known == Some(tag.as_str()) {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                return Ok(tagged(response, &tag));
-            }
-            let pictures = &workspace.pictures;
-            let kept = pictures.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-            let bytes = match kept {
-                Some(bytes) => bytes,
-                None => {
-                    let turns = if draft { &pictures.drafts } else { &pictures.exact };
-                    let turn = Arc::clone(turns).acquire_owned().await;
-                    let bytes = tokio::task::spawn_blocking(move || {
-                        // It ends with the work, not with those who wait for it.
-                        let _turn = turn;
-                        let see =
-                            if draft { imgflo_runtime::Evaluator::draft } else { imgflo_runtime::Evaluator::exact };
-                        let seen = see(&evaluator, &graph, &arguments, input.as_ref(), look, &control)?;
-                        let format = accepted.format(!is_opaque(&seen.image));
-                        let bytes = codec::encode(&seen.image, EncodeOptions::new(format, QUALITY), &control.cancel)?;
-                        Ok::<_, EvaluateError>(Bytes::from(bytes))
-                    });
-                    let bytes =
-                        bytes.await.map_err(|error| internal(&error.to_string()))?.map_err(|error| failed(&error))?;
-                    if bytes.len() <= LARGEST_KEPT {
-                        pictures.kept.lock().unwrap_or_else(PoisonError::into_inner).put(key, bytes.clone());
-                    }
-                    bytes
-                }
-            };
-            let media_type = FileFormat::sniff(&bytes).map_or("application/octet-stream", FileFormat::media_type);
-            let mut response = Response::new(Body::from(bytes));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-            Ok(tagged(response, &tag))
-        })
+    known: Option<&str>,
+) -> Result<Option<Response>, Refused> {
+    let part = &place.part;
+    let unmade = |(node, message)| Refused { status: StatusCode::UNPROCESSABLE_ENTITY, node, message };
+    let library = workspace.library();
+    let graph = workspace.assemble(part, &library).map_err(unmade)?;
+    let input = workspace.input(part, &graph).await;
+    let input = input.map_err(|message| refused(StatusCode::BAD_GATEWAY, message))?;
+    let arguments = Arguments::default();
+    let evaluator = Arc::clone(&workspace.parts.evaluator);
+    let view = format!("{look:?} {draft} {accepted:?}");
+    let key = format!("{} {view}", evaluator.key(&graph, &arguments, input.as_ref()));
+    let tag = tag(&key);
+    if known == Some(tag.as_str()) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return Ok(Some(tagged(response, &tag, draft)));
     }
+    let limit = workspace.parts.limits.picture;
+    let wanted = Wanted { key, lane: format!("{} {view}", place.name), draft, limit };
+    let work = move |control: &Control| {
+        let see = if draft { Evaluator::draft } else { Evaluator::exact };
+        let seen =
+            see(&evaluator, &graph, &arguments, input.as_ref(), look, control).map_err(|error| failed(&error))?;
+        let format = accepted.format(!is_opaque(&seen.image));
+        let bytes = codec::encode(&seen.image, EncodeOptions::new(format, QUALITY), &control.cancel);
+        Ok(Bytes::from(bytes.map_err(|error| failed(&error.into()))?))
+    };
+    let Some(bytes) = workspace.pictures.get(wanted, work).await else { return Ok(None) };
+    let bytes = bytes?;
+    let media_type = FileFormat::sniff(&bytes).map_or("application/octet-stream", FileFormat::media_type);
+    let mut response = Response::new(Body::from(bytes));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    Ok(Some(tagged(response, &tag, draft)))
 }
 
 /// True when no pixel lets anything through.
@@ -374,39 +319,23 @@ fn is_opaque(image: &Image) -> bool {
     }
 }
 
-fn key_hash(key: &str) -> [u8; 32] {
+/// The entity tag of the file of that key.
+fn tag(key: &str) -> String {
     use sha2::Digest;
-    sha2::Sha256::digest(key).into()
+    format!("\"{}\"", hex::encode(&sha2::Sha256::digest(key)[..12]))
 }
 
-fn tagged(mut response: Response, tag: &str) -> Response {
+fn tagged(mut response: Response, tag: &str, draft: bool) -> Response {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(tag) = HeaderValue::from_str(tag) {
         headers.insert(ETAG, tag);
     }
+    if draft {
+        headers.insert(DRAFT, HeaderValue::from_static("true"));
+    }
     headers.insert("vary", HeaderValue::from_static("accept"));
     response
-}
-
-fn internal(message: &str) -> Refused {
-    tracing::error!(message, "a picture failed");
-    refused(StatusCode::INTERNAL_SERVER_ERROR, "the picture could not be made")
-}
-
-fn failed(error: &EvaluateError) -> Refused {
-    use imgflo_runtime::{PlanError, RenderErrorKind};
-    let status = match error {
-        EvaluateError::Plan(PlanError::Internal { .. }) => return internal(&error.to_string()),
-        EvaluateError::Render(render) => match render.kind {
-            RenderErrorKind::Internal(_) | RenderErrorKind::Input { .. } => return internal(&error.to_string()),
-            RenderErrorKind::OutOfMemory { .. } | RenderErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
-            RenderErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-            RenderErrorKind::Invalid(_) | RenderErrorKind::Failed(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        },
-        EvaluateError::Input(_) | EvaluateError::Plan(_) => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    Refused { status, node: error.node().map(str::to_owned), message: error.to_string() }
 }
 
 #[cfg(test)]

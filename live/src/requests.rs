@@ -22,8 +22,12 @@ pub(crate) async fn handle(workspace: &Arc<Workspace>, client: u64, open: Level,
     let level = workspace.parts.access.level(request.secret.as_deref());
     // What an origin is shut out of, only a secret opens.
     let level = if level > workspace.parts.access.open() { level } else { open };
-    let asker = Asker { client, request: request.id, level };
-    workspace.state().raise(client, level);
+    let version = {
+        let mut state = workspace.state();
+        state.raise(client, level);
+        state.version(client, request.id.is_some())
+    };
+    let asker = Asker { client, request: request.id, level, version };
     let (protocol, command) = (request.protocol.as_str(), request.command.as_str());
     let result = match needed(protocol, command) {
         None => Err(unknown(protocol, command)),

@@ -135,6 +135,7 @@ pub async fn serve(listener: TcpListener, workspace: Arc<Workspace>, shutdown: C
     drop(listener);
     tasks.close();
     let _ = timeout(DRAIN, tasks.wait()).await;
+    let _ = tokio::task::spawn_blocking(move || workspace.keep()).await;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use imgflo_fbp::{Graph, PortRef, protocol};
 use imgflo_runtime::ops::codec::DecodeLimits;
@@ -18,13 +19,33 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::announce;
+use crate::components;
+use crate::drafts::{Draft, Drafts};
 use crate::inputs::{Fetch, Inputs};
 use crate::live_graph::{LiveGraph, Part};
-use crate::preview::Pictures;
+use crate::lock::lock;
+use crate::pictures::Pictures;
+use crate::watch;
 use crate::{Access, Level, LiveLimits};
 
-/// Saves a graph under a name, or says why it cannot be.
-pub type Save = Box<dyn Fn(&str, &Graph) -> Result<(), String> + Send + Sync>;
+/// Saves a graph under a name in the place of a file with that content, or of any; the content of the file that it is
+/// in then. Says why it cannot be saved.
+pub type Save = Box<dyn Fn(&str, &Graph, Option<&str>) -> Result<String, String> + Send + Sync>;
+
+/// Returns the content of the file of the graph with that name. `None` = there is no such file.
+pub type ReadContent = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// Saves the source of the operation in C with that name, or says why it cannot be saved.
+pub type SaveSource = Box<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
+/// Interval at which what is not saved is written to the drafts.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// Version of the protocol of clients that ask for no sub-protocol, such as those of the original.
+pub(crate) const OLDEST: &str = "0.4";
+/// Version of clients that ask for the sub-protocol.
+pub(crate) const WITH_SUBPROTOCOL: &str = "0.7";
+/// Version of clients that send ids of requests.
+pub(crate) const NEWEST: &str = "0.8";
 
 /// The id of the graph that the runtime was started with.
 const MAIN: &str = "default/main";
@@ -34,8 +55,8 @@ const MAIN: &str = "default/main";
 pub struct Opened {
     /// The graph.
     pub graph: Graph,
-    /// The name that it is saved under.
-    pub name: String,
+    /// The name that it is saved under; `None` for a new graph, which is saved once something is drawn.
+    pub name: Option<String>,
     /// True when the folder of graphs has it under that name; else it is saved though nobody edited it.
     pub is_saved: bool,
 }
@@ -54,6 +75,12 @@ pub struct Parts {
     pub decode: DecodeLimits,
     /// Saves graphs.
     pub save: Save,
+    /// Tells the content of a saved graph from others; `None` where there is none of that name.
+    pub content: ReadContent,
+    /// Saves the source of an operation in C beside the graphs.
+    pub save_source: SaveSource,
+    /// Folder of what is not saved yet; `None` where that is not kept.
+    pub drafts: Option<PathBuf>,
     /// Is called when an operation in C was written.
     pub revised: Box<dyn Fn() + Send + Sync>,
     /// Takes operations in C; none where they may not be written.
@@ -91,6 +118,8 @@ pub(crate) struct Asker {
     /// The request's id.
     pub request: Option<String>,
     pub level: Level,
+    /// The newest version of the protocol that client and runtime speak.
+    pub version: &'static str,
 }
 
 /// Messages on their way to a client, and how many bytes they are.
@@ -109,6 +138,8 @@ struct Client {
     end: CancellationToken,
     /// What its addresses of pictures begin with.
     base: String,
+    /// The newest version of the protocol that it is known to speak.
+    version: &'static str,
     /// The edges it looks at, by graph; all of a graph where it said nothing.
     edges: BTreeMap<String, HashSet<(PortRef, PortRef)>>,
 }
@@ -129,11 +160,16 @@ pub struct Workspace {
     pub(crate) pictures: Pictures,
     /// Sources of operations in C that were written here, by name.
     pub(crate) written: Mutex<BTreeMap<String, String>>,
+    /// Those of them that are not saved.
+    pub(crate) unsaved: Mutex<BTreeMap<String, String>>,
+    drafts: Option<Drafts>,
     /// Work that is done at a time: what a client writes is compiled and saved one after another.
     pub(crate) writing: Semaphore,
     /// Pictures that pages send at a time.
     pub(crate) uploading: Semaphore,
     library: RwLock<Arc<Library>>,
+    /// The components that can change, by name, each as a text that changes with it.
+    known: Mutex<BTreeMap<String, String>>,
     state: Mutex<State>,
     ended: CancellationToken,
 }
@@ -152,6 +188,11 @@ impl Workspace {
         let fetch = std::mem::replace(&mut parts.fetch, Box::new(|_| Box::pin(async { Err("taken".into()) })));
         let inputs = Inputs::new(fetch, parts.decode, parts.limits.input_bytes);
         let main = parts.main.take();
+        let drafts = parts.drafts.as_ref().and_then(|folder| {
+            let failed =
+                |error: &std::io::Error| tracing::warn!(%error, folder = %folder.display(), "no drafts are kept");
+            Drafts::open(folder).inspect_err(failed).ok()
+        });
         let state = State {
             graphs: IndexMap::new(),
             main: None,
@@ -163,8 +204,11 @@ impl Workspace {
             inputs,
             pictures: Pictures::new(parts.threads),
             written: Mutex::default(),
+            unsaved: Mutex::default(),
+            drafts,
             writing: Semaphore::new(1),
             uploading: Semaphore::new(4),
+            known: Mutex::new(components::known(&parts.library)),
             library: RwLock::new(Arc::clone(&parts.library)),
             state: Mutex::new(state),
             ended: CancellationToken::new(),
@@ -173,13 +217,112 @@ impl Workspace {
         if let Some(Opened { graph, name, is_saved }) = main {
             let mut state = workspace.state();
             let version = state.tick();
-            let mut live = LiveGraph::new(graph, Some(name), version);
+            let mut live = LiveGraph::new(graph, name, version);
             live.saved = if is_saved { version } else { 0 };
+            live.over = live.file.as_deref().filter(|_| is_saved).and_then(|name| (workspace.parts.content)(name));
             live.started = Some(std::time::SystemTime::now());
             state.main = Some(MAIN.into());
+            let processes = live.graph.processes.keys().cloned().collect::<Vec<_>>();
+            live.mark(processes, &workspace.library(), workspace.parts.limits.edits.name_bytes);
             workspace.insert(&mut state, MAIN.into(), live);
         }
+        workspace.restore();
+        workspace.keep_on();
+        tokio::spawn(watch::run(Arc::downgrade(&workspace), workspace.ended.clone()));
         workspace
+    }
+
+    /// Puts what was not saved in the place of what is, and goes on with it.
+    fn restore(self: &Arc<Self>) {
+        let (graphs, sources) = self.drafts.as_ref().map(Drafts::read).unwrap_or_default();
+        for (name, code) in sources {
+            let revised = match &self.parts.operations {
+                Some(operations) => operations
+                    .revise(&name, &code)
+                    .map(|_| ())
+                    .map_err(|messages| messages.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+                None => Err("operations cannot be written here".to_owned()),
+            };
+            match revised {
+                Ok(()) => drop(lock(&self.written).insert(name.clone(), code.clone())),
+                Err(error) => tracing::warn!(name, error, "a draft of an operation is not in force"),
+            }
+            // It stays a draft either way.
+            lock(&self.unsaved).insert(name, code);
+        }
+        if let Err(error) = self.reload() {
+            tracing::warn!(error, "the graphs cannot be read again");
+        }
+        for draft in graphs {
+            let Draft { id: former, file, over, main, graph } = draft.clone();
+            let mut state = self.state();
+            let version = state.tick();
+            let mut live = LiveGraph::new(graph, file, version);
+            (live.saved, live.over) = (0, over);
+            let mut id = former.clone();
+            if let Some(opened) = state.graphs.get(&id)
+                && opened.file != live.file
+            {
+                // The runtime was started with another graph.
+                id = format!("{id}-{}", live.file.as_deref().unwrap_or("draft"));
+                if let Some(drafts) = &self.drafts {
+                    let moved = drafts.write(&Draft { id: id.clone(), ..draft }, version);
+                    if let Err(error) = moved.and_then(|()| drafts.remove(&former)) {
+                        tracing::warn!(%error, "drafts cannot be written");
+                    }
+                }
+            }
+            if state.main.as_ref() == Some(&id) || (main && state.main.is_none()) {
+                live.started = Some(std::time::SystemTime::now());
+                state.main = Some(id.clone());
+            }
+            tracing::info!(graph = id, "what was drawn and not saved is there again");
+            self.insert(&mut state, id, live);
+        }
+    }
+
+    /// Keeps drafts up to date until the runtime is gone.
+    fn keep_on(self: &Arc<Self>) {
+        let (workspace, ended) = (Arc::downgrade(self), self.ended.clone());
+        if self.drafts.is_none() {
+            return;
+        }
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = ended.cancelled() => return,
+                    () = tokio::time::sleep(KEEP) => {}
+                }
+                let Some(workspace) = workspace.upgrade() else { return };
+                let _ = tokio::task::spawn_blocking(move || workspace.keep()).await;
+            }
+        });
+    }
+
+    /// Writes what was edited and is not saved to the drafts, and removes what is saved by now. Blocks while files are
+    /// written.
+    pub(crate) fn keep(&self) {
+        let Some(drafts) = &self.drafts else { return };
+        let (mut edited, mut saved) = (Vec::new(), Vec::new());
+        {
+            let state = self.state();
+            for (id, live) in &state.graphs {
+                if !live.is_to_save() {
+                    saved.push(id.clone());
+                } else if !drafts.holds(id, live.edited) {
+                    let (id, file, over) = (id.clone(), live.file.clone(), live.over.clone());
+                    let main = state.main.as_ref() == Some(&id);
+                    edited.push((Draft { id, file, over, main, graph: live.graph.clone() }, live.edited));
+                }
+            }
+        }
+        let unsaved = lock(&self.unsaved).clone();
+        let written = edited.iter().map(|(draft, edited)| drafts.write(draft, *edited));
+        let removed = saved.iter().map(|id| drafts.remove(id));
+        let faults = written.chain(removed).chain([drafts.keep_sources(&unsaved)]).filter_map(Result::err);
+        for error in faults.take(1) {
+            tracing::warn!(%error, "drafts cannot be written");
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -191,14 +334,37 @@ impl Workspace {
         Arc::clone(&self.library.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes what is in the folders now. What is shown anywhere may be another picture then.
-    pub(crate) fn reload(&self) -> Result<(), String> {
+    /// Takes what is in the folders now. What is shown anywhere may be another picture then. The names of the
+    /// components that are new or others.
+    pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
+        // One after another, or an older look would take the place of a newer one.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let library = Arc::new(self.library().reload().map_err(|error| error.to_string())?);
-        *self.library.write().unwrap_or_else(PoisonError::into_inner) = library;
+        let now = components::known(&library);
+        let changed = now.iter().filter(|(name, text)| known.get(*name) != Some(*text));
+        let changed = changed.map(|(name, _)| name.clone()).collect();
+        *known = now;
+        *self.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&library);
+        drop(known);
         let mut state = self.state();
         let version = state.tick();
-        state.graphs.values_mut().for_each(|graph| graph.touch(version));
-        Ok(())
+        let mut marks = Vec::new();
+        for (id, live) in &mut state.graphs {
+            live.touch(version);
+            let processes = live.graph.processes.keys().cloned().collect::<Vec<_>>();
+            marks.push((id.clone(), live.mark(processes, &library, self.parts.limits.edits.name_bytes)));
+        }
+        marks.into_iter().for_each(|(id, marks)| state.tell_marks(&id, marks));
+        Ok(changed)
+    }
+
+    /// Tells all editors of components that changed, but for one that is told of otherwise.
+    pub(crate) fn tell_changed(&self, changed: &[String], except: Option<&str>) {
+        let library = self.library();
+        let payloads = changed.iter().filter(|name| except != Some(name.as_str()));
+        let payloads = payloads.filter_map(|name| components::describe(name, &library)).collect::<Vec<_>>();
+        let mut state = self.state();
+        payloads.iter().for_each(|payload| state.tell(None, "component", "component", payload));
     }
 
     /// Adds a graph, with somebody who tells of its pictures.
@@ -216,7 +382,7 @@ impl Workspace {
     }
 
     /// Adds a client whose addresses of pictures begin with `base`; none when there are too many.
-    pub(crate) fn join(&self, level: Level, base: String) -> Option<(u64, Outbox)> {
+    pub(crate) fn join(&self, level: Level, base: String, version: &'static str) -> Option<(u64, Outbox)> {
         let mut state = self.state();
         if state.clients.len() >= self.parts.limits.clients {
             return None;
@@ -224,8 +390,15 @@ impl Workspace {
         let id = state.tick();
         let (sender, messages) = mpsc::unbounded_channel();
         let (bytes, end) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
-        let client =
-            Client { level, sender, bytes: Arc::clone(&bytes), end: end.clone(), base, edges: BTreeMap::new() };
+        let client = Client {
+            level,
+            sender,
+            bytes: Arc::clone(&bytes),
+            end: end.clone(),
+            base,
+            version,
+            edges: BTreeMap::new(),
+        };
         state.clients.insert(id, client);
         Some((id, Outbox { messages, bytes, end }))
     }
@@ -265,20 +438,9 @@ impl Workspace {
         let graph = part.graph.clone();
         library.assemble("live", graph, &self.parts.library_limits).map_err(|faults| {
             let Some(fault) = faults.first() else { return (None, "cannot be made".to_owned()) };
-            let node = fault_node(&fault.place, &part.graph);
-            (node, fault.to_string())
+            (fault.process(&part.graph).map(str::to_owned), fault.told(&part.graph))
         })
     }
-}
-
-/// The process that the place of a fault (`processes.cut`, `connections[3].tgt`) is about.
-fn fault_node(place: &str, graph: &Graph) -> Option<String> {
-    if let Some(rest) = place.strip_prefix("processes") {
-        let names = |name: &&String| rest == format!(".{name}") || rest == format!("[{name:?}]");
-        return graph.processes.keys().find(names).cloned();
-    }
-    let index = place.strip_prefix("connections[")?.split(']').next()?.parse::<usize>().ok()?;
-    graph.connections.get(index).map(|connection| connection.tgt.process.clone())
 }
 
 impl State {
@@ -303,6 +465,16 @@ impl State {
         }
     }
 
+    /// The newest version of the protocol that a client is known to speak, after a message of it that has the id of a
+    /// request or none: such ids came with the newest.
+    pub fn version(&mut self, client: u64, has_id: bool) -> &'static str {
+        let Some(client) = self.clients.get_mut(&client) else { return OLDEST };
+        if has_id {
+            client.version = NEWEST;
+        }
+        client.version
+    }
+
     /// Answers a request to who sent it.
     pub fn answer(&mut self, asker: &Asker, protocol: &str, command: &str, payload: &Value) {
         let text = protocol::message(protocol, command, payload, asker.request.as_deref());
@@ -318,6 +490,26 @@ impl State {
                 Some(asker) => self.answer(asker, protocol, command, payload),
                 None => self.send(client, text.clone()),
             }
+        }
+    }
+
+    /// Tells all editors what is wrong with processes of a graph.
+    pub fn tell_marks(&mut self, graph: &str, marks: Vec<(String, String)>) {
+        for (process, message) in marks {
+            let payload = json!({ "id": process, "error": message, "graph": graph });
+            self.tell(None, "network", "processerror", &payload);
+        }
+    }
+
+    /// Tells a client what is known to be wrong with a graph, and was told before it came.
+    pub fn tell_known(&mut self, asker: &Asker, graph: &str) {
+        let Some(live) = self.graphs.get(graph) else { return };
+        let asker = Asker { request: None, ..asker.clone() };
+        let mut known = live.faults.clone();
+        known.extend(live.marks.clone());
+        for (process, message) in known {
+            let payload = json!({ "id": process, "error": message, "graph": graph });
+            self.answer(&asker, "network", "processerror", &payload);
         }
     }
 

@@ -46,7 +46,7 @@ const COUNTED: Duration = Duration::from_millis(250);
 struct Shared {
     upkeep: Arc<Upkeep>,
     current: Current,
-    /// How long the broker may take to confirm a message that somebody waits for.
+    /// Longest time that the broker may take to confirm a message that somebody waits for.
     confirm: Duration,
     /// Set when the transport is being closed.
     closing: CancellationToken,

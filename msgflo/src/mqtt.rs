@@ -63,7 +63,7 @@ struct Shared {
     subscriptions: Arc<Subscriptions>,
     current: Current,
     names: Mutex<Names>,
-    /// How long the broker may take to confirm a message.
+    /// Longest time that the broker may take to confirm a message.
     confirm: Duration,
     taps: tokio::sync::Mutex<HashMap<String, Weak<Tap>>>,
     /// Set when the transport is being closed.

@@ -182,6 +182,9 @@ impl Reader<'_> {
     fn special(&self, end: &End) -> Result<Option<&'static str>, NetworkError> {
         let process = self.graph.processes.get(&end.process);
         let process = process.ok_or_else(|| NetworkError::UnknownProcess(end.process.clone()))?;
+        if end.port.is_empty() {
+            return Err(misused(&end.process, "has an edge at a port without a name".into()));
+        }
         Ok([ROUND_ROBIN, PUB_SUB].into_iter().find(|special| process.component == *special))
     }
 
@@ -293,6 +296,14 @@ mod tests {
             fault("a(A) OUT -> IN r(msgflo/RoundRobin) OUT -> IN b(B)\nr OUT -> IN c(C)").contains("one edge at each")
         );
         assert!(fault("a(msgflo/PubSub) OUT -> IN r(msgflo/RoundRobin) OUT -> IN b(B)").contains("no role"));
+        let json = |text: &str| Network::from_graph(&Graph::from_json_str(text).unwrap());
+        let edge = r#"{"processes":{"a":{"component":"A"}},"inports":[],"outports":[],
+            "connections":[{"src":{"process":"a"},"tgt":{"process":"a","port":"in"}}]}"#;
+        assert_eq!(json(edge).unwrap_err().to_string(), "a: has an edge at a port without a name");
+        assert_eq!(
+            json(&edge.replace(r#"{"process":"a"}"#, r#"{"process":"a","port":"out"}"#)).unwrap().bindings().len(),
+            1
+        );
     }
 
     #[tokio::test]

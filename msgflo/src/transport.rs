@@ -247,7 +247,7 @@ impl fmt::Debug for Consumer {
     }
 }
 
-/// How long a broker may take to confirm a message, unless told otherwise. A broker that is away or takes no messages is
+/// Longest time that a broker may take to confirm a message, unless told otherwise. A broker that is away or takes no messages is
 /// noticed at once; this is for one that is busy, or on a busy machine.
 pub const CONFIRM: Duration = Duration::from_secs(5);
 /// How long what was settled may take to reach the broker when we close, with the end of the connections.

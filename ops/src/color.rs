@@ -11,27 +11,8 @@ pub struct Color {
     pub rgba: [f32; 4],
 }
 
-/// The 16 colours of HTML 3.2, and two names for nothing at all.
-const NAMES: [(&str, [u8; 4]); 18] = [
-    ("aqua", [0, 255, 255, 255]),
-    ("black", [0, 0, 0, 255]),
-    ("blue", [0, 0, 255, 255]),
-    ("fuchsia", [255, 0, 255, 255]),
-    ("gray", [128, 128, 128, 255]),
-    ("green", [0, 128, 0, 255]),
-    ("lime", [0, 255, 0, 255]),
-    ("maroon", [128, 0, 0, 255]),
-    ("navy", [0, 0, 128, 255]),
-    ("none", [0, 0, 0, 0]),
-    ("olive", [128, 128, 0, 255]),
-    ("purple", [128, 0, 128, 255]),
-    ("red", [255, 0, 0, 255]),
-    ("silver", [192, 192, 192, 255]),
-    ("teal", [0, 128, 128, 255]),
-    ("transparent", [0, 0, 0, 0]),
-    ("white", [255, 255, 255, 255]),
-    ("yellow", [255, 255, 0, 255]),
-];
+/// Most light of a component of `rgb(r, g, b)`, where 1 is white.
+const BRIGHTEST: f64 = 10_000.0;
 
 impl Color {
     /// Opaque black.
@@ -39,21 +20,38 @@ impl Color {
     /// Opaque white.
     pub const WHITE: Color = Color { rgba: [1.0, 1.0, 1.0, 1.0] };
 
-    /// Reads a colour as GEGL writes it: `#rgb`, `#rgba`, `#rrggbb`, `#rrggbbaa` (sRGB-coded);
-    /// `rgb(r, g, b)`, `rgba(r, g, b, a)` (**linear** light, 0..=1 each); the 16 HTML names,
-    /// `none` and `transparent`. Case and space around do not matter. Anything else is `None`,
-    /// components outside 0..=1 too.
+    /// Reads a colour as GEGL or CSS writes it.
+    ///
+    /// GEGL: `#rgb`, `#rgba`, `#rrggbb`, `#rrggbbaa` (sRGB-coded); `rgb(r, g, b)` and `rgba(r, g, b, a)` with **linear**
+    /// light, where 1 is white and more is possible; `none`. CSS (Color Module Level 4): names, `rgb(0, 255, 0)`,
+    /// `rgb(0% 100% 0% / 50%)`, `hsl()`, `hwb()` and others, cut to what sRGB holds. `rgb()` with commas is meant as CSS
+    /// does where its three numbers are whole and one is above 1. Case and space around do not matter. Anything else is
+    /// `None`.
     pub fn parse(text: &str) -> Option<Color> {
         let text = text.trim();
         if let Some(digits) = text.strip_prefix('#') {
             return Self::parse_hex(digits);
         }
-        if let Some((function, rest)) = text.split_once('(') {
-            let components = rest.strip_suffix(')')?;
-            return Self::parse_linear(function.trim_end(), components);
+        if text.eq_ignore_ascii_case("none") {
+            return Some(Color { rgba: [0.0; 4] });
         }
-        let (_, bytes) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text))?;
-        Some(Self::from_bytes(*bytes))
+        let function = text.strip_suffix(')').and_then(|text| text.split_once('('));
+        match function.and_then(|(name, components)| Self::parse_linear(name.trim_end(), components)) {
+            Some(linear) => linear,
+            None => Self::parse_css(text),
+        }
+    }
+
+    fn parse_css(text: &str) -> Option<Color> {
+        // The parser takes digits without `#`, and numbers as Rust spells them.
+        let lower = text.to_ascii_lowercase();
+        let odd = ["nan", "inf"].iter().any(|number| lower.contains(number));
+        if odd || lower.len() > 100 || lower.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let color = csscolorparser::parse(&lower).ok()?;
+        let rgba = [color.r, color.g, color.b, color.a].map(|component| component.clamp(0.0, 1.0));
+        rgba.iter().all(|component| component.is_finite()).then_some(Color { rgba })
     }
 
     fn parse_hex(digits: &str) -> Option<Color> {
@@ -74,7 +72,9 @@ impl Color {
         Some(Self::from_bytes(bytes))
     }
 
-    fn parse_linear(function: &str, components: &str) -> Option<Color> {
+    /// The colour of GEGL's `rgb()` or `rgba()`; `None` inside where its numbers are out of range, `None` where it is not
+    /// written so.
+    fn parse_linear(function: &str, components: &str) -> Option<Option<Color>> {
         let wanted = match function.to_ascii_lowercase().as_str() {
             "rgb" => 3,
             "rgba" => 4,
@@ -82,16 +82,19 @@ impl Color {
         };
         let mut linear = [1.0; 4];
         let mut count = 0;
+        let mut whole = true;
         for part in components.split(',') {
             let value: f64 = part.trim().parse().ok()?;
             *linear.get_mut(count)? = value;
+            whole &= count == 3 || part.trim().bytes().all(|byte| byte.is_ascii_digit());
             count += 1;
         }
-        let in_range = linear.iter().all(|value| (0.0..=1.0).contains(value));
-        (count == wanted && in_range).then(|| {
-            let [r, g, b, a] = linear;
-            let [r, g, b] = [r, g, b].map(|c| exact::linear_to_coded(c) as f32);
-            Color { rgba: [r, g, b, a as f32] }
+        let [light @ .., alpha] = linear;
+        let is_css = whole && light.iter().any(|value| *value > 1.0);
+        let in_range = light.iter().all(|value| (0.0..=BRIGHTEST).contains(value)) && (0.0..=1.0).contains(&alpha);
+        (count == wanted && !is_css).then(|| {
+            let [r, g, b] = light.map(|c| exact::linear_to_coded(c) as f32);
+            in_range.then_some(Color { rgba: [r, g, b, alpha as f32] })
         })
     }
 
@@ -123,10 +126,14 @@ impl fmt::Display for Color {
         if *self == Self::from_bytes(bytes) {
             return write!(f, "#{r:02x}{g:02x}{b:02x}{a:02x}");
         }
-        // In double precision, so that the way back rounds to the very same floats. The last place
-        // of the power may push 1 above 1, which reading would refuse.
+        // In double precision, so that the way back rounds to the very same floats.
         let [r, g, b, a] = self.rgba.map(f64::from);
-        let [r, g, b] = [r, g, b].map(|c| exact::coded_to_linear(c).clamp(0.0, 1.0));
+        let light = [r, g, b].map(|c| {
+            let light = exact::coded_to_linear(c).clamp(0.0, BRIGHTEST);
+            // The last place of the power may push 1 above 1.
+            if (c - 1.0).abs() < f64::EPSILON { 1.0 } else { light }
+        });
+        let [r, g, b] = light.map(|c| if c > 1.0 && c.fract() == 0.0 { format!("{c:.1}") } else { c.to_string() });
         write!(f, "rgba({r}, {g}, {b}, {a})")
     }
 }
@@ -162,6 +169,37 @@ mod tests {
     }
 
     #[test]
+    fn css_forms() {
+        let lime = Some([0, 255, 0, 255]);
+        for text in [
+            "rgb(0,255,0)",
+            "RGB(0, 255, 0)",
+            "rgb(0 255 0)",
+            "rgb(0%, 100%, 0%)",
+            "hsl(120, 100%, 50%)",
+            "hsl(120deg 100% 50%)",
+        ] {
+            assert_eq!(bytes(text), lime, "{text}");
+        }
+        assert_eq!(bytes("rgba(0,255,0,0.5)"), Some([0, 255, 0, 128]));
+        assert_eq!(bytes("rgb(0 255 0 / 50%)"), Some([0, 255, 0, 128]));
+        assert_eq!(bytes("rgb(300, 0, 0)"), Some([255, 0, 0, 255]));
+        // 1 is white to GEGL, and all of these to CSS nearly black.
+        assert_eq!(bytes("rgb(1,1,1)"), Some([255; 4]));
+        assert_eq!(bytes("rgb(2,1,0)"), Some([2, 1, 0, 255]));
+    }
+
+    #[test]
+    fn light_beyond_white() {
+        let color = Color::parse("rgb(2.5, 0, 1.0)").unwrap();
+        assert!((color.linear()[0] - 2.5).abs() < 1e-5 && color.rgba[2] == 1.0);
+        for text in ["rgb(2.5, 0, 1)", "rgba(2.0, 3.0, 4.0, 0.5)", "rgb(100.0, 0.5, 0)"] {
+            let color = Color::parse(text).unwrap();
+            assert_eq!(Color::parse(&color.to_string()), Some(color), "{text}: {color}");
+        }
+    }
+
+    #[test]
     fn names() {
         assert_eq!(bytes("gray"), Some([128, 128, 128, 255]));
         assert_eq!(bytes("Silver"), Some([192, 192, 192, 255]));
@@ -169,7 +207,8 @@ mod tests {
         assert_eq!(bytes("green"), Some([0, 128, 0, 255]));
         assert_eq!(bytes("none"), Some([0, 0, 0, 0]));
         assert_eq!(bytes("TRANSPARENT"), Some([0, 0, 0, 0]));
-        assert_eq!(NAMES.iter().filter(|(name, _)| Color::parse(name).is_some()).count(), 18);
+        assert_eq!(bytes("grey "), bytes("gray"));
+        assert_eq!(bytes("RebeccaPurple"), Some([102, 51, 153, 255]));
         // babl's gray is light 0.21586.
         assert!((Color::parse("gray").unwrap().linear()[0] - 0.21586).abs() < 1e-5);
     }
@@ -190,19 +229,13 @@ mod tests {
             "#１２３",
             "123456",
             "chucknorris",
-            "grey ",
             "rgb",
             "rgb(",
             "rgb()",
             "rgb(1,2)",
             "rgb(1,1)",
-            "rgb(0,0,0,0)",
-            "rgba(0,0,0)",
             "rgb(0,0,0",
             "rgb(0,0,0) x",
-            "rgb(255, 0, 0)",
-            "rgb(-0.1,0,0)",
-            "rgba(0,0,0,1.5)",
             "rgb(nan,0,0)",
             "rgb(inf,0,0)",
             "rgb(1e400,0,0)",
@@ -210,8 +243,9 @@ mod tests {
             "rgb(0;0;0)",
             "rgb(0,0,0,)",
             "rgb(,,)",
-            "hsl(0,0,0)",
             "rgb((0,0,0))",
+            "beef",
+            "rgb(20000.5,0,0)",
             "cmyk(0,0,0,0)",
             "\0",
         ] {

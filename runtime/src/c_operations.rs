@@ -29,7 +29,7 @@ pub(crate) use module::Module;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use imgflo_ops::c::LIBRARY;
 use imgflo_ops::{Info, Operation};
@@ -57,6 +57,8 @@ pub struct COperations {
     host: Arc<Host>,
     gpl: bool,
     operations: RwLock<Revisions>,
+    /// Revisions that were taken of a folder, by name.
+    loaded: Mutex<BTreeMap<String, String>>,
 }
 
 impl COperations {
@@ -65,18 +67,28 @@ impl COperations {
     /// # Errors
     /// When there is no temporary folder.
     pub fn new(limits: &ChildLimits, gpl: bool) -> io::Result<COperations> {
-        Ok(COperations { host: Arc::new(Host::new(limits, gpl)?), gpl, operations: RwLock::default() })
+        Ok(COperations {
+            host: Arc::new(Host::new(limits, gpl)?),
+            gpl,
+            operations: RwLock::default(),
+            loaded: Mutex::default(),
+        })
     }
 
-    /// Takes in what `imgflo ops build` built of the folder `sources`; what that was, and what is wrong
-    /// with the rest. What is built there later changes nothing here.
+    /// Takes in what `imgflo ops build` built of the folder `sources` and was not taken before; how many
+    /// that were, and what is wrong with the rest. What is built there later changes nothing before this
+    /// is called again, and what did not load is tried once.
     ///
     /// # Errors
     /// When the folder cannot be listed.
     pub fn load(&self, sources: &Path) -> io::Result<(usize, Vec<String>)> {
         let mut faults = Vec::new();
         let mut loaded = 0;
+        let mut known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         for build::Library { path, name, revision, interface } in build::libraries(sources)? {
+            if known.insert(name.clone(), revision.clone()).is_some_and(|before| before == revision) {
+                continue;
+            }
             let described = std::fs::read(&path)
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| self.host.describe(&name, &revision, interface, &bytes));

@@ -45,6 +45,18 @@ impl Catalogue {
         Catalogue { c: Some(operations), ..self }
     }
 
+    /// The operations in C, where there are any.
+    pub fn c_operations(&self) -> Option<&Arc<COperations>> {
+        self.c.as_ref()
+    }
+
+    /// The operations in C with the revision in force of each, by name.
+    pub fn c_revisions(&self) -> BTreeMap<String, String> {
+        let infos = self.c.iter().flat_map(|c| c.infos());
+        let revision = |info: &Info| Some((info.name.to_owned(), self.operation(info.name)?.revision().to_string()));
+        infos.filter_map(revision).collect()
+    }
+
     /// GEGL, where it may be used.
     pub fn gegl(&self) -> Option<&Arc<Gegl>> {
         self.gegl.as_ref()
@@ -71,7 +83,7 @@ impl Catalogue {
 
     /// Descriptions of all operations, by name, without aliases.
     pub fn infos(&self) -> impl Iterator<Item = &'static Info> {
-        let gegl = self.gegl.iter().flat_map(|gegl| gegl.operations()).map(|operation| operation.info());
+        let gegl = self.gegl.iter().flat_map(|gegl| gegl.infos());
         let c = self.c.iter().flat_map(|c| c.infos());
         let all = self.registry.infos().chain(c).chain(gegl.filter(|info| self.registry.get(info.name).is_none()));
         all.map(|info| (info.name, info)).collect::<BTreeMap<_, _>>().into_values()

@@ -140,6 +140,8 @@ const ENDLESS: u32 = 300;
 #[derive(Debug)]
 pub struct Evaluator {
     engine: Arc<NativeEngine>,
+    /// Threads of their own for exact pictures, which may be paused.
+    exact_engine: NativeEngine,
     catalogue: Arc<Catalogue>,
     limits: EvaluatorLimits,
     /// What makes inputs smaller.
@@ -151,6 +153,7 @@ pub struct Evaluator {
 /// What a draft is made of.
 #[derive(Clone, Copy)]
 struct Draft<'a> {
+    engine: &'a NativeEngine,
     graph: &'a ImageGraph,
     arguments: &'a Arguments,
     scale: f64,
@@ -164,7 +167,8 @@ impl Evaluator {
     pub fn new(engine: Arc<NativeEngine>, catalogue: Arc<Catalogue>, limits: EvaluatorLimits) -> Self {
         let remembered = Mutex::new(Remembered::new(limits.remembered_bytes));
         let handing_on = ImageGraph::handing_on(&Catalogue::native());
-        Evaluator { engine, catalogue, limits, handing_on, remembered, renders: AtomicU64::new(0) }
+        let exact_engine = NativeEngine::new(engine.threads());
+        Evaluator { engine, exact_engine, catalogue, limits, handing_on, remembered, renders: AtomicU64::new(0) }
     }
 
     /// Bytes of pictures that are remembered.
@@ -209,19 +213,32 @@ impl Evaluator {
         look: Look,
         control: &Control,
     ) -> Result<Seen, EvaluateError> {
+        self.draft_on(&self.engine, graph, arguments, input, look, control)
+    }
+
+    fn draft_on(
+        &self,
+        engine: &NativeEngine,
+        graph: &ImageGraph,
+        arguments: &Arguments,
+        input: Option<&InputFile>,
+        look: Look,
+        control: &Control,
+    ) -> Result<Seen, EvaluateError> {
         let input = input.filter(|_| graph.takes_input());
         let extent = self.extent(graph, arguments, input)?;
         let (window, width, height) = look.at(extent.output, input);
         let scale = self.scale(&extent, window, width, height);
-        let entering = input.map(|input| self.entering(input, scale, control)).transpose()?;
+        let entering = input.map(|input| self.entering(engine, input, scale, control)).transpose()?;
         let sight = Sight { window, width, height };
-        let draft = Draft { graph, arguments, scale, bounds: extent.output, sight };
+        let draft = Draft { engine, graph, arguments, scale, bounds: extent.output, sight };
         let image = self.settle(&draft, entering, control)?;
         let full = if extent.output.is_infinite() { window } else { extent.output };
         Ok(Seen { image, full: (full.width, full.height), exact: scale == 1.0 })
     }
 
-    /// The output of `graph` as it is at its full size, made smaller for the eye at the end.
+    /// The output of `graph` as it is at its full size, made smaller for the eye at the end. It is made on threads of
+    /// its own: drafts go on while `control`'s progress holds them.
     ///
     /// # Errors
     /// As [`Evaluator::draft`].
@@ -239,7 +256,8 @@ impl Evaluator {
         let full = if extent.output.is_infinite() { window } else { extent.output };
         let full = (full.width, full.height);
         if extent.largest <= self.limits.draft_pixels {
-            return Ok(Seen { exact: true, full, ..self.draft(graph, arguments, input, look, control)? });
+            let seen = self.draft_on(&self.exact_engine, graph, arguments, input, look, control)?;
+            return Ok(Seen { exact: true, full, ..seen });
         }
         let shape = input.map(|input| InputShape::from(&input.header));
         let sight = Some(Sight { window, width, height });
@@ -253,7 +271,7 @@ impl Evaluator {
             }
             None => (plan, None),
         };
-        let (image, _) = self.engine.render_measured(&plan, image, control)?;
+        let (image, _) = self.exact_engine.render_measured(&plan, image, control)?;
         Ok(Seen { image: Arc::new(image), full, exact: true })
     }
 
@@ -282,7 +300,13 @@ impl Evaluator {
     }
 
     /// The input at a scale.
-    fn entering(&self, input: &InputFile, scale: f64, control: &Control) -> Result<(Key, Made), EvaluateError> {
+    fn entering(
+        &self,
+        engine: &NativeEngine,
+        input: &InputFile,
+        scale: f64,
+        control: &Control,
+    ) -> Result<(Key, Made), EvaluateError> {
         let (width, height) = input.size();
         let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
         let (width, height) = (side(width), side(height));
@@ -299,7 +323,7 @@ impl Evaluator {
         };
         let again = |shape| made(shape).ok();
         let (plan, image) = read_input(made(shape)?, &input.bytes, self.limits.decode, &control.cancel, again)?;
-        let (image, _) = self.engine.render_measured(&plan, Some(image), control)?;
+        let (image, _) = engine.render_measured(&plan, Some(image), control)?;
         let made = Made { origin: Some(image.rect()), image: Arc::new(image) };
         self.remember(key, made.clone());
         Ok((key, made))
@@ -312,7 +336,7 @@ impl Evaluator {
         entering: Option<(Key, Made)>,
         control: &Control,
     ) -> Result<Arc<Image>, EvaluateError> {
-        let Draft { graph, arguments, scale, bounds, sight } = *draft;
+        let Draft { engine, graph, arguments, scale, bounds, sight } = *draft;
         let (catalogue, limits) = (&self.catalogue, &self.limits.plan);
         let output = graph.output();
         let keys = keys(graph, arguments, entering.as_ref().map(|(key, _)| *key), scale);
@@ -342,7 +366,7 @@ impl Evaluator {
                 Err(error) => return Err(error.into()),
             };
             let images = there.iter().map(|(_, made)| Arc::clone(&made.image)).collect::<Vec<_>>();
-            let image = self.engine.render_given(&plan, &images, control)?;
+            let image = engine.render_given(&plan, &images, control)?;
             self.renders.fetch_add(1, Ordering::Relaxed);
             if sight.is_some() {
                 return Ok(image);
@@ -371,7 +395,7 @@ impl Evaluator {
         let result = made[output].take().ok_or_else(|| PlanError::Unbounded { node: node() })?;
         let window = shrunk(sight.window, bounds, result.image.rect());
         let plan = Plan::sight(&result.given(), Sight { window, ..sight }, catalogue, limits)?;
-        Ok(self.engine.render_given(&plan, &[result.image], control)?)
+        Ok(engine.render_given(&plan, &[result.image], control)?)
     }
 
     fn recall(&self, key: Key) -> Option<Made> {

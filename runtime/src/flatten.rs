@@ -63,7 +63,7 @@ pub(crate) fn flatten(written: &Graph, components: Components<'_>, limits: &Libr
     let bytes = graph.to_json().to_string().len() as u64;
     if faults.is_empty() && bytes > limits.max_bytes {
         let message = format!(
-            "with the graphs in it, it has {bytes} bytes, more than the limit of {} for a graph",
+            "with the graphs in it, it has {bytes} bytes, more than the limit of {} for a graph (IMGFLO_MAX_GRAPH_BYTES)",
             limits.max_bytes
         );
         return Err(GraphFault { place: "processes".into(), message });
@@ -148,7 +148,10 @@ impl<'a> Flattener<'a> {
             return Ok(());
         }
         let inner = if self.parts.is_empty() { "" } else { ", those of the graphs in it among them," };
-        let message = format!("{count} processes{inner} are more than the limit of {} in a graph", limits.max_nodes);
+        let message = format!(
+            "{count} processes{inner} are more than the limit of {} in a graph (IMGFLO_MAX_GRAPH_NODES)",
+            limits.max_nodes
+        );
         Err(GraphFault { place: "processes".into(), message })
     }
 

@@ -8,14 +8,13 @@ mod picture;
 
 pub(crate) use picture::Picture;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use imgflo_gegl as gegl;
 use imgflo_host::{HostError, Limits, Pool, Program};
-use imgflo_ops::{Color, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property};
+use imgflo_ops::{Color, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Registry};
 
 /// Most bytes of a text in a property.
 const LONGEST_TEXT: usize = 4096;
@@ -112,7 +111,7 @@ pub struct Gegl {
 #[derive(Debug)]
 struct Described {
     version: String,
-    operations: BTreeMap<&'static str, Arc<dyn Operation>>,
+    operations: Registry,
 }
 
 impl Gegl {
@@ -150,9 +149,9 @@ impl Gegl {
         self.described().ok()?.operations.get(component)
     }
 
-    /// All its operations by component name; none where it is not there.
-    pub(crate) fn operations(&self) -> impl Iterator<Item = &Arc<dyn Operation>> {
-        self.described().into_iter().flat_map(|described| described.operations.values())
+    /// Descriptions of all its operations, by name; none where it is not there.
+    pub(crate) fn infos(&self) -> impl Iterator<Item = &'static Info> {
+        self.described().into_iter().flat_map(|described| described.operations.infos())
     }
 
     fn described(&self) -> Result<&Described, &str> {
@@ -172,12 +171,13 @@ impl Gegl {
         let gegl::Answer::Description(gegl::Description { version, operations }) = reply.answer else {
             return Err(HostError::Garbage("no description".into()));
         };
-        let operations = operations.into_iter().map(|operation| {
+        let mut registry = Registry::default();
+        for operation in operations {
             let lengths = lengths(&operation);
             let info = info(component(&operation.name), operation);
-            (info.name, Arc::new(OnGegl { info, lengths }) as Arc<dyn Operation>)
-        });
-        Ok(Described { version, operations: operations.collect() })
+            registry.add(Arc::new(OnGegl { info, lengths }));
+        }
+        Ok(Described { version, operations: registry })
     }
 }
 
@@ -209,13 +209,13 @@ fn component(operation: &str) -> String {
 
 /// The description of the component `component`, which lasts as long as the process does: it is made once.
 pub(crate) fn info(component: String, operation: gegl::Operation) -> &'static Info {
-    let gegl::Operation { name, title, description, categories, inputs, properties } = operation;
+    let gegl::Operation { name, aliases, title, description, categories, inputs, properties } = operation;
     // Only a filter cannot do without its one input.
     let filter = inputs.len() == 1;
     let pads = inputs.into_iter().map(|name| Pad { required: filter && name == "input", name: kept(name) });
     Box::leak(Box::new(Info {
         name: kept(component),
-        aliases: &[],
+        aliases: all_kept(aliases.iter().map(|alias| self::component(alias)).collect()),
         categories: all_kept(categories),
         title: kept(if title.is_empty() { name } else { title }),
         description: kept(description),

@@ -12,6 +12,7 @@ use crate::c_operations::{self, Module, Revision};
 use crate::catalogue::nearest;
 use crate::components::Components;
 use crate::flatten::{Flat, flatten};
+use crate::leftovers;
 use crate::parameters::{self, Port, literal};
 use crate::plan::{CUT, RESCALE};
 use crate::{ArgumentFault, Arguments, Catalogue, EngineChoice, Gegl, LibraryLimits, Parameter};
@@ -70,6 +71,7 @@ pub struct ImageGraph {
     flat: Graph,
     levels: usize,
     definition: Graph,
+    passed_over: Vec<GraphFault>,
     content: String,
     takes_input: bool,
     parameters: Vec<Parameter>,
@@ -130,8 +132,13 @@ impl ImageGraph {
             }
             return Ok(ImageGraph::noop(name, graph));
         }
-        let flat = flatten(&graph, components, limits).map_err(|fault| vec![fault])?;
-        let checked = Checker::run(&graph, &flat, components)?;
+        let cleared = leftovers::clear(&graph, components);
+        let placed =
+            |faults: Vec<GraphFault>| faults.into_iter().map(|fault| cleared.placed(fault)).collect::<Vec<_>>();
+        let flat = flatten(&cleared.graph, components, limits).map_err(|fault| placed(vec![fault]))?;
+        let checked = Checker::run(&cleared.graph, &flat, components).map_err(placed)?;
+        let mut passed_over = cleared.passed_over;
+        passed_over.extend(checked.passed_over);
         let gegl = gegl(&checked.nodes, components.catalogue())?;
         let mut ports = checked.ports;
         ports.push(Port::height());
@@ -147,6 +154,7 @@ impl ImageGraph {
             flat,
             levels,
             definition,
+            passed_over,
             takes_input: checked.takes_input,
             parameters: ports.iter().map(|port| port.parameter.clone()).collect(),
             ports,
@@ -164,6 +172,7 @@ impl ImageGraph {
             definition: graph.clone(),
             flat: graph,
             levels: 0,
+            passed_over: Vec::new(),
             takes_input: true,
             parameters: Vec::new(),
             ports: Vec::new(),
@@ -197,6 +206,11 @@ impl ImageGraph {
     /// host adds.
     pub fn definition(&self) -> &Graph {
         &self.definition
+    }
+
+    /// What of the graph as written is no part of the picture, such as leftovers of a visual editor, and why.
+    pub fn passed_over(&self) -> &[GraphFault] {
+        &self.passed_over
     }
 
     /// The graph as it runs: as written, but for graphs in it, in whose place are their processes.
@@ -272,7 +286,7 @@ impl ImageGraph {
         match name {
             "input" => self.takes_input,
             _ if HOST_NAMES.contains(&name) => self.takes_input,
-            _ => self.parameters.iter().any(|parameter| parameter.name == name),
+            _ => self.ports.iter().any(|port| port.parameter.name == name && !port.does_nothing()),
         }
     }
 
@@ -374,6 +388,7 @@ pub(crate) fn circle(names: &[&str]) -> String {
 /// What checking a graph makes.
 struct Checked {
     nodes: Vec<Node>,
+    passed_over: Vec<GraphFault>,
     output: usize,
     takes_input: bool,
     ports: Vec<Port>,
@@ -390,6 +405,7 @@ struct Checker<'g> {
     graph: &'g Graph,
     components: Components<'g>,
     faults: Vec<GraphFault>,
+    passed_over: Vec<GraphFault>,
     nodes: Vec<Node>,
     index: HashMap<&'g str, usize>,
 }
@@ -398,7 +414,14 @@ impl<'g> Checker<'g> {
     /// Checks `written` by what it comes to.
     fn run(written: &Graph, flat: &'g Flat, components: Components<'g>) -> Result<Checked, Vec<GraphFault>> {
         let graph = &flat.graph;
-        let mut checker = Checker { graph, components, faults: Vec::new(), nodes: Vec::new(), index: HashMap::new() };
+        let mut checker = Checker {
+            graph,
+            components,
+            faults: Vec::new(),
+            passed_over: Vec::new(),
+            nodes: Vec::new(),
+            index: HashMap::new(),
+        };
         for fault in written.validate() {
             checker.fault(&fault.place, fault.message);
         }
@@ -411,7 +434,8 @@ impl<'g> Checker<'g> {
         let output = checker.output();
         match output {
             Some(output) if checker.faults.is_empty() => {
-                Ok(Checked { nodes: checker.nodes, output, takes_input, ports })
+                let Checker { nodes, passed_over, .. } = checker;
+                Ok(Checked { nodes, passed_over, output, takes_input, ports })
             }
             _ => Err(checker.faults),
         }
@@ -446,21 +470,30 @@ impl<'g> Checker<'g> {
         known == given || (!self.graph.case_sensitive && known.to_lowercase() == given.to_lowercase())
     }
 
-    /// Where `port` of the node leads; a fault when nowhere.
-    fn inner(&mut self, node: usize, port: &str, place: &Place) -> Option<Inner> {
+    /// Where `port` of the node leads.
+    fn find(&self, node: usize, port: &str) -> Option<Inner> {
         let info = self.nodes[node].operation.info();
         if let Some(pad) = info.inputs.iter().position(|pad| self.same(pad.name, port)) {
             return Some(Inner::Pad(pad));
         }
-        if let Some(property) = info.properties.iter().position(|property| self.same(property.name, port)) {
-            return Some(Inner::Property(property));
-        }
-        if !port.is_empty() {
-            let names = info.inputs.iter().map(|pad| pad.name).chain(info.properties.iter().map(|p| p.name));
-            let message = no_port(info.name, "inport", port, names);
+        info.properties.iter().position(|property| self.same(property.name, port)).map(Inner::Property)
+    }
+
+    /// What is said where `port` of the node leads nowhere.
+    fn lacks(&self, node: usize, port: &str) -> String {
+        let info = self.nodes[node].operation.info();
+        let names = info.inputs.iter().map(|pad| pad.name).chain(info.properties.iter().map(|p| p.name));
+        no_port(info.name, "inport", port, names)
+    }
+
+    /// Where `port` of the node leads; a fault when nowhere.
+    fn inner(&mut self, node: usize, port: &str, place: &Place) -> Option<Inner> {
+        let found = self.find(node, port);
+        if found.is_none() && !port.is_empty() {
+            let message = self.lacks(node, port);
             self.fault(place, message);
         }
-        None
+        found
     }
 
     fn connections(&mut self) {
@@ -541,6 +574,13 @@ impl<'g> Checker<'g> {
                 continue;
             }
             let Some(node) = self.index.get(process.as_str()).copied() else { continue };
+            if name != "input" && !port.is_empty() && self.find(node, port).is_none() {
+                // Old addresses give it a value still.
+                let message = format!("does nothing: {}", self.lacks(node, port));
+                self.passed_over.push(GraphFault { place: place.to_string(), message });
+                ports.push(Port::nothing(name, metadata));
+                continue;
+            }
             match (self.inner(node, port, &place), name.as_str()) {
                 (Some(Inner::Pad(pad)), "input") => {
                     takes_input = true;

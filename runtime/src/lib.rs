@@ -26,16 +26,19 @@ pub mod files;
 mod flatten;
 mod gegl;
 mod image_graph;
+mod leftovers;
 mod library;
 mod native;
 mod parameters;
 mod plan;
+mod port_check;
 mod read;
 mod samples;
 #[cfg(test)]
 mod testing;
 mod tiles;
 mod versions;
+mod wording;
 
 pub use c_operations::{COperations, LiveOperations};
 pub use catalogue::Catalogue;
@@ -46,13 +49,16 @@ pub use engine::{Control, Engine, RenderError, RenderErrorKind};
 pub use evaluate::{EvaluateError, Evaluator, EvaluatorLimits, InputFile, Look, Seen};
 pub use gegl::{ChildLimits, EngineChoice, Gegl};
 pub use image_graph::{GraphFault, ImageGraph, RuntimeKind};
-pub use library::{Form, Library, LibraryFault, LibraryLimits, Stamp};
+pub use leftovers::{PROCESSOR, shown_by};
+pub use library::{Form, Library, LibraryFault, LibraryLimits, Stamp, Watch};
 pub use native::{NativeEngine, Statistics};
 pub use parameters::{ArgumentFault, Arguments, Parameter};
 pub use plan::{InputShape, Measure, Plan, PlanError, PlanLimits};
+pub use port_check::Entering;
 pub use read::read_input;
 pub use samples::{Compared, Difference, Picture, Renderer, SampleError, check, difference};
 pub use versions::{Saving, Version, VersionError, VersionLimits, Versions};
+pub use wording::in_process;
 
 // For crates that stand on this one only: the types in its signatures.
 pub use imgflo_fbp as fbp;

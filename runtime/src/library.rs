@@ -16,8 +16,10 @@ use crate::image_graph::circle;
 use crate::{Catalogue, GraphFault, ImageGraph};
 
 mod stamp;
+mod watch;
 
 pub use stamp::Stamp;
+pub use watch::Watch;
 
 /// Limits that a graph must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -387,9 +389,13 @@ fn parse(path: &Path, form: Form, limits: &LibraryLimits) -> Result<Option<Graph
     Ok(Some(graph))
 }
 
-/// Whether a graph can have this name: letters and digits of ASCII, `_` and `-`.
+/// Longest name of a graph, bytes: files have it with an ending.
+const LONGEST_NAME: usize = 200;
+
+/// True when a graph can have this name: letters and digits of ASCII, `_` and `-`, 200 at most.
 pub(crate) fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    (1..=LONGEST_NAME).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// The text of a graph file within limits.

@@ -49,6 +49,11 @@ impl NativeEngine {
         NativeEngine { catalogue: Catalogue::native(), pool, threads, tile_bytes: tiles::TILE_BYTES }
     }
 
+    /// Threads that it renders with.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// As [`Engine::render`]; says what it took as well.
     ///
     /// # Errors

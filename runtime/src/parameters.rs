@@ -14,7 +14,7 @@ use crate::catalogue::{nearest, range};
 pub struct Parameter {
     /// Public name.
     pub name: String,
-    /// `int`, `number`, `boolean`, `enum` or `color`.
+    /// `int`, `number`, `boolean`, `enum`, `color` or `string`.
     #[serde(rename = "type")]
     pub type_name: String,
     /// What it does, for people.
@@ -108,6 +108,8 @@ enum Aim {
         /// What holds when nothing is given.
         default: Value,
     },
+    /// Nowhere: the process has no such port.
+    Nothing,
 }
 
 /// The largest width and height that may be asked for: the range of the properties of
@@ -168,6 +170,27 @@ impl Port {
         };
         let aim = Aim::Property { process: process.into(), property: property.name, default };
         Ok(Port { parameter, aim, kind: property.kind, values })
+    }
+
+    /// The exported port `name` of a process that has no such port: it takes any text and does nothing.
+    pub fn nothing(name: &str, metadata: &Map<String, Json>) -> Self {
+        const ANY: Kind = Kind::Text { default: "", longest: 4096 };
+        let written = metadata.get("description").and_then(Json::as_str).filter(|text| !text.is_empty());
+        let parameter = Parameter {
+            name: name.into(),
+            type_name: ANY.type_name().into(),
+            description: written.unwrap_or("Changes nothing").into(),
+            default: None,
+            minimum: None,
+            maximum: None,
+            values: None,
+        };
+        Port { parameter, aim: Aim::Nothing, kind: ANY, values: None }
+    }
+
+    /// True where no value changes anything.
+    pub fn does_nothing(&self) -> bool {
+        matches!(self.aim, Aim::Nothing)
     }
 
     /// Reads a value from a request.
@@ -315,11 +338,11 @@ pub(crate) fn read(ports: &[Port], given: &BTreeMap<String, String>) -> Result<A
         let Some(text) = given.get(&port.parameter.name).map(|text| text.trim()).filter(|text| !text.is_empty()) else {
             continue;
         };
-        let text = &*whole(&port.kind, text);
-        let sized = !matches!(port.aim, Aim::Property { .. });
+        let sized = matches!(port.aim, Aim::Width | Aim::Height);
         if sized && text.parse::<f64>().is_ok_and(|side| side == 0.0 || side == -1.0) {
             continue;
         }
+        let text = &*whole(&port.kind, text);
         match (port.parse(text), &port.aim) {
             (Err(message), _) => {
                 faults.push(ArgumentFault { parameter: shortened(&port.parameter.name), message });

@@ -62,7 +62,7 @@ pub struct Saving<'a> {
 #[non_exhaustive]
 pub enum VersionError {
     /// No graph can have this name.
-    #[error("'{0}' is no name of a graph: letters and digits of ASCII, '_' and '-'")]
+    #[error("'{}' is no name of a graph: at most 200 letters and digits of ASCII, '_' and '-'", .0.chars().take(100).collect::<String>())]
     Name(String),
     /// There is no graph of this name.
     #[error("there is no graph '{0}'")]
@@ -81,8 +81,8 @@ pub enum VersionError {
     #[error("graph '{0}' is in two files, {0}.json and {0}.fbp; remove one of them")]
     TwoFiles(String),
     /// The graph could not be served.
-    #[error("the graph could not be served: {}", joined(.0))]
-    Faulty(Vec<LibraryFault>),
+    #[error("the graph could not be served: {}", .0.join("; "))]
+    Faulty(Vec<String>),
     /// The graph is too large.
     #[error("the graph has {bytes} bytes, more than the limit of {limit} (IMGFLO_MAX_GRAPH_BYTES)")]
     TooLarge {
@@ -133,8 +133,16 @@ pub enum VersionError {
     },
 }
 
-fn joined(faults: &[LibraryFault]) -> String {
-    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+/// The faults of the graph `name` for people, and those of the graphs in it with their files.
+fn told(name: &str, graph: &Graph, library: &Library, limits: &LibraryLimits) -> Vec<String> {
+    let own = library.assemble(name, graph.clone(), limits).err().unwrap_or_default();
+    let fault = |LibraryFault { path, message }: &LibraryFault| {
+        if path.file_stem().is_none_or(|stem| stem != name) {
+            return format!("{}: {message}", path.file_name().unwrap_or_default().to_string_lossy());
+        }
+        own.iter().find(|own| own.to_string() == *message).map_or_else(|| message.clone(), |own| own.told(graph))
+    };
+    library.faults().iter().map(fault).collect()
 }
 
 /// For errors of a file or folder.
@@ -311,7 +319,7 @@ impl Versions {
         let limits = &self.limits.library;
         let library = Library::with(name, graph.clone(), &self.dir, Arc::clone(&self.catalogue), limits);
         let library = library.map_err(at(&self.dir))?;
-        library.get(name).ok_or_else(|| VersionError::Faulty(library.faults().to_vec()))
+        library.get(name).ok_or_else(|| VersionError::Faulty(told(name, graph, &library, limits)))
     }
 
     fn named(&self, name: &str) -> Result<(), VersionError> {

@@ -385,15 +385,18 @@ impl Flights {
         }
     }
 
-    /// Takes note that a job of ours, or of another front end, became a dead letter.
-    pub(crate) fn died(self: &Arc<Self>, job_id: &str, error: &JobError) {
+    /// Ends the flight of a job that became a dead letter. Returns false when no client here waits for that job.
+    pub(crate) fn died(self: &Arc<Self>, job_id: &str, error: &JobError) -> bool {
+        let mut ended = false;
         for urgency in [Urgency::Urgent, Urgency::Background] {
             let is_ours = self.board().flight_of(job_id, urgency).is_some();
             if is_ours {
                 tracing::warn!(job = job_id, %error, "a job became a dead letter");
                 self.fail(job_id, urgency, error);
+                ended = true;
             }
         }
+        ended
     }
 
     /// Has every flight look for its result in the store: messages may have been lost.

@@ -82,6 +82,8 @@ pub struct FrontParts {
     pub urgent_avif: bool,
     /// Where operations in C may be written while the server runs.
     pub live: Option<LiveCode>,
+    /// Is called before the graphs are read again.
+    pub before_reading: Option<Box<dyn Fn() + Send + Sync>>,
     /// What else `/readyz` tells, by name.
     pub reports: Vec<(&'static str, Report)>,
     /// When the server stops.
@@ -128,6 +130,7 @@ pub struct Front {
     background: Background,
     urgent_avif: bool,
     live: Option<LiveCode>,
+    before_reading: Option<Box<dyn Fn() + Send + Sync>>,
     reloading: Mutex<()>,
     reports: Vec<(&'static str, Report)>,
     shutdown: CancellationToken,
@@ -161,6 +164,7 @@ impl Front {
             background: parts.background,
             urgent_avif: parts.urgent_avif,
             live: parts.live,
+            before_reading: parts.before_reading,
             reloading: Mutex::default(),
             reports: parts.reports,
             shutdown: parts.shutdown,
@@ -187,6 +191,9 @@ impl Front {
     pub fn reload(&self) -> io::Result<()> {
         // One at a time: what was read first must not replace what was read later.
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before_reading) = &self.before_reading {
+            before_reading();
+        }
         let before = self.library();
         let library = before.reload()?;
         watch::tell(&library, &before);

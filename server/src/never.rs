@@ -43,7 +43,7 @@ fn shapes(limits: &Limits, takes_input: bool) -> Vec<Option<InputShape>> {
     sides.map(|(width, height)| Some(InputShape::new(side(width), side(height), Format::RGB8))).to_vec()
 }
 
-/// What the client is told; none for what may be otherwise at another time.
+/// Error for the client; `None` for what may be otherwise at another time.
 fn clients(error: &PlanError) -> Option<JobError> {
     let job = match error {
         PlanError::TooLarge { what: Measure::OutputPixels, value, limit, .. } => {

@@ -263,6 +263,10 @@ async fn listen(
     tracing::error!("no more results come: the transport is closed");
 }
 
+/// Time that the result of a rejected job has to arrive. The worker sends a result and rejects the job, and the two
+/// messages come by different queues.
+const RESULT_AFTER_REJECTION: Duration = Duration::from_secs(2);
+
 /// Ends the flights of jobs that became dead letters and whose clients would wait in vain.
 async fn mourn(dead_letters: Consumer, flights: Arc<Flights>) {
     #[derive(Deserialize)]
@@ -270,31 +274,32 @@ async fn mourn(dead_letters: Consumer, flights: Arc<Flights>) {
         id: String,
     }
     while let Some(delivery) = dead_letters.next().await {
-        if let (Ok(Named { id }), Some(death)) = (serde_json::from_slice(&delivery.message), &delivery.death) {
-            flights.died(&id, &obituary(death));
+        if let (Ok(Named { id }), Some(death)) = (serde_json::from_slice(&delivery.message), delivery.death.clone()) {
+            if let Some(error) = dropped_by_policy(&death) {
+                flights.died(&id, &error);
+            } else {
+                let flights = Arc::clone(&flights);
+                tokio::spawn(async move {
+                    tokio::time::sleep(RESULT_AFTER_REJECTION).await;
+                    if flights.died(&id, &JobError::internal()) {
+                        tracing::error!(job = id, queue = death.queue, reason = death.reason, "a job cannot be done");
+                    }
+                });
+            }
         }
         delivery.settle(Outcome::Done);
     }
 }
 
-/// What a dead letter means for who waits for the job. Words of one kind are RabbitMQ's own reasons.
-fn obituary(death: &Death) -> JobError {
+/// Returns the error for clients of a job that a policy of RabbitMQ dropped, and `None` for a job that was rejected.
+fn dropped_by_policy(death: &Death) -> Option<JobError> {
     let queue = &death.queue;
-    match death.reason.as_str() {
-        "maxlen" => {
-            let reason = format!("the broker dropped the job: '{queue}' is at the length limit of a policy");
-            JobError::new(Category::Overloaded, reason)
-        }
-        "expired" => {
-            let reason = format!("the broker dropped the job: it waited in '{queue}' longer than a policy allows");
-            JobError::new(Category::Overloaded, reason)
-        }
-        // Nobody who rejects a job tells the client otherwise; the worker's reason is for the log.
-        reason => {
-            tracing::error!(queue, reason, "a job cannot be done");
-            JobError::internal()
-        }
-    }
+    let reason = match death.reason.as_str() {
+        "maxlen" => format!("the broker dropped the job: '{queue}' is at the length limit of a policy"),
+        "expired" => format!("the broker dropped the job: it waited in '{queue}' longer than a policy allows"),
+        _ => return None,
+    };
+    Some(JobError::new(Category::Overloaded, reason))
 }
 
 /// Jobs that waited in a queue which somebody deleted are lost. All front ends are told, as each knows its own.

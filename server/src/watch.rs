@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Weak;
 use std::time::Duration;
 
-use imgflo_runtime::{Library, Stamp};
+use imgflo_runtime::{Library, Watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -12,14 +12,10 @@ use crate::front::Front;
 
 /// How often the folder is looked at.
 const LOOK: Duration = Duration::from_millis(500);
-/// How many looks in a row may find something else each time: then it is read all the same.
-const UNSETTLED: u32 = 4;
 
-/// Looks at the folder of graphs until `shutdown`, and has it read when it has changed: not before two
-/// looks find the same, as a file may be half written.
+/// Looks at the folder of graphs until `shutdown`, and has it read when it has changed.
 pub(crate) async fn watch(front: Weak<Front>, shutdown: CancellationToken) {
-    let mut seen: Option<Stamp> = None;
-    let mut looks = 0;
+    let mut watch = Watch::default();
     let mut failed = false;
     loop {
         tokio::select! {
@@ -27,25 +23,18 @@ pub(crate) async fn watch(front: Weak<Front>, shutdown: CancellationToken) {
             () = tokio::time::sleep(LOOK) => {}
         }
         let Some(front) = front.upgrade() else { return };
-        let last = seen.take();
-        let look = move || -> io::Result<Option<Stamp>> {
-            let library = front.library();
-            let now = library.look()?;
-            if now.as_ref() == library.stamp() {
-                return Ok(None);
-            }
-            if now != last && looks < UNSETTLED {
-                return Ok(now);
-            }
-            front.reload()?;
-            Ok(None)
+        let mut looking = std::mem::take(&mut watch);
+        let look = move || {
+            let looked = looking.is_changed(&front.library());
+            (looked.and_then(|is_changed| if is_changed { front.reload() } else { Ok(()) }), looking)
         };
-        match tokio::task::spawn_blocking(look).await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
-            Ok(now) => {
-                looks = if now.is_some() { looks + 1 } else { 0 };
-                seen = now;
-                failed = false;
-            }
+        let (looked, looking) = match tokio::task::spawn_blocking(look).await {
+            Ok((looked, looking)) => (looked, looking),
+            Err(panic) => (Err(io::Error::other(panic)), Watch::default()),
+        };
+        watch = looking;
+        match looked {
+            Ok(()) => failed = false,
             // Told once, until it goes again. What is served stays.
             Err(error) => {
                 if !std::mem::replace(&mut failed, true) {

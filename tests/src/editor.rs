@@ -113,16 +113,7 @@ impl Editor {
     /// As [`Editor::until`].
     pub async fn ask(&mut self, protocol: &str, command: &str, payload: Value) -> Value {
         self.send(protocol, command, payload).await;
-        let answer = match (protocol, command) {
-            ("runtime", "getruntime") => "runtime",
-            ("runtime", "packet") => "packetsent",
-            ("component", "getsource") => "source",
-            ("network", "start") => "started",
-            ("network", "stop") => "stopped",
-            ("network", "getstatus") => "status",
-            _ => command,
-        };
-        self.until(protocol, answer).await
+        self.until(protocol, answer(protocol, command)).await
     }
 
     /// Sends a message that is refused; what the runtime says.
@@ -133,7 +124,8 @@ impl Editor {
         self.send(protocol, command, payload).await;
         loop {
             let message = self.next().await.expect("the runtime is there");
-            assert!(message["protocol"] != protocol || message["command"] != command, "was done: {message}");
+            let is_done = message["protocol"] == protocol && message["command"] == answer(protocol, command);
+            assert!(!is_done, "was done: {message}");
             if message["command"] == "error" {
                 return message["payload"]["message"].as_str().expect("a message").to_owned();
             }
@@ -191,5 +183,18 @@ impl Editor {
                 return url;
             }
         }
+    }
+}
+
+/// The command that answers another.
+fn answer<'c>(protocol: &str, command: &'c str) -> &'c str {
+    match (protocol, command) {
+        ("runtime", "getruntime") => "runtime",
+        ("runtime", "packet") => "packetsent",
+        ("component", "getsource") => "source",
+        ("network", "start") => "started",
+        ("network", "stop") => "stopped",
+        ("network", "getstatus") => "status",
+        _ => command,
     }
 }

@@ -48,12 +48,15 @@ impl Server {
     /// # Panics
     /// When it does not come up.
     pub fn runtime(arguments: &[&str]) -> Self {
-        Server::start_as(
-            "runtime",
-            crate::program::command(),
-            tempfile::tempdir().expect("a temporary folder"),
-            arguments,
-        )
+        Server::runtime_in(tempfile::tempdir().expect("a temporary folder"), arguments)
+    }
+
+    /// Starts an `imgflo runtime` on a data folder that may hold drafts already.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn runtime_in(data: TempDir, arguments: &[&str]) -> Self {
+        Server::start_as("runtime", crate::program::command(), data, arguments)
     }
 
     fn start_as(role: &str, mut command: Command, data: TempDir, arguments: &[&str]) -> Self {

@@ -1,6 +1,6 @@
 //! The bytes behind an http or https URL: bounded in time, size, redirects and type, and only from guarded addresses.
 //!
-//! Fetches share connections and memory by host ([`share`]), so that a slow host leaves enough to the others.
+//! Fetches share connections and memory by host (`fetch/share.rs`), so that a slow host leaves enough to the others.
 
 pub mod guard;
 pub mod recognise;
@@ -304,7 +304,7 @@ struct Underway {
     short_of_memory: bool,
 }
 
-/// Whether the bytes of an answer are a picture. `coding`: what the origin said of them that they are not.
+/// True if the bytes of an answer are a picture. `coding`: what the origin said of them that they are not.
 fn recognise(bytes: &[u8], media_type: Option<&str>, coding: Option<&str>, site: &str) -> Result<(), JobError> {
     match (recognise::supported(bytes, media_type), coding) {
         (Ok(_), _) => Ok(()),

@@ -58,7 +58,7 @@ impl Role {
     /// All roles, urgent first.
     pub const ALL: [Role; 3] = [Role::Urgent, Role::Background, Role::Video];
 
-    /// Whether clients wait for the jobs of this role.
+    /// True if clients wait for the jobs of this role.
     fn urgency(self) -> Urgency {
         match self {
             Role::Urgent => Urgency::Urgent,
@@ -235,7 +235,7 @@ impl Worker {
 /// What came of an offer.
 enum Taken<'a> {
     Job(Delivery, &'a Arc<Lane>, Offer),
-    /// Its slot is needed here.
+    /// A job that is here needs the slot of the offer.
     Withdrawn,
     /// The queues are closed.
     Closed,

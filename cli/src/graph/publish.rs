@@ -65,6 +65,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         samples: matches.get_one::<PathBuf>("samples").map(|samples| (samples.as_path(), most)),
         title: matches.get_one::<String>("title").map(String::as_str),
         faulty: matches.get_flag("faulty"),
+        over: None,
     };
     let (version, is_new) = publish(&versions, &catalogue, name, &graph, &conditions, |line| println!("{line}"))?;
     println!("{name}: is version {} {}", version.number, if is_new { "now" } else { "already" });
@@ -80,6 +81,8 @@ pub struct Conditions<'c> {
     pub title: Option<&'c str>,
     /// Whether it may be one that cannot be served.
     pub faulty: bool,
+    /// The content that the graph must have until now; `None` for any.
+    pub over: Option<&'c str>,
 }
 
 /// Makes a graph the newest version of the graph `name`: that version, and whether it is a new one.
@@ -97,7 +100,7 @@ pub fn publish(
         Err(VersionError::NoGraph(_)) => None,
         Err(error) => return Err(failed(error)),
     };
-    let mut over = None;
+    let mut over = conditions.over;
     if let (Some((samples, most)), Some(before)) = (conditions.samples, &before) {
         let old = versions.load(name, before.number).and_then(|old| versions.check(name, &old));
         let old =
@@ -106,7 +109,7 @@ pub fn publish(
         let engine = engine();
         let compared = check(&old, &new, samples, &renderer(catalogue, &engine), &Cancel::new());
         accept(compared.map_err(|error| vec![error.to_string()])?, most, tell)?;
-        over = Some(before.content.as_str());
+        over = over.or(Some(before.content.as_str()));
     }
     let saving = Saving { title: conditions.title, faulty: conditions.faulty, over };
     let version = versions.save(name, graph, &saving).map_err(failed)?;

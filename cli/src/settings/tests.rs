@@ -157,11 +157,16 @@ fn buckets() {
 #[test]
 fn a_background_is_an_opaque_colour() {
     let read = |background: &str| read_all(&["--background", background], &[]);
-    for (text, rgb) in [("white", [255; 3]), ("#0080ff", [0, 128, 255]), ("#F00", [255, 0, 0]), (" Navy ", [0, 0, 128])]
-    {
+    for (text, rgb) in [
+        ("white", [255; 3]),
+        ("#0080ff", [0, 128, 255]),
+        ("#F00", [255, 0, 0]),
+        (" Navy ", [0, 0, 128]),
+        ("beige", [245, 245, 220]),
+    ] {
         assert_eq!(read(text).unwrap().background.rgb, rgb, "{text}");
     }
-    for text in ["none", "#ff000080", "beige", "#12345", "255,0,0"] {
+    for text in ["none", "#ff000080", "beiges", "#12345", "255,0,0"] {
         let faults = read(text).unwrap_err();
         assert!(faults.len() == 1 && faults[0].contains("--background") && faults[0].contains("#rrggbb"), "{faults:?}");
     }

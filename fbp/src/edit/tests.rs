@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-const LIMITS: EditLimits = EditLimits { nodes: 4, connections: 5 };
+const LIMITS: EditLimits = EditLimits { nodes: 4, connections: 5, name_bytes: 40 };
 
 fn edit(command: &str, payload: &Value) -> Edit {
     serde_json::from_value(json!({"command": command, "payload": payload})).expect("an edit")
@@ -272,4 +272,27 @@ fn repeating_what_was_told_makes_the_same_graph() {
     }
     assert_eq!(drawn, graph);
     assert!(graph.validate().is_empty(), "{:?}", graph.validate());
+}
+
+#[test]
+fn names_have_a_limit() {
+    let long = "n".repeat(LIMITS.name_bytes + 1);
+    let (src, tgt) = (json!({"node": "a", "port": "output"}), json!({"node": "b", "port": "input"}));
+    for (command, payload) in [
+        ("addnode", json!({"id": long, "component": "c"})),
+        ("addnode", json!({"id": "c", "component": long})),
+        ("renamenode", json!({"from": "a", "to": long})),
+        ("addedge", json!({"src": src, "tgt": {"node": "b", "port": long}})),
+        ("addedge", json!({"src": {"node": "a", "port": long}, "tgt": tgt})),
+        ("addinitial", json!({"src": {"data": 1}, "tgt": {"node": "a", "port": long}})),
+        ("addinport", json!({"public": long, "node": "a", "port": "x"})),
+        ("addoutport", json!({"public": "x", "node": "a", "port": long})),
+        ("renameinport", json!({"from": "in", "to": long})),
+        ("renameoutport", json!({"from": "output", "to": long})),
+        ("addgroup", json!({"name": long, "nodes": []})),
+        ("renamegroup", json!({"from": "g", "to": long})),
+    ] {
+        let said = refused(&mut two(), command, &payload);
+        assert_eq!(said, "a name has 41 bytes, more than the limit of 40", "{command}");
+    }
 }

@@ -1,14 +1,16 @@
 //! What graphs can be made of.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use imgflo_fbp::Graph;
 use imgflo_runtime::ops::c::LIBRARY as IN_C;
 use serde_json::json;
 
+use super::graph::refused;
 use super::{Payload, optional_text, text};
 use crate::Level;
 use crate::components::{self, Source};
+use crate::lock::lock;
 use crate::workspace::{Asker, Workspace, refusal};
 
 pub(super) async fn handle(
@@ -38,11 +40,12 @@ async fn list(workspace: &Arc<Workspace>, asker: &Asker) -> Result<(), String> {
 }
 
 fn get_source(workspace: &Arc<Workspace>, asker: &Asker, name: &str) -> Result<(), String> {
-    let graph = workspace.state().graphs.get(name).map(|live| live.graph.to_json().to_string());
+    let graph = workspace.state().graphs.get(name).map(|live| live.graph.clone());
+    let graph = graph.map(|graph| components::placed(graph).to_json().to_string());
     let source = match graph {
         Some(code) => Some(Source { language: "json", code }),
         None => {
-            let written = workspace.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = lock(&workspace.written);
             components::source(name, &workspace.parts, &workspace.library(), &written)
         }
     };
@@ -71,9 +74,11 @@ async fn source(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) ->
         }
         let (saving, name) = (Arc::clone(workspace), name.to_owned());
         let saved = tokio::task::spawn_blocking(move || {
-            (saving.parts.save)(&name, &graph)?;
-            saving.reload()?;
-            Ok::<_, String>(format!("graph/{name}"))
+            (saving.parts.save)(&name, &graph, None)?;
+            let changed = saving.reload()?;
+            let component = format!("graph/{name}");
+            saving.tell_changed(&changed, Some(&component));
+            Ok::<_, String>(component)
         });
         saved.await.map_err(|error| error.to_string())??
     };
@@ -90,7 +95,7 @@ fn replace(workspace: &Arc<Workspace>, asker: &Asker, id: &str, graph: &Graph) -
     drawn.properties.clone_from(&graph.properties);
     let mut told = Vec::new();
     for edit in graph.edits() {
-        told.extend(drawn.edit(edit, &limits.edits).map_err(|error| error.to_string())?);
+        told.extend(drawn.edit(edit, &limits.edits).map_err(|error| refused(&error))?);
     }
     let library = workspace.library();
     let mut state = workspace.state();
@@ -101,8 +106,10 @@ fn replace(workspace: &Arc<Workspace>, asker: &Asker, id: &str, graph: &Graph) -
         return Err(format!("the graph has {size} bytes, more than the limit of {}", limits.graph_bytes));
     }
     live.graph = drawn;
-    live.values.clear();
-    live.faults.clear();
+    live.forget();
+    live.marks.clear();
+    let processes = live.graph.processes.keys().cloned().collect::<Vec<_>>();
+    let marks = live.mark(processes, &library, limits.edits.name_bytes);
     (live.edited, live.bytes, live.added) = (version, size, 0);
     live.touch(version);
     let (inports, outports) = components::ports(&live.graph, &library);
@@ -113,6 +120,7 @@ fn replace(workspace: &Arc<Workspace>, asker: &Asker, id: &str, graph: &Graph) -
         state.tell(None, "graph", edit.command(), &echo);
     }
     let payload = json!({ "name": id, "description": "", "subgraph": true, "inPorts": inports, "outPorts": outports });
+    state.tell_marks(id, marks);
     state.tell(Some(asker), "component", "component", &payload);
     Ok(())
 }
@@ -134,8 +142,10 @@ async fn write_operation(workspace: &Arc<Workspace>, asker: &Asker, name: &str, 
         let revised = operations
             .revise(&name, &code)
             .map_err(|messages| messages.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-        writing.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), code);
-        writing.reload()?;
+        lock(&writing.unsaved).insert(name.clone(), code.clone());
+        lock(&writing.written).insert(name.clone(), code);
+        let changed = writing.reload()?;
+        writing.tell_changed(&changed, Some(&revised.component));
         (writing.parts.revised)();
         debug_assert!(revised.component.starts_with(IN_C));
         Ok::<_, String>(revised.component)

@@ -1,8 +1,10 @@
 //! Edits of graphs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use imgflo_fbp::{Edit, Graph};
+use imgflo_fbp::{Edit, EditError, Graph, PortRef};
 use serde_json::{Map, Value, json};
 
 use super::{Payload, graph_id, optional_text, text};
@@ -35,8 +37,9 @@ pub(super) const COMMANDS: [&str; 19] = [
     "changegroup",
 ];
 
-/// Longest id of a graph, bytes.
-const LONGEST_ID: usize = 500;
+/// Time for which pictures go on with a literal that was taken away: editors replace one by taking it away and adding
+/// another.
+const HOLD: Duration = Duration::from_millis(150);
 /// Longest description, name and the like of a graph, bytes.
 const LONGEST_TEXT: usize = 10_000;
 
@@ -59,7 +62,7 @@ pub(super) fn handle(
         .map_err(|error| format!("{command}: {error}"))?;
     let live = state.graph(&id)?;
     live.take(payload_bytes, workspace.parts.limits.graph_bytes)?;
-    let told = live.graph.edit(edit, &workspace.parts.limits.edits).map_err(|error| error.to_string())?;
+    let told = live.graph.edit(edit, &workspace.parts.limits.edits).map_err(|error| refused(&error))?;
     let mut events = Ok(Vec::new());
     for edit in &told {
         follow(live, edit);
@@ -76,11 +79,18 @@ pub(super) fn handle(
     let version = state.tick();
     let live = state.graph(&id)?;
     live.edited = version;
-    if results {
+    let held = match &told[..] {
+        [Edit::RemoveInitial { tgt, src: Some(src) }] if live.started.is_some() => hold(live, tgt, &src.data, version),
+        _ => None,
+    };
+    if results && held.is_none() {
         live.touch(version);
     } else {
         live.version = version;
     }
+    let about = told.iter().flat_map(Edit::processes).map(str::to_owned).chain(live.marks.keys().cloned());
+    let about = about.collect::<BTreeSet<_>>();
+    let marks = live.mark(about, &library, workspace.parts.limits.edits.name_bytes);
     for edit in &told {
         let mut echo = serde_json::to_value(edit).unwrap_or_default()["payload"].take();
         echo["graph"] = id.as_str().into();
@@ -92,12 +102,53 @@ pub(super) fn handle(
             state.tell(None, "graph", edit.command(), &echo);
         }
     }
+    state.tell_marks(&id, marks);
     network::tell(&mut state, &id, events);
+    if let Some(port) = held {
+        let workspace = Arc::downgrade(workspace);
+        let id = id.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(HOLD).await;
+            if let Some(workspace) = workspace.upgrade() {
+                let_go(&mut workspace.state(), &id, &port, version);
+            }
+        });
+    }
     if ports && state.main.as_deref() == Some(&id) {
         let payload = ports_payload(&mut state, &id, &library)?;
         state.tell(None, "runtime", "ports", &payload);
     }
     Ok(())
+}
+
+/// Why an edit is refused, with the setting where it is a limit with one.
+pub(super) fn refused(error: &EditError) -> String {
+    match error {
+        EditError::LongName { .. } => format!("{error} (IMGFLO_MAX_NAME_BYTES)"),
+        _ => error.to_string(),
+    }
+}
+
+/// Has pictures go on with a literal that was taken away at `version`, unless packets do not let it.
+fn hold(live: &mut LiveGraph, tgt: &PortRef, data: &Value, version: u64) -> Option<(String, String)> {
+    let port = (tgt.node.clone(), tgt.port.clone());
+    if live.is_plain(&tgt.node) {
+        return None;
+    }
+    live.values.insert(port.clone(), data.clone());
+    live.held.insert(port.clone(), version);
+    Some(port)
+}
+
+/// Ends that, unless the port has another literal or value by now.
+fn let_go(state: &mut State, id: &str, port: &(String, String), version: u64) {
+    let now = state.tick();
+    let Ok(live) = state.graph(id) else { return };
+    if live.held.get(port) == Some(&version) {
+        live.held.remove(port);
+        live.values.remove(port);
+        live.touch(now);
+    }
 }
 
 /// The payload of `runtime:ports`.
@@ -126,10 +177,19 @@ fn sent(
 fn follow(live: &mut LiveGraph, edit: &Edit) {
     match edit {
         Edit::AddInitial { tgt, .. } | Edit::RemoveInitial { tgt, .. } => {
-            live.values.remove(&(tgt.node.clone(), tgt.port.clone()));
+            let port = (tgt.node.clone(), tgt.port.clone());
+            live.held.remove(&port);
+            live.values.remove(&port);
         }
-        Edit::RemoveNode { id } => live.values.retain(|(process, _), _| process != id),
+        Edit::RemoveNode { id } => {
+            live.held.retain(|(process, _), _| process != id);
+            live.values.retain(|(process, _), _| process != id);
+        }
         Edit::RenameNode { from, to } => {
+            // What is held under the old name is not let go: it goes now.
+            for port in std::mem::take(&mut live.held).into_keys() {
+                live.values.remove(&port);
+            }
             let values = std::mem::take(&mut live.values);
             let renamed = values.into_iter().map(|((process, port), value)| {
                 let process = if process == *from { to.clone() } else { process };
@@ -144,8 +204,9 @@ fn follow(live: &mut LiveGraph, edit: &Edit) {
 /// Makes a graph, or empties it.
 fn clear(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result<(), String> {
     let id = text(payload, "id")?;
-    if id.is_empty() || id.len() > LONGEST_ID {
-        return Err(format!("a graph needs an id of {LONGEST_ID} bytes at most"));
+    let longest = workspace.parts.limits.edits.name_bytes;
+    if id.is_empty() || id.len() > longest {
+        return Err(format!("a graph needs an id of 1 to {longest} bytes, got {} (IMGFLO_MAX_NAME_BYTES)", id.len()));
     }
     let main = match payload.get("main") {
         None | Some(Value::Null) => None,
@@ -173,8 +234,8 @@ fn clear(workspace: &Arc<Workspace>, asker: &Asker, payload: &Payload) -> Result
         live.rename(id, graph.properties.get("name").and_then(Value::as_str));
         live.graph = graph;
         live.started = None;
-        live.values.clear();
-        live.faults.clear();
+        live.forget();
+        live.marks.clear();
         live.input = None;
         (live.edited, live.bytes, live.added) = (version, 0, 0);
         live.touch(version);

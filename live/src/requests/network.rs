@@ -33,6 +33,7 @@ pub(super) async fn handle(
             let mut state = workspace.state();
             let status = state.graph(id)?.status(id);
             state.answer(asker, "network", "status", &status);
+            state.tell_known(asker, id);
             Ok(())
         }
     }
@@ -45,8 +46,7 @@ fn start(workspace: &Arc<Workspace>, asker: &Asker, id: &str) -> Result<(), Stri
     let live = state.graph(id)?;
     let now = SystemTime::now();
     live.started = Some(now);
-    live.values.clear();
-    live.faults.clear();
+    live.forget();
     let events = live.send_literals(Budget::new(&workspace.parts.limits), &|component, port| {
         takes_picture(&library, component, port)
     });

@@ -1,13 +1,15 @@
 //! Saving what was edited into the folder of graphs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use imgflo_fbp::Graph;
 use imgflo_runtime::Form;
+use imgflo_runtime::ops::c::LIBRARY as IN_C;
 use serde_json::json;
 
 use super::{Payload, optional_text};
+use crate::lock::lock;
 use crate::workspace::{Asker, State, Workspace};
 
 /// A graph that is to be saved.
@@ -17,6 +19,8 @@ struct Wanted {
     /// The name that it is saved under.
     name: String,
     graph: Graph,
+    /// The content that its file is to have until now; `None` for any.
+    over: Option<String>,
     /// The edit that made it what it is.
     edited: u64,
     /// True when it is saved as it is, unless its file is gone.
@@ -32,31 +36,52 @@ pub(super) async fn persist(workspace: &Arc<Workspace>, asker: &Asker, payload: 
     let asked = optional_text(payload, "graph")?;
     let Ok(_one) = workspace.writing.acquire().await else { return Err("the runtime stops".into()) };
     let (wanted, mut refused) = wanted(&mut workspace.state(), asked)?;
+    let operations = operations(&workspace.state());
     let saving = Arc::clone(workspace);
     let saved = tokio::task::spawn_blocking(move || {
-        let (mut saved, mut refused) = (Vec::new(), Vec::new());
-        for Wanted { id, name, graph, edited, is_saved } in wanted {
+        let (mut saved, mut changed, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for Wanted { id, name, graph, over, edited, is_saved } in wanted {
             if is_saved && Form::ALL.iter().any(|form| saving.parts.graphs.join(file(&name, *form)).exists()) {
                 continue;
             }
-            match (saving.parts.save)(&name, &graph) {
-                Ok(()) => saved.push((id, name, edited)),
-                Err(message) => refused.push(not_saved(&name, &message)),
+            let done =
+                save_sources(&saving, &in_c(&graph)).and_then(|()| (saving.parts.save)(&name, &graph, over.as_deref()));
+            match done {
+                Ok(content) => saved.push((id, name, content, edited)),
+                Err(message) => {
+                    refused.push(not_saved(&name, &message));
+                    let now = (saving.parts.content)(&name);
+                    if over.is_some() && now != over {
+                        refused.push(format!("save again to put yours in the place of the newest version of '{name}'"));
+                        changed.push((id, now));
+                    }
+                }
             }
         }
-        if !saved.is_empty()
-            && let Err(message) = saving.reload()
-        {
-            refused.push(format!("the graphs are saved, but the folder cannot be read again: {message}"));
+        // Those of graphs that are saved as they are.
+        refused.extend(save_sources(&saving, &operations).err());
+        if !saved.is_empty() {
+            match saving.reload() {
+                Ok(changed) => saving.tell_changed(&changed, None),
+                Err(message) => {
+                    refused.push(format!("the graphs are saved, but the folder cannot be read again: {message}"));
+                }
+            }
         }
-        (saved, refused)
+        (saved, changed, refused)
     });
-    let (saved, late) = saved.await.map_err(|error| error.to_string())?;
+    let (saved, changed, late) = saved.await.map_err(|error| error.to_string())?;
     refused.extend(late);
     let mut state = workspace.state();
-    for (id, name, edited) in saved {
+    for (id, now) in changed {
         if let Ok(live) = state.graph(&id) {
-            live.file = Some(name);
+            // Told once: who saves again means it.
+            live.over = now;
+        }
+    }
+    for (id, name, content, edited) in saved {
+        if let Ok(live) = state.graph(&id) {
+            (live.file, live.over) = (Some(name), Some(content));
             live.saved = live.saved.max(edited);
         }
     }
@@ -64,6 +89,30 @@ pub(super) async fn persist(workspace: &Arc<Workspace>, asker: &Asker, payload: 
         return Err(refused.join("; "));
     }
     state.answer(asker, "network", "persist", &json!({}));
+    Ok(())
+}
+
+/// The names of the operations in C in a graph.
+fn in_c(graph: &Graph) -> BTreeSet<String> {
+    let prefix = format!("{IN_C}/");
+    let names = graph.processes.values().filter_map(|process| process.component.strip_prefix(&prefix));
+    names.map(str::to_owned).collect()
+}
+
+/// The names of the operations in C in graphs that are saved as they are.
+fn operations(state: &State) -> BTreeSet<String> {
+    let saved = state.graphs.values().filter(|live| live.file.is_some() && !live.is_to_save());
+    saved.flat_map(|live| in_c(&live.graph)).collect()
+}
+
+/// Saves the sources of those operations that were written here.
+fn save_sources(workspace: &Workspace, names: &BTreeSet<String>) -> Result<(), String> {
+    for name in names {
+        let Some(code) = lock(&workspace.unsaved).get(name).cloned() else { continue };
+        let saved = (workspace.parts.save_source)(name, &code);
+        saved.map_err(|message| format!("the source of '{IN_C}/{name}' cannot be saved: {message}"))?;
+        lock(&workspace.unsaved).retain(|other, held| other != name || *held != code);
+    }
     Ok(())
 }
 
@@ -103,6 +152,7 @@ fn wanted(state: &mut State, asked: Option<&str>) -> Result<(Vec<Wanted>, Vec<St
                 id: id.clone(),
                 name: name.to_owned(),
                 graph: live.to_save(),
+                over: live.over.clone(),
                 edited: live.edited,
                 is_saved: !live.is_to_save(),
             }),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use imgflo_fbp::End;
+use imgflo_runtime::ops::c::LIBRARY as IN_C;
 use serde_json::{Map, Value, json};
 
 use super::{Payload, graph, network, optional_text, text};
@@ -11,9 +12,6 @@ use crate::access::capabilities;
 use crate::components::takes_picture;
 use crate::flow::Budget;
 use crate::workspace::{Asker, Workspace};
-
-/// The version of the protocol that all clients understand; messages of 0.7 come beside.
-const VERSION: &str = "0.4";
 
 pub(super) fn handle(
     workspace: &Arc<Workspace>,
@@ -30,7 +28,7 @@ pub(super) fn handle(
 fn describe(workspace: &Arc<Workspace>, asker: &Asker) -> Result<(), String> {
     let parts = &workspace.parts;
     let mut payload = json!({
-        "version": VERSION,
+        "version": asker.version,
         "type": "imgflo",
         "id": parts.id.to_string(),
         "label": parts.label,
@@ -42,11 +40,16 @@ fn describe(workspace: &Arc<Workspace>, asker: &Asker) -> Result<(), String> {
     let main = state.main.clone().filter(|_| asker.level >= Level::Read);
     payload.as_object_mut().into_iter().for_each(|known| {
         known.extend(main.iter().map(|id| ("graph".to_owned(), Value::from(id.as_str()))));
+        // Editors have the sources of components of this library to write.
+        known.extend((asker.level >= Level::Read).then(|| ("namespace".to_owned(), IN_C.into())));
     });
     state.answer(asker, "runtime", "runtime", &payload);
-    if let Some(id) = main.filter(|_| asker.level >= Level::Edit) {
-        let ports = graph::ports_payload(&mut state, &id, &library)?;
-        state.answer(asker, "runtime", "ports", &ports);
+    if let Some(id) = main {
+        if asker.level >= Level::Edit {
+            let ports = graph::ports_payload(&mut state, &id, &library)?;
+            state.answer(asker, "runtime", "ports", &ports);
+        }
+        state.tell_known(asker, &id);
     }
     Ok(())
 }

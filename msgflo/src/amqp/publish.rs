@@ -17,7 +17,7 @@ use crate::transport::{Death, SendError};
 /// queues.
 pub(super) const PATIENT: Duration = Duration::from_secs(5);
 
-/// How often it is looked, while a message is not confirmed, whether the broker holds up publishers.
+/// Interval at which it is looked, while a message is not confirmed, whether the broker holds up publishers.
 const LOOK: Duration = Duration::from_millis(25);
 
 /// Deliveries of a message that ended without being settled.

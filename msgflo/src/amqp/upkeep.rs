@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::session::{Session, told};
 use super::topology::{Consuming, Item, Topology, is, make, messages};
 
-/// How often everything is declared again without a sign.
+/// Interval at which everything is declared again without a sign.
 const EVERY: Duration = Duration::from_secs(15);
 /// First and longest wait after a repair that did not help.
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));

@@ -29,7 +29,7 @@ const AROUND: usize = 64 * 1024;
 const HEADERS: usize = 128;
 /// Interval of pings. A broker that has not answered one by the next is given up.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// How often we subscribe to everything anew, as the broker may have forgotten it.
+/// Interval at which we subscribe to everything anew, as the broker may have forgotten it.
 const RENEW: Duration = Duration::from_secs(15);
 /// Messages on their way to the broker at once; brokers take 20 or more.
 const IN_FLIGHT: usize = 16;

@@ -1,5 +1,6 @@
 //! GIF, through the `gif` crate: the first frame, on the logical screen. What follows it is not read.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
@@ -17,7 +18,7 @@ fn broken(reason: impl Into<String>) -> CodecError {
 /// A file whose blocks have been looked through as far as its first frame.
 pub(super) struct Source<'a> {
     /// The blocks before the first frame, without what may lie between them.
-    blocks: Vec<&'a [u8]>,
+    blocks: Vec<Cow<'a, [u8]>>,
     /// The first frame, and what follows.
     rest: &'a [u8],
     /// Width and height, pixels.
@@ -84,7 +85,7 @@ impl<'a> Source<'a> {
         let mut blocks = Blocks { rest: bytes };
         let screen = blocks.take(13)?;
         blocks.skip_colors(screen[10])?;
-        let mut read = vec![&bytes[..bytes.len() - blocks.rest.len()]];
+        let mut read = vec![Cow::Borrowed(&bytes[..bytes.len() - blocks.rest.len()])];
         let mut transparent = false;
         let (rest, frame) = loop {
             let rest = blocks.rest;
@@ -98,10 +99,17 @@ impl<'a> Source<'a> {
                     if label == GRAPHIC_CONTROL {
                         transparent = data.first().is_some_and(|flags| flags & 1 != 0);
                     }
-                    read.push(&rest[..rest.len() - blocks.rest.len()]);
+                    read.push(Cow::Borrowed(&rest[..rest.len() - blocks.rest.len()]));
                 }
                 0x2c => {
                     let frame = blocks.take(9)?;
+                    let has_colors = |flags: u8| flags & 0x80 != 0;
+                    if !has_colors(screen[10]) && !has_colors(frame[8]) {
+                        // Without a table, numbers are grays (section 18 leaves it to the decoder).
+                        let grays = (0..=255).flat_map(|gray| [gray; 3]);
+                        let start = screen[..10].iter().copied().chain([screen[10] | 0x87]);
+                        read[0] = start.chain(screen[11..].iter().copied()).chain(grays).collect();
+                    }
                     let [left, top, width, height] = [0, 2, 4, 6].map(|at| word(frame, at));
                     break (rest, Frame { left, top, width, height, transparent });
                 }
@@ -147,7 +155,7 @@ impl<'a> Source<'a> {
         options.set_memory_limit(MemoryLimit::Bytes(const { std::num::NonZeroU64::new(1 << 24).unwrap() }));
         options.allow_unknown_blocks(true);
         let mut decoder = options
-            .read_info(Bytes { parts: self.blocks.iter().copied().chain([self.rest]).collect(), cancel })
+            .read_info(Bytes { parts: self.blocks.iter().map(|block| &**block).chain([self.rest]).collect(), cancel })
             .map_err(explain)?;
         let frame = decoder.next_frame_info().map_err(explain)?.ok_or_else(|| broken("it has no frame"))?;
         let (frame_width, frame_height) = (usize::from(frame.width), usize::from(frame.height));

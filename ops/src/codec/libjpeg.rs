@@ -48,7 +48,7 @@ struct State {
 /// A JPEG file whose header has been read, then its rows. What follows the last row is not read.
 pub(super) struct Decompressor<'a> {
     state: *mut State,
-    /// Whether codes are Huffman's. Arithmetic ones (ITU-T T.81, annex D) go on as zeroes where the file ends.
+    /// True if codes are Huffman's. Arithmetic ones (ITU-T T.81, annex D) go on as zeroes where the file ends.
     huffman: bool,
     bytes: PhantomData<&'a [u8]>,
 }
@@ -252,7 +252,7 @@ impl<'a> Decompressor<'a> {
     }
 }
 
-/// Whether the first frame of a file has Huffman codes. False where that cannot be told.
+/// True if the first frame of a file has Huffman codes. False where that cannot be told.
 fn is_huffman(bytes: &[u8]) -> bool {
     let mut rest = bytes.get(2..).unwrap_or_default();
     // Bytes between segments are passed over, as libjpeg does.
@@ -293,7 +293,7 @@ unsafe fn read_scans(state: *mut State) {
     }
 }
 
-/// Whether scans have been there for all components and, in a progressive file, for all bits of all coefficients.
+/// True if scans have been there for all components and, in a progressive file, for all bits of all coefficients.
 ///
 /// # Safety
 /// The header has been read, and scans as a whole.

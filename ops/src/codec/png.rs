@@ -26,7 +26,7 @@ fn broken(reason: impl Into<String>) -> CodecError {
 pub(super) struct Source<'a> {
     /// What the decoder is given: no chunk but those that its pixels depend on.
     parts: Vec<Cow<'a, [u8]>>,
-    /// Whether the last chunk of pixels is there as a whole.
+    /// True if the last chunk of pixels is there as a whole.
     whole: bool,
     width: u32,
     height: u32,

@@ -129,6 +129,18 @@ impl Transform {
         }
     }
 
+    /// True where whole pixels move along the axes: GEGL takes a shift by a part of a pixel as the nearest by whole ones
+    /// then, halves away from 0, in a box that is that of the true shift.
+    fn moves_pixels(&self) -> bool {
+        self.matrix == IDENTITY && self.sampler == Sampler::Nearest
+    }
+
+    /// [`Transform::shift`] as pixels take part in it.
+    fn moved(&self, input: Rect) -> (f64, f64) {
+        let (x, y) = self.shift(input);
+        if self.moves_pixels() { (x.round(), y.round()) } else { (x, y) }
+    }
+
     /// Where the centre of output pixel (x, y) comes from. The inverse of the matrix is its
     /// transpose.
     #[inline(always)]
@@ -329,7 +341,7 @@ impl Area for Transform {
         let input = inputs[0].unwrap_or(Format::LINP);
         // Nothing transparent comes in at the edges where whole pixels move.
         let format = match self.sampler {
-            _ if self.whole => input,
+            _ if self.whole || self.moves_pixels() => input,
             Sampler::Nearest if input.depth == Depth::U8 => Format::RGBA8,
             Sampler::Nearest => {
                 Format { alpha: if input.has_alpha() { input.alpha } else { Alpha::Straight }, ..input }
@@ -363,7 +375,7 @@ impl Area for Transform {
 
     fn needed(&self, _pad: usize, region: Rect, boxes: Boxes<'_>) -> Rect {
         let Some(input) = boxes.inputs[0].filter(|_| !region.is_empty()) else { return Rect::default() };
-        let shift = self.shift(input);
+        let shift = self.moved(input);
         let (right, bottom) = ((region.right() - 1) as i32, (region.bottom() - 1) as i32);
         let corners = [(region.x, region.y), (right, region.y), (region.x, bottom), (right, bottom)]
             .map(|(x, y)| self.source(shift, x, y));
@@ -399,7 +411,7 @@ impl Area for Transform {
         cancel: &Cancel,
     ) -> Result<(), OpError> {
         let view = inputs[0].ok_or(OpError::MissingInput("input"))?;
-        let shift = self.shift(boxes.inputs[0].ok_or(OpError::MissingInput("input"))?);
+        let shift = self.moved(boxes.inputs[0].ok_or(OpError::MissingInput("input"))?);
         let format = output.format();
         if self.whole && self.matrix != IDENTITY {
             let from = |x, y| {
@@ -417,6 +429,10 @@ impl Area for Transform {
             Sampler::Nearest => match (format.depth, format.alpha) {
                 (Depth::U8, Alpha::None) => self.fill::<[u8; 3]>(shift, output, cancel, |u, v| nearest(&view, u, v)),
                 (Depth::U8, _) => self.fill::<[u8; 4]>(shift, output, cancel, |u, v| nearest(&view, u, v)),
+                (Depth::F32, Alpha::None) => {
+                    let opaque = |[r, g, b, _]: [f32; 4]| [r, g, b, 1.0];
+                    self.fill::<[f32; 4]>(shift, output, cancel, |u, v| opaque(nearest(&view, u, v)))
+                }
                 (Depth::F32, _) => self.fill::<[f32; 4]>(shift, output, cancel, |u, v| nearest(&view, u, v)),
             },
             Sampler::Linear => {

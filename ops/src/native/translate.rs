@@ -1,7 +1,8 @@
 //! `gegl/translate`: moves the picture.
 //!
 //! Whole pixels move as they are. A part of a pixel is read between pixels, and the box grows by
-//! the one that the edge then lies in. See `transform`.
+//! the one that the edge then lies in. `nearest` moves by the nearest number of whole pixels, halves
+//! away from 0, in that larger box. See `transform`.
 
 use super::sampler::Sampler;
 use super::transform::{IDENTITY, around, coordinate, properties};
@@ -15,7 +16,7 @@ const INFO: Info = Info {
     description: "Moves the picture; by whole pixels without reading between them.",
     inputs: &[Pad::INPUT],
     properties: &properties([coordinate("x", "How far to the right, pixels"), coordinate("y", "How far down, pixels")]),
-    revision: 1,
+    revision: 2,
 };
 
 /// The operation `gegl/translate`.
@@ -69,6 +70,27 @@ mod tests {
                 check(&Translate, &given, &[Some(&noise_image(rect, Format::RGBA8))]);
             }
         }
+    }
+
+    /// As GEGL 0.4.42 does it: the box is that of the true shift, and what is outside of an opaque picture is black.
+    #[test]
+    fn nearest_moves_by_whole_pixels() {
+        let image = Image::from_rgb8(Rect::sized(2, 1), vec![[10; 3], [50; 3]]);
+        for (x, left, expected) in [
+            ("0.5", 0, [0, 10, 50]),
+            ("-0.5", -1, [10, 50, 0]),
+            ("1.5", 1, [0, 10, 50]),
+            ("0.3", 0, [10, 50, 0]),
+            ("0.7", 0, [0, 10, 50]),
+        ] {
+            let moved = check(&Translate, &[("x", x), ("sampler", "nearest")], &[Some(&image)]);
+            let pixels = expected.map(|value| [value; 3]).to_vec();
+            assert_eq!(moved, Image::from_rgb8(Rect::new(left, 0, 3, 1), pixels), "{x}");
+        }
+        let image = Image::from_float(Rect::sized(1, 1), Format::LIN_OPAQUE, vec![[0.5, 0.5, 0.5, 1.0]]);
+        let moved = check(&Translate, &[("y", "0.5"), ("sampler", "nearest")], &[Some(&image)]);
+        assert_pixel(&moved, 0, 0, [0.0, 0.0, 0.0, 1.0], 0.0);
+        assert_pixel(&moved, 0, 1, [0.5, 0.5, 0.5, 1.0], 0.0);
     }
 
     #[test]

@@ -139,3 +139,11 @@ fn a_frame_may_lie_beside_its_screen() {
     assert_eq!((image.rect().width, image.rect().height), (61 + 9, 47 + 256));
     assert_eq!((pixel(&image, 8, 256)[3], pixel(&image, 9, 256)), (0.0, [215.0, 124.0, 182.0, 255.0]));
 }
+
+#[test]
+fn a_gif_without_colors_is_gray() {
+    // One pixel: the code to clear, the number 1, the end; codes of 9 bits as numbers have 8.
+    let frame = b"\x2c\0\0\0\0\x01\0\x01\0\0\x08\x04\0\x03\x04\x04\0\x3b";
+    let bytes = [&b"GIF87a\x01\0\x01\0\0\0\0"[..], frame].concat();
+    assert_eq!(pixel(&decode(&bytes).unwrap(), 0, 0), [1.0, 1.0, 1.0, 255.0]);
+}

@@ -52,7 +52,7 @@ impl Module {
         };
         check(&description)?;
         // The name in GEGL is another for each revision.
-        let description = gegl::Operation { name: name.to_owned(), ..description };
+        let description = gegl::Operation { name: name.to_owned(), aliases: Vec::new(), ..description };
         let text = serde_json::to_string(&description).map_err(|error| error.to_string())?;
         let info = kept(text, || crate::gegl::info(format!("{LIBRARY}/{name}"), description));
         let operation = Arc::new(OnGegl { info, revision: revision.to_owned() });
@@ -160,6 +160,7 @@ mod tests {
         let property = gegl::Property { name: "amount".into(), description: String::new(), kind, is_length: false };
         gegl::Operation {
             name: "imgflo:fade".into(),
+            aliases: Vec::new(),
             title: "Fade".into(),
             description: "Fades.".into(),
             categories: vec!["color".into()],

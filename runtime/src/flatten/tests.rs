@@ -378,11 +378,14 @@ fn limits_hold_for_what_a_graph_comes_to() {
     assert_eq!(
         with(LibraryLimits { max_nodes: 5, ..LIMITS }),
         [
-            "outer: processes: 6 processes, those of the graphs in it among them, are more than the limit of 5 in a graph"
+            "outer: processes: 6 processes, those of the graphs in it among them, are more than the limit of 5 in a graph (IMGFLO_MAX_GRAPH_NODES)"
         ]
     );
     let found = with(LibraryLimits { max_bytes: 1000, ..LIMITS });
-    assert!(found.len() == 1 && found[0].contains("more than the limit of 1000 for a graph"), "{found:?}");
+    assert!(
+        found.len() == 1 && found[0].contains("more than the limit of 1000 for a graph (IMGFLO_MAX_GRAPH_BYTES)"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn limits_and_runtimes_are_checked() {
     let limits = LibraryLimits { max_nodes: 1, ..LIMITS };
     let two = graph(&format!("{HEAD}a(test/add) OUTPUT -> INPUT b(test/add)"));
     let found = ImageGraph::new("two", two, &catalogue(), &limits).expect_err("too many");
-    assert_eq!(found[0].message, "2 processes are more than the limit of 1 in a graph");
+    assert_eq!(found[0].message, "2 processes are more than the limit of 1 in a graph (IMGFLO_MAX_GRAPH_NODES)");
     assert_eq!(
         faults("# @runtime msgflo\n")[0],
         "properties.environment.type: 'msgflo' is no runtime for pictures: imgflo or noop"

@@ -3,4 +3,4 @@
 mod content;
 mod fast;
 mod native;
-mod ways;
+mod random_graphs;

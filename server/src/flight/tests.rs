@@ -369,7 +369,7 @@ async fn a_lost_result_is_found_in_the_store() {
     assert!(waiter.outcome.borrow_and_update().is_none());
     tokio::time::sleep(Duration::from_millis(500)).await;
     ground.put().await;
-    assert_eq!(outcome(waiter).await, Ok(None));
+    assert_eq!(outcome(waiter).await, Ok(Some("./k.png".into())));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 const KEY_ITEM = 'imgflo-server-api-key';
 const SECRET_ITEM = 'imgflo-server-api-secret';
-const FIRST_GRAPHS = ['gradientmap', 'desaturate'];
+const FIRST_GRAPHS = ['sunset', 'desaturate'];
 const THUMB_WIDTH = 150;
 const WAIT_MS = 250;
 

@@ -173,6 +173,7 @@ impl Rig {
             background: wish.background.unwrap_or_default(),
             urgent_avif: wish.urgent_avif,
             live: None,
+            before_reading: None,
             reports: vec![("index", Box::new(|| json!({"failures": 3})))],
             shutdown: shutdown.clone(),
             drain: wish.drain.unwrap_or(imgflo_server::DRAIN),

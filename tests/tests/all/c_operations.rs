@@ -3,7 +3,7 @@
 
 mod faults;
 mod gegl;
-mod live;
+pub mod live;
 
 pub use faults::{children_named, until};
 

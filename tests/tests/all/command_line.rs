@@ -32,8 +32,9 @@ fn render_runs_every_graph() {
             "width=160",
         ]);
         assert!(result.status.success(), "{name}: {}", text(&result));
-        // Two put something around the picture.
+        // These put something around the picture.
         let around = match name {
+            "halodarken" => 2,
             "framedthumbnail" => 56,
             "blurredbackdrop" => 80,
             _ => 0,
@@ -78,7 +79,7 @@ fn render_takes_parameters_and_says_what_is_wrong() {
 
 #[test]
 fn graph_info_fills_ports_in() {
-    let result = run(&["graph", "info", "graphs/enhancelowres.fbp"]);
+    let result = run(&["graph", "info", "graphs/denoise.fbp"]);
     assert!(result.status.success(), "{}", text(&result));
     let graph: serde_json::Value = serde_json::from_slice(&result.stdout).unwrap();
     let metadata = &graph["inports"]["iterations"]["metadata"];
@@ -100,6 +101,19 @@ fn graph_check_names_file_and_place() {
     arguments.extend(files.iter().map(|f| f.to_str().unwrap()));
     let result = run(&arguments);
     assert!(result.status.success(), "{}", text(&result));
+}
+
+#[test]
+fn graph_check_tells_what_is_passed_over() {
+    let result = run(&["graph", "check", "tests/originals/motionblur.json", "graphs/passthrough.json"]);
+    assert!(result.status.success(), "{}", text(&result));
+    for note in [
+        "motionblur.json: connections[0].src: passed over: the graph's input comes in place of 'gegl/load'",
+        "motionblur.json: processes.proc: passed over: shows a picture in an editor",
+        "passthrough.json: inports.ignored: does nothing: gegl/nop has no inport 'ignored'",
+    ] {
+        assert!(text(&result).contains(note), "{note}: {}", text(&result));
+    }
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 mod differences;
 mod faults;
+mod originals;
 mod pictures;
+mod ports;
 mod served;
+mod two_inputs;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

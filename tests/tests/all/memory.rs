@@ -33,7 +33,7 @@ async fn predicted(files: &str, path: &str) -> u64 {
     limit
 }
 
-/// The figure that admits a job and the memory that it takes differ by half at most.
+/// The figure that admits a job and the memory that it takes differ by half at most, that of a WebP by twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_take_what_was_predicted() {
     let folder = tempfile::tempdir().unwrap();
@@ -64,7 +64,9 @@ async fn jobs_take_what_was_predicted() {
         server.picture(&path).await;
         let taken = server.peak_memory() as f64 - before;
         println!("{request}: {:.1} MB predicted, {:.1} MB taken", predicted / 1e6, taken / 1e6);
-        if !(1.0 / 1.5..=1.5).contains(&(predicted / taken)) {
+        // Only the pixels tell that a WebP is of flat art and written without loss, which takes three times the memory.
+        let most = if path.contains(".webp") { 2.0 } else { 1.5 };
+        if !(1.0 / 1.5..=most).contains(&(predicted / taken)) {
             wrong.push(format!("{request}: {:.1} MB predicted, {:.1} MB taken", predicted / 1e6, taken / 1e6));
         }
     }

@@ -9,7 +9,7 @@ use imgflo_tests::server::Server;
 use imgflo_tests::services::virtual_host;
 use reqwest::Response;
 
-/// How many origins drip.
+/// Number of origins that drip.
 const DRIPPING: usize = 200;
 /// Times that none of these tests reaches, and room for all requests in the queue.
 pub const PATIENT: [(&str, &str); 4] = [

@@ -10,8 +10,10 @@ const GRAPHS: &[&str] = &[
     "crop",
     "croprotate",
     "customgrey",
+    "denoise",
     "desaturate",
     "duotone",
+    "edgeshadow",
     "enhancelowres",
     "framedthumbnail",
     "gaussianblur",
@@ -19,10 +21,14 @@ const GRAPHS: &[&str] = &[
     "halodarken",
     "motionblur",
     "noop",
+    "oldfilm",
     "passthrough",
     "retro",
     "sharpen",
+    "smear",
     "softfocus",
+    "sunset",
+    "tiltedcrop",
     "vignette",
 ];
 
@@ -61,10 +67,11 @@ async fn all_render_all_samples() {
             let header = codec::read_header(&bytes).unwrap_or_else(|e| panic!("{graph} of {sample}: {e}"));
             if *graph != "noop" {
                 assert_eq!(header.format, FileFormat::Jpeg, "{graph} of {sample}");
-                // A frame of 12 and a shadow that reaches 16 farther; a margin of 40.
+                // A frame of 12 and a shadow that reaches 16 farther; a margin of 40; edges beside the picture's own.
                 let beyond = match *graph {
                     "framedthumbnail" => 2 * (12 + 16),
                     "blurredbackdrop" => 2 * 40,
+                    "halodarken" => 2,
                     _ => 0,
                 };
                 assert_eq!(header.width, 200 + beyond, "{graph} of {sample}");

@@ -58,7 +58,7 @@ fn is_whole(headers: &HeaderMap) -> bool {
     whole().unwrap_or(false)
 }
 
-/// How long to wait before asking again: seconds, or a date.
+/// Time to wait before asking again: seconds, or a date.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
@@ -109,13 +109,13 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
     fn codings_are_case_insensitive_and_some_are_none() {
-        let of = |values: &[&str]| coding(&headers(CONTENT_ENCODING, values));
+        let of = |values: &[&str]| coding(&headers(&CONTENT_ENCODING, values));
         for none in ["", " ", "identity", "Identity, identity"] {
             assert_eq!(of(&[none]), Coding::default(), "{none}");
         }
@@ -132,11 +132,11 @@ mod tests {
     #[test]
     fn who_may_keep_an_answer() {
         for private in ["no-store", "PRIVATE", "max-age=60, private", "private=\"set-cookie\"", "no-store,max-age=1"] {
-            assert!(is_private(&headers(CACHE_CONTROL, &[private])), "{private}");
+            assert!(is_private(&headers(&CACHE_CONTROL, &[private])), "{private}");
         }
-        assert!(is_private(&headers(CACHE_CONTROL, &["max-age=1", "no-store"])));
+        assert!(is_private(&headers(&CACHE_CONTROL, &["max-age=1", "no-store"])));
         for public in ["", "public", "no-cache", "max-age=60, must-revalidate", "x-private, no-storey"] {
-            assert!(!is_private(&headers(CACHE_CONTROL, &[public])), "{public}");
+            assert!(!is_private(&headers(&CACHE_CONTROL, &[public])), "{public}");
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
             ("bytes 0-18446744073709551615/18446744073709551615", false),
             ("", false),
         ] {
-            assert_eq!(is_whole(&headers(CONTENT_RANGE, &[range])), whole, "{range}");
+            assert_eq!(is_whole(&headers(&CONTENT_RANGE, &[range])), whole, "{range}");
         }
         assert!(!is_whole(&HeaderMap::new()));
     }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn times_to_ask_again() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        let after = |text: &str| retry_after(&headers(RETRY_AFTER, &[text]), now).map(|wait| wait.as_secs());
+        let after = |text: &str| retry_after(&headers(&RETRY_AFTER, &[text]), now).map(|wait| wait.as_secs());
         assert_eq!(after("7"), Some(7));
         assert_eq!(after(" 0 "), Some(0));
         assert_eq!(after(&httpdate::fmt_http_date(now + Duration::from_secs(90))), Some(90));

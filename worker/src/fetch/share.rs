@@ -25,7 +25,7 @@ struct State {
     over: Option<u64>,
 }
 
-/// What one fetch holds; free again when dropped.
+/// Resources that one fetch holds; free again when dropped.
 #[derive(Debug)]
 pub(super) struct Part {
     share: Arc<Share>,

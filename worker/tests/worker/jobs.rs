@@ -70,13 +70,13 @@ async fn the_job_says_what_lies_behind_and_the_worker_where_it_does_not() {
     let setup = Setup::new().await;
     let clear = Image::new(Rect::sized(16, 16), Format::RGBA8).unwrap();
     let clear = codec::encode(&clear, EncodeOptions::new(FileFormat::Png, 90), &Cancel::new()).unwrap();
-    setup.store.put("clear.png", clear.into(), false).await.unwrap();
+    setup.store.put("0c1e.png", clear.into(), false).await.unwrap();
     // The worker's own is white.
     let _worker = setup.worker(Options::default());
     let blue = Background { rgb: [0, 0, 255] };
-    for (key, background, expected) in [("a.jpg", None, [255; 3]), ("b.jpg", Some(blue), [0, 0, 254])] {
+    for (key, background, expected) in [("1a.jpg", None, [255; 3]), ("1b.jpg", Some(blue), [0, 0, 254])] {
         let mut data = imgflo_job::JobData { background, ..copy(key) };
-        data.source = Some(Source::Stored { key: "clear.png".into() });
+        data.source = Some(Source::Stored { key: "0c1e.png".into() });
         data.quality = "100".parse().unwrap();
         assert_eq!(setup.run(&urgent(data)).await.error, None);
         let limits = DecodeLimits { pixels: 1000, side: 100 };

@@ -9,7 +9,7 @@ use super::engines::Gated;
 use super::origin::{Gate, Origin, Step, head};
 use super::setup::{BACKGROUND, Options, Setup, URGENT, ask, background, copy, one_operation, png, until, urgent};
 
-/// How many origins drip.
+/// Number of origins that drip.
 const DRIPPING: usize = 200;
 
 /// An origin that sends half of a picture, and the rest once the gate is open.

@@ -26,7 +26,7 @@ const ORDER: [u8; 64] = {
 /// Makes a file of rows of pixels.
 pub(in super::super) struct Encoder {
     size: [usize; 2],
-    /// Whether chroma is stored for each pixel.
+    /// True if chroma is stored for each pixel.
     full: bool,
     /// Pixels of a row, filled up to whole MCUs.
     stride: usize,

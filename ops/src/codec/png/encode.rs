@@ -15,16 +15,17 @@ const PALETTE: usize = 256;
 /// Bytes that the encoder collects before it compresses them.
 const BUFFER: usize = 1 << 18;
 
-/// How pixels are stored.
+/// Storage of pixels in a PNG.
 enum Narrow {
     Gray,
     GrayAlpha,
     Rgb,
     Rgba,
-    /// By their number in a palette, of so many bits each.
+    /// By their place in a palette, of so many bits each; places are by number.
     Palette {
         colors: Vec<[u8; 4]>,
         numbers: Numbers,
+        places: Vec<u8>,
         bits: usize,
     },
 }
@@ -35,7 +36,7 @@ impl Narrow {
         let Colors { gray, opaque, numbers, .. } = colors;
         match numbers {
             // What is gray takes one byte in any case.
-            Some(numbers) if !(gray && opaque) || numbers.len() <= 16 => Narrow::palette(numbers),
+            Some(numbers) if !(gray && opaque) || numbers.colors().len() <= 16 => Narrow::palette(numbers),
             _ => match (gray, opaque) {
                 (true, true) => Narrow::Gray,
                 (true, false) => Narrow::GrayAlpha,
@@ -45,20 +46,20 @@ impl Narrow {
         }
     }
 
-    fn palette(mut numbers: Numbers) -> Narrow {
-        let mut colors: Vec<[u8; 4]> = numbers.keys().copied().collect();
-        // What is not opaque comes first: only that is in the table of alphas. Sorted, so that a picture has one file.
-        colors.sort_unstable_by_key(|&[r, g, b, a]| (a == 255, r, g, b, a));
-        for (number, color) in colors.iter().enumerate() {
-            numbers.insert(*color, number as u16);
-        }
+    fn palette(numbers: Numbers) -> Narrow {
+        let mut order: Vec<(usize, [u8; 4])> = numbers.colors().iter().copied().enumerate().collect();
+        // What is not opaque comes first: only that is in the table of alphas.
+        order.sort_by_key(|&(number, [.., a])| (a == 255, number));
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, (number, _))| places[*number] = place as u8);
+        let colors: Vec<[u8; 4]> = order.into_iter().map(|(_, color)| color).collect();
         let bits = match colors.len() {
             0..=2 => 1,
             3..=4 => 2,
             5..=16 => 4,
             _ => 8,
         };
-        Narrow::Palette { colors, numbers, bits }
+        Narrow::Palette { colors, numbers, places, bits }
     }
 
     fn color_type(&self) -> ColorType {
@@ -81,23 +82,24 @@ impl Narrow {
     }
 
     /// Puts the rows of a band, `width` pixels each, behind what is in `bytes`.
-    fn rows(&self, rows: &mut Rows<'_>, band: usize, width: usize, bytes: &mut Vec<u8>) {
+    fn rows(&mut self, rows: &mut Rows<'_>, band: usize, width: usize, bytes: &mut Vec<u8>) {
         match self {
             Narrow::Gray => bytes.extend(rows.rgb(band).iter().map(|&[g, ..]| g)),
             Narrow::GrayAlpha => bytes.extend(rows.rgba(band).iter().flat_map(|&[g, _, _, a]| [g, a])),
             Narrow::Rgb => bytes.extend_from_slice(rows.rgb(band).as_flattened()),
             Narrow::Rgba => bytes.extend_from_slice(rows.rgba(band).as_flattened()),
-            Narrow::Palette { numbers, bits, .. } => {
-                let mut last = ([0; 4], numbers.get(&[0; 4]).copied().unwrap_or(0));
-                let mut number = |color: [u8; 4]| {
+            Narrow::Palette { numbers, places, bits, .. } => {
+                let bits = *bits;
+                let mut last = ([0; 4], numbers.number([0; 4]));
+                let mut place = |color: [u8; 4]| {
                     if color != last.0 {
-                        last = (color, numbers.get(&color).copied().unwrap_or(0));
+                        last = (color, numbers.number(color));
                     }
-                    last.1 as u8
+                    last.1.and_then(|number| places.get(number)).copied().unwrap_or(0)
                 };
                 for row in rows.rgba(band).chunks_exact(width) {
                     for pixels in row.chunks(8 / bits) {
-                        let packed = pixels.iter().fold(0, |packed, color| packed << bits | u16::from(number(*color)));
+                        let packed = pixels.iter().fold(0, |packed, color| packed << bits | u16::from(place(*color)));
                         bytes.push((packed << (bits * (8 / bits - pixels.len()))) as u8);
                     }
                 }
@@ -139,15 +141,15 @@ const GAIN: f64 = 0.95;
 
 /// 8 bits or less, as narrow as the picture allows, compressed for speed; with `small`, for size.
 pub(in crate::codec) fn encode(image: &Image, small: bool, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
-    let narrow = Narrow::of(Colors::of(image, PALETTE, cancel)?);
-    let way = choose(image, &narrow, cancel)?;
+    let mut narrow = Narrow::of(Colors::of(image, PALETTE, cancel)?);
+    let way = choose(image, &mut narrow, cancel)?;
     let way = if small { Way { deflate: SMALL, ..way } } else { way };
     let bands: Vec<usize> = (0..Rows::new(image).bands()).collect();
-    write(image, &narrow, way, &bands, cancel)
+    write(image, &mut narrow, way, &bands, cancel)
 }
 
 /// The way that suits what a picture shows.
-fn choose(image: &Image, narrow: &Narrow, cancel: &Cancel) -> Result<Way, CodecError> {
+fn choose(image: &Image, narrow: &mut Narrow, cancel: &Cancel) -> Result<Way, CodecError> {
     if let Narrow::Palette { .. } = narrow {
         return Ok(NUMBERED);
     }
@@ -156,34 +158,42 @@ fn choose(image: &Image, narrow: &Narrow, cancel: &Cancel) -> Result<Way, CodecE
     if !may_be_drawn(image, matches!(narrow, Narrow::Gray | Narrow::GrayAlpha), &strips) {
         return Ok(TEXTURE);
     }
-    let length = |way: Way| {
+    let mut length = |way: Way| {
         let way = Way { deflate: QUICK, ..way };
         write(image, narrow, way, &strips, cancel).map(|file| file.len() as f64)
     };
     Ok(if length(SHADED)? < length(DRAWN)? * GAIN { SHADED } else { DRAWN })
 }
 
-/// Whether there are flat parts, or few colours, in some bands. That a gray picture has few says nothing.
+/// True if there are flat parts, or few colours, in some bands. That a gray picture has few says nothing.
 fn may_be_drawn(image: &Image, gray: bool, bands: &[usize]) -> bool {
-    let (mut flat, mut all, mut colors) = (0_u32, 0_u32, Numbers::default());
+    let width = image.rect().width as usize;
+    let (mut flat, mut all) = (0_usize, 0_usize);
+    let mut colors = Some(Numbers::new(bands.len() * BAND * width / PIXELS_OF_COLOR)).filter(|_| !gray);
     let mut rows = Rows::new(image);
     for band in bands {
-        for row in rows.rgba(*band).chunks_exact(image.rect().width as usize) {
+        for row in rows.rgba(*band).chunks_exact(width) {
             for pair in row.windows(2) {
                 all += 1;
                 if pair[0] == pair[1] {
                     flat += 1;
-                } else if !gray && colors.len() < usize::from(u16::MAX) {
-                    colors.insert(pair[1], 0);
+                } else if colors.as_mut().is_some_and(|colors| colors.number(pair[1]).is_none()) {
+                    colors = None;
                 }
             }
         }
     }
-    f64::from(flat) >= f64::from(all) * FLAT_SHARE || !gray && colors.len() * PIXELS_OF_COLOR <= all as usize
+    colors.is_some() || flat as f64 >= all as f64 * FLAT_SHARE
 }
 
 /// Writes some bands as a picture.
-fn write(image: &Image, narrow: &Narrow, way: Way, bands: &[usize], cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
+fn write(
+    image: &Image,
+    narrow: &mut Narrow,
+    way: Way,
+    bands: &[usize],
+    cancel: &Cancel,
+) -> Result<Vec<u8>, CodecError> {
     let failed = |error: EncodingError| CodecError::from(OpError::Invalid(format!("writing PNG: {error}")));
     let rect = image.rect();
     let rows_of = |band: &usize| (rect.height as usize - band * BAND).min(BAND);

@@ -11,6 +11,9 @@ use imgflo_tests::services::{Private, shared, virtual_host};
 
 use super::{ask, picture, thumbnail, until};
 
+/// Deletes something that a broker holds.
+type Deletion<'a> = Box<dyn Fn() + 'a>;
+
 const LONG: Duration = Duration::from_secs(60);
 const JOBS: &str = "imgflo_urgentworker.JOB";
 
@@ -75,7 +78,7 @@ async fn an_exchange_a_binding_and_a_queue_come_back_with_the_next_request() {
     let fleet = Fleet::new(&url(&broker)).with("IMGFLO_REDIS_URL", &shared("IMGFLO_TEST_REDIS"));
     let (front, worker) = (fleet.front(), fleet.worker(&[]));
     assert_eq!(ask(&front, request()).await.0, 301);
-    let deletions: [(&str, Box<dyn Fn()>); 7] = [
+    let deletions: [(&str, Deletion); 7] = [
         ("exchange of jobs", Box::new(|| delete_exchange(&broker, "imgflo_api.URGENTJOB"))),
         ("exchange of the round robin", Box::new(|| delete_exchange(&broker, "out-imgflo_api.URGENTJOB"))),
         ("exchange of results", Box::new(|| delete_exchange(&broker, "imgflo_urgentworker.JOBRESULT"))),

@@ -128,7 +128,7 @@ async fn the_page_shows_what_another_client_edits() {
     }
     // An error is shown, too, and names the process.
     editor.turn("g", "soft", "std-dev-x", json!("wide")).await;
-    browser.until("document.getElementById('state').textContent.startsWith('soft: ')").await;
+    browser.until("document.getElementById('state').textContent.startsWith(\"process 'soft': \")").await;
     assert_eq!(
         browser.evaluate("document.getElementById('endpoint').textContent").await,
         runtime.url.replacen("http", "ws", 1)

@@ -181,6 +181,34 @@ async fn a_knob_that_is_turned_is_followed() {
     assert!(last == expected, "the last edit's picture is not the one that is shown");
 }
 
+/// An editor that waits for an exact picture gets a draft of the newest graph when an edit comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exact_picture_gives_way_to_a_draft() {
+    let runtime = runtime(&["--input", "files/lake.jpg"]);
+    let mut editor = Editor::connect(&runtime.url).await;
+    // Small drafts are quick; the whole takes seconds.
+    editor.draw("g", &[("a", "gegl/noise-reduction"), ("b", "gegl/exposure")]).await;
+    editor.turn("g", "a", "iterations", 32.into()).await;
+    editor.until("graph", "addinitial").await;
+    let look = format!("{}/process?graph=g&width=60", runtime.url);
+    let ask = async |url: String| {
+        let answer = runtime.client().get(url).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        let draft = answer.headers().get("imgflo-draft").is_some_and(|value| value == "true");
+        (draft, answer.bytes().await.expect("a body"))
+    };
+    let edit = async {
+        // By now it is being made.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        editor.turn("g", "b", "exposure", 0.5.into()).await;
+        editor.until("graph", "addinitial").await;
+    };
+    let (told, ()) = tokio::join!(ask(format!("{look}&v=7")), edit);
+    assert_eq!(told, ask(format!("{look}&draft=1")).await);
+    assert!(told.0, "it is a draft");
+    assert!(!ask(look).await.0, "the exact picture is there when it is quiet");
+}
+
 /// A graph on GEGL runs as a whole, whatever of it was looked at before.
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_on_gegl_are_made_one_after_another() {

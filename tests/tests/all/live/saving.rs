@@ -51,6 +51,9 @@ async fn what_is_saved_is_served() {
     // What could not be served is refused, with the reason.
     let what = json!({ "id": "what", "component": "no/such", "graph": "default/main" });
     editor.ask("graph", "addnode", what).await;
+    let shown = |node: &str| json!({ "public": "output", "node": node, "port": "output", "graph": "default/main" });
+    editor.ask("graph", "removeoutport", json!({ "public": "output", "graph": "default/main" })).await;
+    editor.ask("graph", "addoutport", shown("what")).await;
     let refusal = editor.refused("network", "persist", json!({})).await;
     assert!(refusal.contains("unknown component 'no/such'"), "{refusal}");
     assert_eq!(server.picture(request).await, after);
