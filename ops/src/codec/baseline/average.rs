@@ -3,13 +3,15 @@
 //! The lowest cosines give means in coded light. Where a block has much else, these are too dark: black and white in
 //! turn have half the light, which is coded as 188, not as 127.5. So such blocks are read in full.
 
+use multiversion::multiversion;
+
 use super::Fault;
 use super::headers::Headers;
 use super::islow;
 use super::mcus::{Block, Order, extents};
 use super::pixels::{self, LANES};
 use crate::Format;
-use crate::format::{Source, Target, convert_row};
+use crate::format::{Source, Target, convert_row, light_of_bytes};
 
 /// A component.
 struct Component {
@@ -57,10 +59,12 @@ pub(super) struct Averager {
     across: Vec<Share>,
     down: Vec<Share>,
     extents: [(u8, u8); 64],
+    /// A row of the MCU, and its light: three for each pixel.
     row: Vec<[u8; 3]>,
-    light: Vec<[f32; 4]>,
-    line: Vec<[f32; 4]>,
-    sums: Vec<[f32; 4]>,
+    light: Vec<f32>,
+    /// The light of the rows that come of it, as wide as the MCU, and that of the pixels.
+    sums: Vec<f32>,
+    means: Vec<[f32; 4]>,
     out: Vec<[u8; 3]>,
 }
 
@@ -96,13 +100,13 @@ impl Averager {
             components,
             mcu,
             size: headers.size,
-            line: vec![[0.0; 4]; across.len()],
+            light: vec![0.0; mcu[0] * 3],
+            sums: vec![0.0; mcu[0] * 3 * down.len()],
             across,
             down,
             extents: extents([8; 2]),
             row: vec![[0; 3]; mcu[0]],
-            light: vec![[0.0; 4]; mcu[0]],
-            sums: vec![[0.0; 4]; pixels],
+            means: vec![[0.0; 4]; pixels],
             out: vec![[0; 3]; pixels],
         })
     }
@@ -116,7 +120,7 @@ impl Averager {
             blocks = rest;
         }
         let [columns, rows] = [0, 1].map(|axis| (self.size[axis] - at[axis] * self.mcu[axis]).min(self.mcu[axis]));
-        self.sums.fill([0.0; 4]);
+        self.sums.fill(0.0);
         for y in 0..rows {
             self.components.iter_mut().for_each(|component| component.widen(y, at));
             match &self.components[..] {
@@ -126,30 +130,42 @@ impl Averager {
             }
             let last = self.row[columns - 1];
             self.row[columns..].fill(last);
-            convert_row(Format::RGB8, Source::Rgb8(&self.row), Format::LIN_OPAQUE, Target::Float(&mut self.light));
-            for (out, share) in self.line.iter_mut().zip(&self.across) {
-                *out = [0.0; 4];
-                for (pixel, weight) in self.light[share.first..].iter().zip(&share.weights) {
-                    (0..4).for_each(|c| out[c] += pixel[c] * weight);
-                }
-            }
-            for (sums, share) in self.sums.chunks_exact_mut(self.line.len()).zip(&self.down) {
-                let weights = share.weights.get(y.wrapping_sub(share.first)..).unwrap_or_default();
-                // The last row stands for those that follow.
-                let weight: f32 = match () {
-                    () if y + 1 == rows && y < share.first => 1.0,
-                    () if y + 1 == rows => weights.iter().sum(),
-                    () => weights.first().copied().unwrap_or_default(),
-                };
-                if weight > 0.0 {
-                    for (sum, light) in sums.iter_mut().zip(&self.line) {
-                        (0..4).for_each(|c| sum[c] += light[c] * weight);
-                    }
+            add_row(&self.row, &self.down, [y, rows], &mut self.light, &mut self.sums);
+        }
+        for (means, sums) in
+            self.means.chunks_exact_mut(self.across.len()).zip(self.sums.chunks_exact(self.light.len()))
+        {
+            for (mean, share) in means.iter_mut().zip(&self.across) {
+                *mean = [0.0, 0.0, 0.0, 1.0];
+                for (light, weight) in sums[share.first * 3..].chunks_exact(3).zip(&share.weights) {
+                    (0..3).for_each(|c| mean[c] += light[c] * weight);
                 }
             }
         }
-        convert_row(Format::LIN_OPAQUE, Source::Float(&self.sums), Format::RGB8, Target::Rgb8(&mut self.out));
+        convert_row(Format::LIN_OPAQUE, Source::Float(&self.means), Format::RGB8, Target::Rgb8(&mut self.out));
         &self.out
+    }
+}
+
+/// Adds the light of row `y` of so many, which stands for those that follow the last one, to what comes of it.
+#[multiversion(targets("x86_64+avx2"))]
+fn add_row(row: &[[u8; 3]], down: &[Share], [y, rows]: [usize; 2], light: &mut [f32], sums: &mut [f32]) {
+    let table = light_of_bytes();
+    for (light, byte) in light.iter_mut().zip(row.as_flattened()) {
+        *light = table[usize::from(*byte)];
+    }
+    for (sums, share) in sums.chunks_exact_mut(light.len()).zip(down) {
+        let weights = share.weights.get(y.wrapping_sub(share.first)..).unwrap_or_default();
+        let weight: f32 = match () {
+            () if y + 1 == rows && y < share.first => 1.0,
+            () if y + 1 == rows => weights.iter().sum(),
+            () => weights.first().copied().unwrap_or_default(),
+        };
+        if weight > 0.0 {
+            for (sum, light) in sums.iter_mut().zip(&*light) {
+                *sum += light * weight;
+            }
+        }
     }
 }
 
@@ -176,19 +192,31 @@ impl Component {
             _ => near,
         };
         let [near, far] = [near, far].map(|row| &self.plane[row * stride..][..columns]);
-        for (out, (near, far)) in self.narrow[1..].iter_mut().zip(near.iter().zip(far)) {
-            *out = 3 * u16::from(*near) + u16::from(*far);
+        widen_row([near, far], &mut self.narrow, &mut self.wide, self.ratio[0]);
+    }
+}
+
+/// Makes a row as wide as the MCU, from the two stored rows that are nearest.
+#[multiversion(targets("x86_64+avx2"))]
+fn widen_row([near, far]: [&[u8]; 2], narrow: &mut [u16], wide: &mut [u8], ratio: usize) {
+    let columns = near.len();
+    for ((out, near), far) in narrow[1..].iter_mut().zip(near).zip(far) {
+        *out = u16::from(*near).wrapping_mul(3).wrapping_add(u16::from(*far));
+    }
+    narrow[0] = narrow[1];
+    narrow[columns + 1] = narrow[columns];
+    let (before, at, after) = (&narrow[..columns], &narrow[1..=columns], &narrow[2..columns + 2]);
+    if ratio == 2 {
+        for (((out, before), at), after) in wide.as_chunks_mut::<2>().0.iter_mut().zip(before).zip(at).zip(after) {
+            let own = at.wrapping_mul(3);
+            *out = [
+                (own.wrapping_add(*before).wrapping_add(8) >> 4) as u8,
+                (own.wrapping_add(*after).wrapping_add(7) >> 4) as u8,
+            ];
         }
-        self.narrow[0] = self.narrow[1];
-        self.narrow[columns + 1] = self.narrow[columns];
-        let ratio = self.ratio[0];
-        for (out, near) in self.wide.chunks_exact_mut(ratio).zip(self.narrow[..columns + 2].windows(3)) {
-            if let [left, right] = out {
-                *left = ((near[1] * 3 + near[0] + 8) >> 4) as u8;
-                *right = ((near[1] * 3 + near[2] + 7) >> 4) as u8;
-            } else {
-                out.fill(((near[1] + 2) >> 2) as u8);
-            }
+    } else {
+        for (out, at) in wide.chunks_exact_mut(ratio).zip(at) {
+            out.fill((at.wrapping_add(2) >> 2) as u8);
         }
     }
 }

@@ -74,15 +74,17 @@ impl Order {
     fn energy(&self, block: &Block) -> f32 {
         let mut sum = block.passed as f32;
         if block.found > 0 && self.leaves_out {
+            // Loops, so that this becomes the vector code of who calls it.
             let mut sums = [0.0; 8];
-            let both = block.values.as_chunks::<8>().0.iter().zip(self.left_out.as_chunks::<8>().0);
-            for (values, weights) in both {
+            for (values, weights) in block.values.as_chunks::<8>().0.iter().zip(self.left_out.as_chunks::<8>().0) {
                 for lane in 0..8 {
                     let value = f32::from(values[lane]);
                     sums[lane] += value * value * weights[lane];
                 }
             }
-            sum += sums.iter().sum::<f32>();
+            for lane in sums {
+                sum += lane;
+            }
         }
         sum
     }
@@ -249,16 +251,20 @@ impl Details {
     /// Whether an MCU is to be read with all coefficients.
     #[inline(always)]
     fn wants(&mut self, orders: &[Order], blocks: &[Block], components: &[usize]) -> bool {
-        let (mut energy, mut blocks_left) = (0.0, blocks);
+        let (mut energy, mut first) = (0.0, 0);
         for (order, number) in orders.iter().zip(components) {
-            let (own, rest) = blocks_left.split_at(*number);
-            energy += own.iter().map(|block| order.energy(block)).sum::<f32>();
-            blocks_left = rest;
+            for block in &blocks[first..first + number] {
+                energy += order.energy(block);
+            }
+            first += number;
         }
         energy /= ENERGY;
         self.energy += f64::from(energy);
         self.read += 1.0;
-        let sum: i32 = blocks[..self.luma.0].iter().map(|block| i32::from(block.values[0])).sum();
+        let mut sum = 0;
+        for block in &blocks[..self.luma.0] {
+            sum += i32::from(block.values[0]);
+        }
         let brightness = (sum as f32 * self.luma.1 + 128.0).clamp(0.0, 255.0);
         // The mean of light is above the light of the mean, by the second derivative of the curve: for that of sRGB,
         // ((v + 0.055) / 1.055)^2.4, 0.7 times the mean square over v + 0.055.
@@ -374,16 +380,19 @@ impl Reading<'_> {
     /// Whether the next MCU is read in full whatever is in it.
     #[inline(always)]
     fn in_full(&self) -> bool {
-        self.details.as_ref().is_some_and(|details| {
-            details.all || (0..2).any(|axis| details.partial[axis] && self.at[axis] == self.last[axis])
-        })
+        let Some(details) = &self.details else { return false };
+        let ends = |axis: usize| details.partial[axis] && self.at[axis] == self.last[axis];
+        details.all || ends(0) || ends(1)
     }
 
     /// Whether the MCU that was read has too much that is left out.
     #[inline(always)]
     fn wants(&mut self, blocks: &[Block]) -> bool {
         let Reading { orders, numbers, details, .. } = self;
-        details.as_mut().is_some_and(|details| details.wants(orders, blocks, numbers))
+        match details {
+            Some(details) => details.wants(orders, blocks, numbers),
+            None => false,
+        }
     }
 
     /// To read the MCU of that number in the group in full.
