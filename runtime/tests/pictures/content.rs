@@ -175,7 +175,7 @@ fn all_content_is_the_same_read_reduced_and_in_full() {
                 // Widths that n/8 of the size serves just so, and not quite.
                 for eighths in 1..5u32 {
                     let (mut own, mut full) = ((f64::MAX, 0.0f64), 0);
-                    for share in [1.0, 0.93, 0.82] {
+                    for share in [1.0, 0.82] {
                         let width = (f64::from(width * eighths) / 8.0 * share).floor().to_string();
                         let (found, expected, plan) = both(&passthrough, &[("width", &width)], &file).unwrap();
                         own = (psnr(&found, &expected).min(own.0), brightness(&found, &expected).max(own.1));
@@ -190,7 +190,7 @@ fn all_content_is_the_same_read_reduced_and_in_full() {
         }
     }
     println!("{table}worst: {:.1} dB, {:.2} of 255", worst.0, worst.1);
-    assert_eq!(read, 8 * 5 * 4 * 4 * 3);
+    assert_eq!(read, 8 * 5 * 4 * 4 * 2);
     assert!(worst.0 >= LEAST && worst.1 <= MOST, "{table}");
 }
 
@@ -208,7 +208,7 @@ fn a_wide_blur_is_as_bright_read_reduced_as_in_full() {
                     encoded(&picture, SIZE, chroma, progressive)
                 };
                 write!(table, "{name:12} {sampling} {progressive:5} {foreign:5}").unwrap();
-                for (deviation, border) in [("8", 24), ("12", 36), ("16", 48), ("40", 120)] {
+                for (deviation, border) in [("8", 24), ("16", 48), ("40", 120)] {
                     let (found, expected, plan) =
                         both(&blur, &[("std-dev-x", deviation), ("std-dev-y", deviation)], &file).unwrap();
                     assert!(plan.part().unwrap().eighths < 8, "{plan}");
@@ -223,7 +223,7 @@ fn a_wide_blur_is_as_bright_read_reduced_as_in_full() {
         }
     }
     println!("{table}worst: {:.1} dB, {:.2} of 255", worst.0, worst.1);
-    assert_eq!(read, 8 * 5 * 3 * 4);
+    assert_eq!(read, 8 * 5 * 3 * 3);
     assert!(worst.0 >= BLURRED.0 && worst.1 <= BLURRED.1, "{table}");
 }
 

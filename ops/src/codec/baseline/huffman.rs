@@ -359,6 +359,9 @@ fn pairs(bits: &mut Cursor<'_>, ac: &Table, last: usize, to: &mut impl Coefficie
                 let (value, run) = ac.next(bits)?;
                 to.put_pair([place + run; 2], [value, 0]);
                 place += run + 1;
+                if place - 1 > last {
+                    to.pass(place - 1, square(value));
+                }
                 break;
             }
             let (value, at, before) = (first.value(bits.word()), place + usize::from(first.run()), bits.reader());
@@ -371,6 +374,11 @@ fn pairs(bits: &mut Cursor<'_>, ac: &Table, last: usize, to: &mut impl Coefficie
                     bits.go_back(before);
                     bits.pass(first.own_bits());
                     place = at + 1;
+                } else if place > at + 1 {
+                    to.pass(place - 1, square(pair.second()));
+                }
+                if at > last {
+                    to.pass(at, square(value));
                 }
                 break;
             }

@@ -21,7 +21,7 @@ pub(super) struct Order {
     target: [u8; 256],
     /// For each place what the square of a coefficient behind the last one adds to the energy that is left out.
     weights: [u32; 64],
-    /// The same for each coefficient of a block; 0 for those that matter as they are.
+    /// The same for each coefficient up to the last one; 0 for those that matter as they are.
     left_out: [f32; 64],
     /// Whether any of these is not 0.
     leaves_out: bool,
@@ -60,9 +60,6 @@ impl Order {
                 left_out[beside] = weight(place);
                 beside += 1;
             }
-        }
-        if last < 63 {
-            left_out[63] = weight(last + 1);
         }
         let weights = std::array::from_fn(|place| weight(place) as u32);
         let leaves_out = left_out.iter().any(|weight| *weight > 0.0);
