@@ -15,7 +15,7 @@
 //! A temporary queue has one process that consumes it, and goes when the subscription ends: it has
 //! a single tap that stays open.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -49,12 +49,32 @@ const BROKEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 #[derive(Default)]
 struct State {
-    /// In order of arrival.
+    /// In order of delivery.
     kept: VecDeque<(Parcel, Instant)>,
-    arrived: u64,
+    /// Number of the last message that was delivered.
+    delivered: u64,
+    /// True while a subscription ends that brought nothing yet: it may still bring a message from before all others.
+    draining: bool,
     callers: VecDeque<(u64, oneshot::Sender<Parcel>)>,
     next_caller: u64,
     closed: bool,
+}
+
+impl State {
+    /// Gives what is kept to who waits.
+    fn match_up(&mut self) {
+        while !self.draining
+            && let Some((parcel, since)) = self.kept.pop_front()
+        {
+            let Some((_, caller)) = self.callers.pop_front() else {
+                self.kept.push_front((parcel, since));
+                return;
+            };
+            if let Err(parcel) = caller.send(parcel) {
+                self.kept.push_front((parcel, since));
+            }
+        }
+    }
 }
 
 /// The consumers of one queue in this process.
@@ -153,7 +173,9 @@ impl Hub {
         if state.closed {
             return None;
         }
-        if let Some((parcel, _)) = state.kept.pop_front() {
+        if !state.draining
+            && let Some((parcel, _)) = state.kept.pop_front()
+        {
             return Some(Called::Here(Box::new(parcel)));
         }
         let (sender, receiver) = oneshot::channel();
@@ -165,19 +187,21 @@ impl Hub {
         Some(Called::Waits(id, receiver))
     }
 
-    /// Gives a message to who waits longest, else keeps it: before all that arrived later.
-    fn hand_out(&self, mut parcel: Parcel) {
+    /// Keeps a message, before all that were delivered later, and gives what is kept to who waits longest.
+    fn hand_out(&self, parcel: Parcel) {
         let mut state = self.state();
-        while let Some((_, caller)) = state.callers.pop_front() {
-            match caller.send(parcel) {
-                Ok(()) => return,
-                Err(back) => parcel = back,
-            }
-        }
         let at = state.kept.partition_point(|(other, _)| other.number < parcel.number);
         state.kept.insert(at, (parcel, Instant::now()));
+        state.match_up();
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// Says whether a subscription ends that may still bring a message.
+    fn set_draining(&self, draining: bool) {
+        let mut state = self.state();
+        state.draining = draining;
+        state.match_up();
     }
 
     fn delivery(self: &Arc<Self>, parcel: Parcel) -> Delivery {
@@ -210,6 +234,10 @@ impl Hub {
     }
 
     async fn put_back(&self, parcel: Parcel) {
+        if self.temporary {
+            // It goes with its queue. One of the same name may be there already.
+            return parcel.acknowledge().await;
+        }
         let _moves = self.moves.read().await;
         parcel.put_back(&self.queue).await;
     }
@@ -284,6 +312,8 @@ impl Hub {
         let mut taps = JoinSet::new();
         let mut open: HashMap<tokio::task::Id, CancellationToken> = HashMap::new();
         let mut surplus_since = None;
+        let mut draining: HashSet<tokio::task::Id> = HashSet::new();
+        let before = self.state().delivered;
         let over = loop {
             open.retain(|_, stop| !stop.is_cancelled());
             let (wanted, oldest) = {
@@ -292,12 +322,14 @@ impl Hub {
             };
             for _ in open.len()..wanted {
                 let stop = CancellationToken::new();
-                let tap = Arc::clone(self).tap(Arc::clone(session), channel.clone(), stop.clone());
+                let tap = Arc::clone(self).tap(Arc::clone(session), channel.clone(), before, stop.clone());
                 open.insert(taps.spawn(tap).id(), stop);
             }
             if open.len() <= wanted {
                 surplus_since = None;
             } else if surplus_since.get_or_insert_with(Instant::now).elapsed() >= LINGERS {
+                draining.extend(open.keys().skip(wanted));
+                self.set_draining(true);
                 open.values().skip(wanted).for_each(CancellationToken::cancel);
                 surplus_since = None;
             }
@@ -309,15 +341,16 @@ impl Hub {
                 () = self.abandoned.cancelled() => break Ok(()),
                 () = self.shared.closing.cancelled() => break Ok(()),
                 () = self.changed.notified() => {}
-                Some(ended) = taps.join_next_with_id() => match ended {
-                    Ok((id, ended)) => {
-                        open.remove(&id);
-                        if let Err(error) = ended {
-                            break Err(error);
-                        }
+                Some(ended) = taps.join_next_with_id() => {
+                    let (id, ended) = ended.unwrap_or_else(|error| (error.id(), Ok(())));
+                    open.remove(&id);
+                    if draining.remove(&id) && draining.is_empty() {
+                        self.set_draining(false);
                     }
-                    Err(error) => _ = open.remove(&error.id()),
-                },
+                    if let Err(error) = ended {
+                        break Err(error);
+                    }
+                }
                 () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.put_back_expired();
                 }
@@ -333,6 +366,7 @@ impl Hub {
             open.values().for_each(CancellationToken::cancel);
             while taps.join_next().await.is_some() {}
         }
+        self.set_draining(false);
         over
     }
 
@@ -350,11 +384,12 @@ impl Hub {
         }
     }
 
-    /// One subscription.
+    /// One subscription. Messages have the numbers after `before`, in the order in which the channel brings them.
     async fn tap(
         self: Arc<Self>,
         session: Arc<Session>,
         channel: Channel,
+        before: u64,
         stop: CancellationToken,
     ) -> Result<(), lapin::Error> {
         let (queue, options) = (self.queue.as_str().into(), BasicConsumeOptions::default());
@@ -367,17 +402,23 @@ impl Hub {
         } else {
             Some(unsubscribed.clone().drop_guard())
         };
-        let parcel = |delivery| Parcel::new(self.number(), delivery, &session, &channel, &unsubscribed);
+        let parcel = |delivery: lapin::message::Delivery| {
+            let number = before + delivery.delivery_tag;
+            Parcel::new(number, delivery, &session, &channel, &unsubscribed)
+        };
         while !stop.is_cancelled() {
             tokio::select! {
                 biased;
                 next = subscription.next() => {
                     // The broker ends a subscription when its queue is deleted.
                     let delivery = next.unwrap_or_else(|| Err(lost()))?;
-                    if !self.temporary {
-                        stop.cancel();
-                    }
                     self.arrived(parcel(delivery));
+                    if !self.temporary {
+                        // After the message was handed out: the next subscription, which brings a later one, opens when
+                        // this one is seen to stop.
+                        stop.cancel();
+                        self.changed.notify_one();
+                    }
                 }
                 () = stop.cancelled() => {}
             }
@@ -389,13 +430,11 @@ impl Hub {
         Ok(())
     }
 
-    fn number(&self) -> u64 {
-        let mut state = self.state();
-        state.arrived += 1;
-        state.arrived
-    }
-
     fn arrived(self: &Arc<Self>, parcel: Parcel) {
+        {
+            let mut state = self.state();
+            state.delivered = state.delivered.max(parcel.number);
+        }
         if parcel.redelivered {
             let hub = Arc::clone(self);
             self.shared.spawn(async move { hub.came_back(parcel).await });

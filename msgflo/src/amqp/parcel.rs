@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A message, and how to settle it. One that is dropped stays with the broker until the session
 /// ends.
 pub(super) struct Parcel {
-    /// In order of arrival.
+    /// In order of delivery.
     pub(super) number: u64,
     pub(super) message: Bytes,
     pub(super) redelivered: bool,

@@ -32,6 +32,7 @@ macro_rules! behaviours {
                 $broker,
                 [
                     messages_come_in_order,
+                    messages_come_in_order_to_who_pauses,
                     every_bound_queue_gets_each_message,
                     consumers_share_a_queue,
                     a_dropped_delivery_comes_back_first,
@@ -171,6 +172,27 @@ async fn messages_come_in_order(broker: Broker) {
         assert_eq!((number(&delivery), delivery.redelivered), (n, false));
         delivery.settle(Outcome::Done);
     }
+}
+
+/// Subscriptions come and go while messages arrive: each pause is about as long as one outlives its caller.
+async fn messages_come_in_order_to_who_pauses(broker: Broker) {
+    let queue = broker.queue("in").await;
+    let out = broker.outport("out", &[&queue]).await;
+    let consumer = broker.consume(&queue).await;
+    let sending = async {
+        for n in 0..500 {
+            broker.send(&out, n).await;
+        }
+    };
+    let taking = async {
+        for n in 0..500 {
+            let delivery = consumer.next().await.unwrap();
+            assert_eq!((number(&delivery), delivery.redelivered), (n, false));
+            delivery.settle(Outcome::Done);
+            tokio::time::sleep(Duration::from_micros(n as u64 * 37 % 4000)).await;
+        }
+    };
+    tokio::join!(sending, taking);
 }
 
 async fn every_bound_queue_gets_each_message(broker: Broker) {
