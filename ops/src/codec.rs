@@ -9,7 +9,10 @@
 //! Beside the picture itself, decoding needs a few rows; a progressive JPEG (or one whose
 //! components are stored one after the other) needs its coefficients as well, 2 bytes a component:
 //! 6 bytes a pixel at most, 8 for CMYK, and half of that with the usual 4:2:0. WebP needs up to 4
-//! bytes a pixel more, an interlaced PNG up to 8.
+//! bytes a pixel more and tables of codes, an interlaced PNG up to 8 bytes a pixel, a GIF 1.
+//!
+//! Files are made by strangers. What comes before pixels is read in linear time, within limits, and before a library in C
+//! sees it; between looks at the [`Cancel`] lie 0.1 s at most, but for WebPs that compress to almost nothing.
 
 #[cfg(feature = "avif")]
 mod avif;
@@ -271,7 +274,7 @@ pub fn read_header(bytes: &[u8]) -> Result<Header, CodecError> {
     match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
         FileFormat::Jpeg => jpeg::Source::open(bytes, &Cancel::new()).map(|source| source.header()),
         FileFormat::Png => png::Source::open(bytes).map(|source| source.header()),
-        FileFormat::Webp => webp::Source::open(bytes).map(|source| source.header()),
+        FileFormat::Webp => webp::Source::open(bytes, &Cancel::new()).map(|source| source.header()),
         FileFormat::Gif => gif::Source::open(bytes).map(|source| source.header()),
         FileFormat::Avif => Err(CodecError::Unrecognised),
     }
@@ -302,7 +305,7 @@ pub fn decode_part(
     match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
         FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(part, false, limits, cancel)?.ok_or_else(missing),
         FileFormat::Png => png::Source::open(bytes)?.decode(limits, cancel),
-        FileFormat::Webp => webp::Source::open(bytes)?.decode(limits, cancel),
+        FileFormat::Webp => webp::Source::open(bytes, cancel)?.decode(limits, cancel),
         FileFormat::Gif => gif::Source::open(bytes)?.decode(limits, cancel),
         FileFormat::Avif => Err(CodecError::Unrecognised),
     }

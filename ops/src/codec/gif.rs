@@ -15,6 +15,9 @@ fn broken(reason: impl Into<String>) -> CodecError {
     CodecError::broken(FileFormat::Gif, reason)
 }
 
+/// Most bytes between blocks: what lies between two of them is kept apart.
+const MAX_STRAYS: usize = 1000;
+
 /// A file whose blocks have been looked through as far as its first frame.
 pub(super) struct Source<'a> {
     /// The blocks before the first frame, without what may lie between them.
@@ -86,12 +89,19 @@ impl<'a> Source<'a> {
         let screen = blocks.take(13)?;
         blocks.skip_colors(screen[10])?;
         let mut read = vec![Cow::Borrowed(&bytes[..bytes.len() - blocks.rest.len()])];
+        // Where the block before ends; one that follows it at once is kept together with it.
+        let mut end = None;
+        let mut strays = 0;
         let mut transparent = false;
         let (rest, frame) = loop {
             let rest = blocks.rest;
             match blocks.byte()? {
                 // Some writers end a block twice.
-                0 => {}
+                0 if strays < MAX_STRAYS => strays += 1,
+                0 => {
+                    let reason = format!("more than the limit of {MAX_STRAYS} bytes between its blocks");
+                    return Err(CodecError::unsupported(FileFormat::Gif, reason));
+                }
                 0x21 => {
                     const GRAPHIC_CONTROL: u8 = 0xf9;
                     let label = blocks.byte()?;
@@ -99,7 +109,14 @@ impl<'a> Source<'a> {
                     if label == GRAPHIC_CONTROL {
                         transparent = data.first().is_some_and(|flags| flags & 1 != 0);
                     }
-                    read.push(Cow::Borrowed(&rest[..rest.len() - blocks.rest.len()]));
+                    let (from, to) = (bytes.len() - rest.len(), bytes.len() - blocks.rest.len());
+                    match (end.replace((from, to)), read.last_mut()) {
+                        (Some((first, last)), Some(before)) if last == from => {
+                            end = Some((first, to));
+                            *before = Cow::Borrowed(&bytes[first..to]);
+                        }
+                        _ => read.push(Cow::Borrowed(&bytes[from..to])),
+                    }
                 }
                 0x2c => {
                     let frame = blocks.take(9)?;
@@ -136,7 +153,8 @@ impl<'a> Source<'a> {
             alpha: transparent || !covered,
             bits: 8,
             reducible: None,
-            working_memory: u64::from(self.canvas.0) * u64::from(self.canvas.1) * 5,
+            // Numbers of colors.
+            working_memory: u64::from(width) * u64::from(height),
             recoding_memory: None,
         }
     }

@@ -15,6 +15,11 @@ use moxcms::{
 /// Profiles longer than this are ignored, bytes. Press profiles have about 2 MB.
 pub(super) const MAX_PROFILE: usize = 8 << 20;
 
+/// Bytes that a profile of `length` bytes takes while it is read and used: measured with tables of 16 bits.
+pub(super) fn memory(length: usize) -> u64 {
+    if length > MAX_PROFILE { 0 } else { length as u64 * 6 }
+}
+
 /// The components a picture has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Components {
@@ -81,8 +86,11 @@ pub(super) struct Profile(ColorProfile);
 impl Profile {
     /// Reads an ICC profile; `None` when it is broken.
     pub(super) fn parse(bytes: &[u8]) -> Option<Profile> {
+        if bytes.len() > MAX_PROFILE {
+            return None;
+        }
         let options = ParsingOptions { max_profile_size: MAX_PROFILE, ..ParsingOptions::default() };
-        ColorProfile::new_from_slice_with_options(bytes, options).ok().map(Profile)
+        ColorProfile::new_from_slice_with_options(&colors_only(bytes)?, options).ok().map(Profile)
     }
 
     /// sRGB's primaries, or those given as x and y of white, red, green and blue, with components
@@ -178,6 +186,30 @@ impl Profile {
         let transform = Transform { executor, components };
         (!transform.is_identity(|step| u16::from(step) * 257)).then_some(transform)
     }
+}
+
+/// Tags of a profile that a way to sRGB can be made of.
+const TAGS: [&[u8; 4]; 13] = [
+    b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"kTRC", b"wtpt", b"chad", b"cicp", b"A2B0", b"A2B1", b"A2B2",
+];
+
+/// A profile with the last of each of these tags, and no other (ICC.1, section 7.3). Any number of tags can lead to the
+/// same data, and texts repeat it once more: reading all of them takes the square of the profile's length.
+/// `None` where tags are missing.
+fn colors_only(profile: &[u8]) -> Option<Vec<u8>> {
+    const COUNT: usize = 128;
+    const TABLE: usize = COUNT + 4;
+    const ENTRY: usize = 12;
+    let count = u32::from_be_bytes(*profile.get(COUNT..)?.first_chunk()?) as usize;
+    let table = profile.get(TABLE..)?.get(..count.checked_mul(ENTRY)?)?.as_chunks::<ENTRY>().0;
+    let last = |tag: &&[u8; 4]| table.iter().rfind(|entry| entry.starts_with(*tag));
+    let kept: Vec<&[u8; ENTRY]> = TAGS.iter().filter_map(last).collect();
+    let mut colors = profile.to_vec();
+    colors[COUNT..TABLE].copy_from_slice(&(kept.len() as u32).to_be_bytes());
+    for (to, from) in colors[TABLE..].as_chunks_mut::<ENTRY>().0.iter_mut().zip(kept) {
+        *to = *from;
+    }
+    Some(colors)
 }
 
 /// Whether x and y can be those of a colour that is there.
@@ -304,6 +336,39 @@ mod tests {
         let mut out = [0; 3];
         transform.apply(&[128], &mut out).unwrap();
         assert!(out.iter().all(|c| c.abs_diff(188) <= 1), "{out:?}");
+    }
+
+    /// Display P3 of so many bytes, and so many tags more that all lead to them: texts in 1000 languages.
+    fn with_texts(length: usize, texts: usize) -> Vec<u8> {
+        let p3 = ColorProfile::new_display_p3().encode().unwrap();
+        let count = u32::from_be_bytes(p3[128..132].try_into().unwrap());
+        let shift = (texts * 12) as u32;
+        let mut bytes = [&p3[..128], &(count + texts as u32).to_be_bytes()].concat();
+        for entry in p3[132..].as_chunks::<12>().0.iter().take(count as usize) {
+            let place = u32::from_be_bytes(entry[4..8].try_into().unwrap()) + shift;
+            bytes.extend([&entry[..4], &place.to_be_bytes(), &entry[8..]].concat());
+        }
+        let text = (p3.len() as u32 + shift).to_be_bytes();
+        let rest = length as u32 - p3.len() as u32 - shift;
+        bytes.extend([&b"desc"[..], &text, &rest.to_be_bytes()].concat().repeat(texts));
+        bytes.extend(&p3[132 + 12 * count as usize..]);
+        bytes.extend(b"mluc\0\0\0\0");
+        bytes.extend([1000_u32.to_be_bytes(), 12_u32.to_be_bytes()].concat());
+        bytes.extend([*b"enGB", (rest - 12016).to_be_bytes(), 12016_u32.to_be_bytes()].concat().repeat(1000));
+        bytes.resize(length, b'a');
+        bytes
+    }
+
+    #[test]
+    fn texts_are_not_read() {
+        // Read, they would take 200 GB.
+        let bytes = with_texts(1 << 20, 100);
+        let profile = Profile::parse(&bytes).unwrap();
+        assert!(profile.0.description.is_none());
+        assert_eq!(one(&profile, [128, 128, 128]), [128, 128, 128]);
+        assert!(profile.to_srgb_8(Components::Rgb).is_some());
+        assert!(Profile::parse(&with_texts(MAX_PROFILE + 1, 1)).is_none());
+        assert!(colors_only(&bytes[..132]).is_none() && colors_only(&bytes[..131]).is_none());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! JPEG, through mozjpeg.
 
+mod markers;
+
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,12 +10,15 @@ use mozjpeg::qtable;
 use mozjpeg_sys::J_COLOR_SPACE;
 
 use super::baseline::{Encoder, Fault, Picture, Recoding};
-use super::icc::{Components, Profile, Transform};
-use super::libjpeg::{self, Decompressor, Stop};
+use super::icc::{self, Components, MAX_PROFILE, Profile, Transform};
+use super::libjpeg::{Decompressor, Stop};
 use super::orientation::{Orientation, Upright, zeroed};
 use super::rows::Rows;
 use super::{CodecError, DecodeLimits, EncodeOptions, FileFormat, Header, Part};
 use crate::{Cancel, Image, Margin, OpError, Rect, Reducible};
+use markers::Markers;
+
+pub(super) use markers::MAX_SCANS;
 
 /// Longest side libjpeg writes, pixels (jmorecfg.h: JPEG_MAX_DIMENSION).
 pub(super) const LONGEST_SIDE: u32 = 65_500;
@@ -30,6 +36,9 @@ impl From<Stop> for CodecError {
 /// A file whose header has been read.
 pub(super) struct Source<'a> {
     bytes: &'a [u8],
+    markers: Markers<'a>,
+    /// The colour profile, once it has been asked for.
+    profile: OnceCell<Option<Profile>>,
     file: Decompressor<'a>,
     components: Components,
     orientation: Orientation,
@@ -37,7 +46,8 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn open(bytes: &'a [u8], cancel: &Cancel) -> Result<Self, CodecError> {
-        let file = Decompressor::open(bytes, cancel)?;
+        let markers = Markers::read(bytes)?;
+        let file = Decompressor::open(bytes, markers.huffman, cancel)?;
         let components = match file.color_space() {
             J_COLOR_SPACE::JCS_GRAYSCALE => Components::Gray,
             J_COLOR_SPACE::JCS_YCbCr | J_COLOR_SPACE::JCS_RGB => Components::Rgb,
@@ -47,9 +57,12 @@ impl<'a> Source<'a> {
                 return Err(CodecError::unsupported(FileFormat::Jpeg, reason));
             }
         };
-        let exif = file.markers(libjpeg::EXIF).find(|block| block.starts_with(b"Exif\0\0"));
-        let orientation = exif.map(Orientation::from_exif).unwrap_or_default();
-        Ok(Source { bytes, file, components, orientation })
+        let orientation = markers.exif.map(Orientation::from_exif).unwrap_or_default();
+        Ok(Source { bytes, markers, profile: OnceCell::new(), file, components, orientation })
+    }
+
+    fn profile(&self) -> Option<&Profile> {
+        self.profile.get_or_init(|| profile(&self.markers)).as_ref()
     }
 
     fn reducible(&self) -> Reducible {
@@ -57,7 +70,7 @@ impl<'a> Source<'a> {
         let (width, height) = self.orientation.upright_size(width, height);
         // Means of colours that are coded otherwise than in sRGB are no colours.
         let ours = match self.file.color_space() {
-            J_COLOR_SPACE::JCS_GRAYSCALE => profile(&self.file).is_none(),
+            J_COLOR_SPACE::JCS_GRAYSCALE => self.profile().is_none(),
             other => other == J_COLOR_SPACE::JCS_YCbCr,
         };
         let margin = if ours { Margin::None } else { Margin::All };
@@ -68,9 +81,10 @@ impl<'a> Source<'a> {
         let Reducible { width, height, .. } = self.reducible();
         let reducible = Some(self.reducible());
         // Some rows of blocks, of four components at most.
-        let working_memory = self.file.coefficients() + u64::from(width.max(height)) * 4 * 64;
+        let profile: usize = self.markers.icc.iter().map(|(.., data)| data.len()).sum();
+        let working_memory = self.file.coefficients() + u64::from(width.max(height)) * 4 * 64 + icc::memory(profile);
         // What it consists of is kept as symbols, several to each byte; then as a file again.
-        let as_it_is = self.orientation == Orientation::default() && profile(&self.file).is_none();
+        let as_it_is = self.orientation == Orientation::default() && self.profile().is_none();
         let recoding_memory = (as_it_is && self.file.can_be_recoded())
             .then(|| self.file.coefficients().saturating_add(self.bytes.len() as u64 * 6));
         Header {
@@ -97,7 +111,7 @@ impl<'a> Source<'a> {
         limits.check(header.width, header.height)?;
         cancel.check()?;
         let upright = self.orientation == Orientation::default();
-        let in_srgb = profile(&self.file).and_then(|profile| profile.to_srgb_8(self.components)).is_none();
+        let in_srgb = self.profile().and_then(|profile| profile.to_srgb_8(self.components)).is_none();
         if !(upright && in_srgb && self.file.can_be_recoded()) {
             return Ok(None);
         }
@@ -135,7 +149,7 @@ impl<'a> Source<'a> {
             return Err(OpError::Invalid(format!("{part:?} has no pixel of the picture")).into());
         }
         let stored = self.orientation.stored(window, all);
-        let transform = profile(&self.file).and_then(|profile| profile.to_srgb_8(self.components));
+        let transform = self.profile().and_then(|profile| profile.to_srgb_8(self.components));
         // A gray profile has to see gray, all else is made RGB while it is read.
         let components = match (self.components, &transform) {
             (Components::Gray, None) => Components::Rgb,
@@ -158,9 +172,10 @@ impl<'a> Source<'a> {
             if let Ok(picture) = Picture::stored(&headers, coefficients, eighths as usize, stored) {
                 return to.deliver(picture);
             }
-            file = Decompressor::open(self.bytes, cancel)?;
+            file = Decompressor::open(self.bytes, self.markers.huffman, cancel)?;
         }
-        to.deliver(Libjpeg::start(file, components, eighths, stored)?)
+        let inverted = components == Components::Cmyk && self.markers.adobe;
+        to.deliver(Libjpeg::start(file, components, inverted, eighths, stored)?)
     }
 }
 
@@ -262,10 +277,10 @@ impl<'a> Libjpeg<'a> {
     fn start(
         mut file: Decompressor<'a>,
         components: Components,
+        inverted: bool,
         eighths: u32,
         part: Rect,
     ) -> Result<Libjpeg<'a>, CodecError> {
-        let inverted = components == Components::Cmyk && file.markers(libjpeg::ADOBE).any(is_adobe);
         file.start(
             match components {
                 Components::Gray => J_COLOR_SPACE::JCS_GRAYSCALE,
@@ -283,7 +298,7 @@ impl<'a> Libjpeg<'a> {
             let from = left.saturating_sub(NEIGHBOURS);
             first = file.crop(from, (left + part.width + NEIGHBOURS).min(width) - from)?;
         }
-        file.skip(part.y as u32)?;
+        file.skip(part.y as u32, whole_blocks(eighths, PIXELS_AT_ONCE / width.max(1)))?;
         let bytes = |columns: u32| columns as usize * components.count();
         let row = (bytes(file.output_size().0), bytes(left - first)..bytes(left - first + part.width));
         Ok(Libjpeg { file, row, inverted })
@@ -304,10 +319,19 @@ impl StoredRows for Libjpeg<'_> {
     }
 }
 
+/// Pixels before a part that are passed over at once: some 20 ms of work.
+const PIXELS_AT_ONCE: u32 = 1 << 20;
 /// Columns beside those of a part that are read as well.
 const NEIGHBOURS: u32 = 2;
 /// Rows that are read at once: two rows of blocks, as 4:2:0 delivers them.
 const BAND: usize = 16;
+
+/// At least so many rows, which hold whole blocks of a reduced picture however its components are sampled: libjpeg goes
+/// on rightly only from there.
+fn whole_blocks(eighths: u32, rows: u32) -> u32 {
+    // A row of MCUs has 1 to 4 rows of blocks.
+    rows.max(1).next_multiple_of(12 * eighths)
+}
 
 /// By an ICC profile.
 fn by_profile(transform: &Transform<u8>, from: &[u8], to: &mut [[u8; 3]]) -> Result<(), CodecError> {
@@ -323,26 +347,17 @@ fn by_formula(from: &[u8], to: &mut [[u8; 3]]) {
     }
 }
 
-fn is_adobe(block: &[u8]) -> bool {
-    block.starts_with(b"Adobe") && block.len() >= 12
-}
-
 /// The ICC profile, put together from the numbered parts it is stored in (ICC.1, annex B.4);
-/// `None` when there is none, or parts of it are missing.
-fn profile(file: &Decompressor<'_>) -> Option<Profile> {
-    let mut parts: Vec<(u8, u8, &[u8])> = file
-        .markers(libjpeg::ICC)
-        .filter_map(|block| match block.strip_prefix(b"ICC_PROFILE\0")? {
-            [number, count, data @ ..] => Some((*number, *count, data)),
-            _ => None,
-        })
-        .collect();
+/// `None` when there is none, or parts of it are missing, or it is too long.
+fn profile(markers: &Markers<'_>) -> Option<Profile> {
+    let mut parts = markers.icc.clone();
     parts.sort_by_key(|&(number, ..)| number);
     let complete = parts
         .iter()
         .enumerate()
         .all(|(index, &(number, count, _))| usize::from(number) == index + 1 && usize::from(count) == parts.len());
-    if parts.is_empty() || !complete {
+    let length: usize = parts.iter().map(|(.., data)| data.len()).sum();
+    if parts.is_empty() || !complete || length > MAX_PROFILE {
         return None;
     }
     let bytes: Vec<u8> = parts.into_iter().flat_map(|(_, _, data)| data.iter().copied()).collect();

@@ -17,11 +17,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use mozjpeg_sys as ffi;
 use mozjpeg_sys::J_COLOR_SPACE;
 
+use super::jpeg::MAX_SCANS;
 use crate::{Cancel, OpError};
-
-/// Scans a file may have. Encoders write about ten; more only burn time, as each one runs over the
-/// whole picture.
-pub(super) const MAX_SCANS: c_int = 100;
 
 /// Why libjpeg stopped.
 #[derive(Debug)]
@@ -54,11 +51,11 @@ pub(super) struct Decompressor<'a> {
 }
 
 impl<'a> Decompressor<'a> {
-    /// Reads up to the first scan, keeping the markers that [`Decompressor::markers`] gives.
+    /// Reads up to the first scan of a file whose markers have been looked through. `huffman`: its codes are Huffman's.
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) fn open(bytes: &'a [u8], cancel: &Cancel) -> Result<Self, Stop> {
+    pub(super) fn open(bytes: &'a [u8], huffman: bool, cancel: &Cancel) -> Result<Self, Stop> {
         // SAFETY: the three C structs are plain data for which zero bytes are valid: null
         // pointers, `None` callbacks, and enums that have a variant 0.
         let state = unsafe {
@@ -72,7 +69,7 @@ impl<'a> Decompressor<'a> {
             }
         };
         let state = Box::into_raw(Box::new(state));
-        let mut this = Decompressor { state, huffman: is_huffman(bytes), bytes: PhantomData };
+        let mut this = Decompressor { state, huffman, bytes: PhantomData };
         let length =
             c_ulong::try_from(bytes.len()).map_err(|_| Stop::File { reason: "too long".into(), unsupported: true })?;
         this.guarded(|state| {
@@ -88,9 +85,6 @@ impl<'a> Decompressor<'a> {
                 (*state).progress.progress_monitor = Some(progress_monitor);
                 (*state).cinfo.common.progress = &raw mut (*state).progress;
                 ffi::jpeg_mem_src(&mut (*state).cinfo, bytes.as_ptr(), length);
-                for app in [EXIF, ICC, ADOBE] {
-                    ffi::jpeg_save_markers(&mut (*state).cinfo, c_int::from(app), 0xffff);
-                }
                 ffi::jpeg_read_header(&mut (*state).cinfo, 1);
             }
         })?;
@@ -122,22 +116,6 @@ impl<'a> Decompressor<'a> {
     /// The colours the file is coded in.
     pub(super) fn color_space(&self) -> J_COLOR_SPACE {
         self.cinfo().jpeg_color_space
-    }
-
-    /// The markers of one kind, in the order of the file, without marker and length.
-    pub(super) fn markers(&self, kind: u8) -> impl Iterator<Item = &[u8]> {
-        let mut next = self.cinfo().marker_list;
-        std::iter::from_fn(move || {
-            // SAFETY: the list belongs to `cinfo`, ends with null, and does not change while
-            // `self` is borrowed.
-            let marker = unsafe { next.as_ref() }?;
-            next = marker.next;
-            // SAFETY: libjpeg keeps `data_length` bytes at `data`, which is null only for none.
-            let data = (!marker.data.is_null())
-                .then(|| unsafe { std::slice::from_raw_parts(marker.data, marker.data_length as usize) });
-            Some((marker.marker, data.unwrap_or_default()))
-        })
-        .filter_map(move |(marker, data)| (marker == kind).then_some(data))
     }
 
     /// Bytes of coefficients that are kept while it is read: 0 for a file with a single scan.
@@ -204,18 +182,27 @@ impl<'a> Decompressor<'a> {
         Ok(left)
     }
 
-    /// Passes over rows.
+    /// Passes over rows, `at_once` in each call that cannot be stopped: whole rows of MCUs.
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) fn skip(&mut self, rows: u32) -> Result<(), Stop> {
-        self.guarded(|state| {
-            // SAFETY: decompression has started; no more rows are skipped than there are.
-            let skipped = unsafe { ffi::jpeg_skip_scanlines(&mut (*state).cinfo, rows) };
-            if skipped != rows {
-                throw(Stop::File { reason: "no more rows".into(), unsupported: false });
-            }
-        })
+    pub(super) fn skip(&mut self, rows: u32, at_once: u32) -> Result<(), Stop> {
+        let mut left = rows;
+        while left > 0 {
+            let some = left.min(at_once);
+            self.guarded(|state| {
+                // SAFETY: decompression has started; no more rows are skipped than there are.
+                let skipped = unsafe {
+                    progress_monitor(&mut (*state).cinfo.common);
+                    ffi::jpeg_skip_scanlines(&mut (*state).cinfo, some)
+                };
+                if skipped != some {
+                    throw(Stop::File { reason: "no more rows".into(), unsupported: false });
+                }
+            })?;
+            left -= some;
+        }
+        Ok(())
     }
 
     /// Reads as many rows as fit `rows` exactly: `rows.len()` is a multiple of width × components.
@@ -250,25 +237,6 @@ impl<'a> Decompressor<'a> {
             }
         })
     }
-}
-
-/// True if the first frame of a file has Huffman codes. False where that cannot be told.
-fn is_huffman(bytes: &[u8]) -> bool {
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    // Bytes between segments are passed over, as libjpeg does.
-    while let Some(marker) = memchr::memchr(0xff, rest) {
-        let after = &rest[marker + 1..];
-        match after {
-            [0 | 0xff, ..] => rest = after,
-            [0xc0..=0xc3 | 0xc5..=0xc7, ..] => return true,
-            [_, high, low, ..] => {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                rest = after.get(1 + length..).unwrap_or_default();
-            }
-            _ => return false,
-        }
-    }
-    false
 }
 
 /// Reads scans until nothing is missing of the picture, or up to the end of the file.
@@ -311,13 +279,6 @@ unsafe fn is_complete(cinfo: &ffi::jpeg_decompress_struct) -> bool {
         std::slice::from_raw_parts(cinfo.comp_info, count).iter().all(|component| !component.quant_table.is_null())
     }
 }
-
-/// The application marker that holds EXIF.
-pub(super) const EXIF: u8 = 0xe1;
-/// The application marker that holds ICC profiles.
-pub(super) const ICC: u8 = 0xe2;
-/// The application marker of Adobe.
-pub(super) const ADOBE: u8 = 0xee;
 
 impl Drop for Decompressor<'_> {
     fn drop(&mut self) {
@@ -412,7 +373,8 @@ unsafe extern "C-unwind" fn progress_monitor(cinfo: &mut ffi::jpeg_common_struct
     if let Err(error) = stopped {
         throw(Stop::Operation(error));
     }
-    if scan > MAX_SCANS {
+    // Scans have been counted before; this holds where libjpeg finds more.
+    if u64::try_from(scan).is_ok_and(|scan| scan > MAX_SCANS) {
         throw(Stop::File { reason: format!("more than {MAX_SCANS} scans"), unsupported: true });
     }
 }
@@ -437,7 +399,7 @@ mod tests {
     #[test]
     fn a_long_call_is_stopped_from_inside() {
         let cancel = Cancel::new();
-        let mut file = Decompressor::open(PROGRESSIVE, &cancel).unwrap();
+        let mut file = Decompressor::open(PROGRESSIVE, true, &cancel).unwrap();
         cancel.cancel();
         let stop = file.start(J_COLOR_SPACE::JCS_RGB, 8);
         assert!(matches!(stop, Err(Stop::Operation(OpError::Cancelled))), "{stop:?}");
@@ -445,15 +407,8 @@ mod tests {
 
     #[test]
     fn faults_are_in_the_words_of_libjpeg() {
-        let cut = Decompressor::open(&PROGRESSIVE[..40], &Cancel::new()).err();
+        let cut = Decompressor::open(&PROGRESSIVE[..40], true, &Cancel::new()).err();
         let Some(Stop::File { reason, unsupported: false }) = cut else { panic!("{cut:?}") };
         assert_eq!(reason, "Premature end of JPEG file");
-    }
-
-    #[test]
-    fn markers_come_in_order_and_by_kind() {
-        let file = Decompressor::open(include_bytes!("../../tests/corpus/cmyk-profile.jpg"), &Cancel::new()).unwrap();
-        assert!(file.markers(ADOBE).all(|block| block.starts_with(b"Adobe")));
-        assert_eq!((file.markers(ADOBE).count(), file.markers(ICC).count(), file.markers(EXIF).count()), (1, 1, 0));
     }
 }

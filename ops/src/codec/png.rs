@@ -63,6 +63,9 @@ fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
 /// Chunks beside the critical ones (whose first letter is a capital) that pixels depend on.
 const COLORS: [&[u8; 4]; 6] = [b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"];
 
+/// Most runs of chunks with pixels, which other chunks come between. The format asks for a single one.
+const MAX_RUNS: usize = 1000;
+
 /// The last chunk of a file.
 const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
 
@@ -102,8 +105,13 @@ impl<'a> Source<'a> {
             match &chunk.kind {
                 b"IDAT" => {
                     whole = chunk.whole;
+                    let runs = pixels.len();
                     match pixels.last_mut() {
                         Some(last) if last.end == chunk.place.start => last.end = chunk.place.end,
+                        _ if runs == MAX_RUNS => {
+                            let reason = format!("more than the limit of {MAX_RUNS} runs of chunks with pixels");
+                            return Err(CodecError::unsupported(FileFormat::Png, reason));
+                        }
                         _ => pixels.push(chunk.place),
                     }
                 }

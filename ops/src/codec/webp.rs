@@ -1,12 +1,14 @@
 //! WebP, through libwebp.
 
+mod lossless;
+
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 
 use libwebp_sys as ffi;
 
 use super::colors::Colors;
-use super::icc::{Components, Profile};
+use super::icc::{self, Components, Profile};
 use super::orientation::{Orientation, Upright, zeroed};
 use super::rows::Rows;
 use super::scale;
@@ -24,6 +26,10 @@ fn broken(reason: impl Into<String>) -> CodecError {
 pub(super) struct Source<'a> {
     /// What the decoder is given: the chunks of the picture, or of the first frame.
     picture: &'a [u8],
+    /// Bytes of it that the decoder wants before it begins with pixels that are stored without loss.
+    first: usize,
+    /// Bytes that the decoder keeps beside its pixels.
+    tables: u64,
     /// Size of what the decoder makes of it, pixels.
     size: (u32, u32),
     picture_alpha: bool,
@@ -61,7 +67,7 @@ fn triple(bytes: [u8; 3]) -> u32 {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, CodecError> {
+    pub(super) fn open(bytes: &'a [u8], cancel: &Cancel) -> Result<Self, CodecError> {
         // The length of the file counts for nothing: each chunk has its own.
         let body = bytes.get(12..).unwrap_or_default();
         let (mut canvas, mut animated, mut profile, mut orientation) = (None, false, None, Orientation::default());
@@ -107,7 +113,18 @@ impl<'a> Source<'a> {
                 return Err(broken("the first frame is not where its header says"));
             }
             let picture_alpha = features.has_alpha != 0;
-            return Ok(Source { picture: chunks, size, picture_alpha, canvas, corner, profile, orientation });
+            let (first, tables) = without_loss(chunks, size, cancel)?;
+            return Ok(Source {
+                picture: chunks,
+                first,
+                tables,
+                size,
+                picture_alpha,
+                canvas,
+                corner,
+                profile,
+                orientation,
+            });
         }
         let picture = picture.ok_or_else(|| broken("it has no pixels"))?;
         let features = features(picture)?;
@@ -116,7 +133,8 @@ impl<'a> Source<'a> {
             return Err(broken("its picture is not as large as its header says"));
         }
         let picture_alpha = features.has_alpha != 0;
-        Ok(Source { picture, size, picture_alpha, canvas: size, corner: (0, 0), profile, orientation })
+        let (first, tables) = without_loss(picture, size, cancel)?;
+        Ok(Source { picture, first, tables, size, picture_alpha, canvas: size, corner: (0, 0), profile, orientation })
     }
 
     fn alpha(&self) -> bool {
@@ -126,7 +144,8 @@ impl<'a> Source<'a> {
     pub(super) fn header(&self) -> Header {
         let (width, height) = self.orientation.upright_size(self.canvas.0, self.canvas.1);
         // Measured with lossless files, which take most.
-        let working_memory = u64::from(width) * u64::from(height) * 5;
+        let profile = icc::memory(self.profile.map_or(0, <[u8]>::len));
+        let working_memory = u64::from(width) * u64::from(height) * 5 + self.tables + profile;
         let alpha = self.alpha();
         Header {
             format: FileFormat::Webp,
@@ -181,10 +200,11 @@ impl<'a> Source<'a> {
         config.output.u.RGBA =
             ffi::WebPRGBABuffer { rgba: pixels.as_mut_ptr(), stride: (width * channels) as c_int, size: pixels.len() };
         let mut decoder = Decoder::new(&mut config)?;
-        let mut given = 0;
+        let step = STEP.max(width * BYTES_A_COLUMN);
+        let mut given = self.first;
         loop {
             cancel.check()?;
-            given = (given + STEP).min(self.picture.len());
+            given = (given + step).min(self.picture.len());
             match decoder.update(&self.picture[..given]) {
                 ffi::VP8StatusCode::VP8_STATUS_OK => return Ok(()),
                 ffi::VP8StatusCode::VP8_STATUS_SUSPENDED if given < self.picture.len() => {}
@@ -194,8 +214,41 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Bytes the decoder is given at once; the cancel flag is looked at between.
+/// Bytes the decoder is given at once, at least; the cancel flag is looked at between.
 const STEP: usize = 1 << 15;
+/// Bytes for each column that the decoder is given at once: 8 rows of four codes of 15 bits. What is stored without
+/// loss goes on from every eighth row only, so that less would have it decode rows again and again.
+const BYTES_A_COLUMN: usize = 8 * 8;
+
+/// What of the chunks of a picture is stored without loss, its pixels or its alpha: bytes of the chunks up to the first
+/// pixel, 0 where only alpha is; and bytes that libwebp keeps of its headers.
+fn without_loss(picture: &[u8], size: (u32, u32), cancel: &Cancel) -> Result<(usize, u64), CodecError> {
+    /// Signature, size, alpha and version.
+    const START: usize = 5;
+    let mut alpha = None;
+    let mut at = 0;
+    for chunk in chunks(picture) {
+        match &chunk.kind {
+            b"ALPH" => alpha = Some(chunk.data),
+            b"VP8L" => {
+                let stream = chunk.data.get(START..).unwrap_or_default();
+                let headers = lossless::headers(stream, size, cancel)?;
+                return Ok((at + 8 + START + headers.length, headers.memory));
+            }
+            b"VP8 " => break,
+            _ => {}
+        }
+        at = picture.len() - chunk.from.len() + chunk.whole.len() + chunk.data.len() % 2;
+    }
+    match alpha {
+        // The two lowest bits tell how alpha is stored.
+        Some([kind, stream @ ..]) if kind & 3 == 1 => {
+            let headers = lossless::headers(stream, size, cancel)?;
+            Ok((0, headers.memory))
+        }
+        _ => Ok((0, 0)),
+    }
+}
 
 fn explain(status: ffi::VP8StatusCode) -> CodecError {
     match status {

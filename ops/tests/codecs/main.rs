@@ -2,6 +2,7 @@
 //! round trips; limits.
 
 mod cases;
+mod hostile;
 mod part;
 
 use std::collections::BTreeMap;

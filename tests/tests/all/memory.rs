@@ -33,6 +33,17 @@ async fn predicted(files: &str, path: &str) -> u64 {
     limit
 }
 
+/// Bytes that a request is predicted to take, and takes. `first`: an input of a request before.
+async fn measured(files: &str, path: &str, first: &str) -> (f64, f64) {
+    let predicted = predicted(files, path).await as f64;
+    let server = Server::start(&["--files", files, "--workers", "1"]);
+    // What any first request takes.
+    server.picture(&format!("/graph/passthrough.jpg?input=files/{first}&width=16")).await;
+    let before = server.memory() as f64;
+    server.picture(path).await;
+    (predicted, server.peak_memory() as f64 - before)
+}
+
 /// The figure that admits a job and the memory that it takes differ by half at most, that of a WebP by twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_take_what_was_predicted() {
@@ -56,17 +67,33 @@ async fn jobs_take_what_was_predicted() {
         "motionblur.png?input=files/photo.png&width=2500",
     ] {
         let path = format!("/graph/{request}");
-        let predicted = predicted(files, &path).await as f64;
-        let server = Server::start(&["--files", files, "--workers", "1"]);
-        // What any first request takes.
-        server.picture("/graph/passthrough.jpg?input=files/photo.jpg&width=16").await;
-        let before = server.memory() as f64;
-        server.picture(&path).await;
-        let taken = server.peak_memory() as f64 - before;
+        let (predicted, taken) = measured(files, &path, "photo.jpg").await;
         println!("{request}: {:.1} MB predicted, {:.1} MB taken", predicted / 1e6, taken / 1e6);
         // Only the pixels tell that a WebP is of flat art and written without loss, which takes three times the memory.
         let most = if path.contains(".webp") { 2.0 } else { 1.5 };
         if !(1.0 / 1.5..=most).contains(&(predicted / taken)) {
+            wrong.push(format!("{request}: {:.1} MB predicted, {:.1} MB taken", predicted / 1e6, taken / 1e6));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Files that were made to cost much take no more than was predicted, within the same tolerance.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_files_take_no_more_than_was_predicted() {
+    let hostile = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/tests/hostile");
+    let mut wrong = Vec::new();
+    for request in [
+        "passthrough.jpg?input=files/webp-groups-2600.webp&width=100",
+        "passthrough.jpg?input=files/jpeg-scans-16.jpg&width=2500",
+        "passthrough.jpg?input=files/gif-frame-4000x3000.gif&width=1000",
+        "passthrough.jpg?input=files/png-icc-texts.png&width=40",
+        "passthrough.jpg?input=files/gif-blocks-50000.gif&width=40",
+        "passthrough.jpg?input=files/jpeg-markers-9000.jpg&width=40",
+    ] {
+        let (predicted, taken) = measured(hostile, &format!("/graph/{request}"), "jpeg-markers-9000.jpg").await;
+        println!("{request}: {:.1} MB predicted, {:.1} MB taken", predicted / 1e6, taken / 1e6);
+        if taken > predicted * 1.5 {
             wrong.push(format!("{request}: {:.1} MB predicted, {:.1} MB taken", predicted / 1e6, taken / 1e6));
         }
     }

@@ -64,7 +64,7 @@ fn read_part(file: &[u8], eighths: u32, part: Option<Rect>) -> [Option<Result<Im
     let (orientation, components) = (Orientation::default(), Components::Rgb);
     let to = Delivery { stored, window: stored, orientation, transform: None, components, smooth: false, cancel };
     let baseline = Picture::open(file, eighths as usize, stored).ok();
-    let libjpeg = Libjpeg::start(source.file, components, eighths, stored);
+    let libjpeg = Libjpeg::start(source.file, components, false, eighths, stored);
     let whole = |image: Option<Image>| image.expect("all are delivered");
     let libjpeg = libjpeg.and_then(|file| to.deliver(file)).map(whole);
     [Some(libjpeg), baseline.map(|file| to.deliver(file).map(whole))]
@@ -222,4 +222,42 @@ fn what_libjpeg_calls_broken_is_broken() {
     }
     let counts = format!("{both_read} read, {both_refuse} refused by both, {left_to_libjpeg} read by libjpeg only");
     assert!(both_read > 500 && both_refuse > 1000 && left_to_libjpeg < 200, "{counts}");
+}
+
+/// The rows of a file from one on, passed over so many at a time.
+fn rows_from(file: &[u8], eighths: u32, first: u32, at_once: u32) -> Vec<u8> {
+    let mut libjpeg = Decompressor::open(file, true, &Cancel::new()).unwrap();
+    let colors = match libjpeg.color_space() {
+        J_COLOR_SPACE::JCS_YCCK | J_COLOR_SPACE::JCS_CMYK => J_COLOR_SPACE::JCS_CMYK,
+        _ => J_COLOR_SPACE::JCS_RGB,
+    };
+    libjpeg.start(colors, eighths).unwrap();
+    let (width, height) = libjpeg.output_size();
+    libjpeg.skip(first, at_once).unwrap();
+    let components = if colors == J_COLOR_SPACE::JCS_CMYK { 4 } else { 3 };
+    let mut rows = vec![0; width as usize * (height - first) as usize * components];
+    libjpeg.read(&mut rows).unwrap();
+    rows
+}
+
+#[test]
+fn rows_are_passed_over_in_steps() {
+    let mut compared = 0;
+    let tall = [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1)].map(|chroma| {
+        let name = format!("tall, chroma of {} x {} pixels", chroma.0, chroma.1);
+        (name, drawn([157, 250], Some(chroma), 75.0))
+    });
+    for (name, file) in files().into_iter().chain(tall) {
+        for eighths in [3, 8] {
+            let all = rows_from(&file, eighths, 0, 1);
+            let height = (Decompressor::open(&file, true, &Cancel::new()).unwrap().size().1 * eighths).div_ceil(8);
+            for first in [1, 9, 30, 37, 93, 192, 201, 300].into_iter().filter(|first| *first < height) {
+                let rows = rows_from(&file, eighths, first, whole_blocks(eighths, 1));
+                assert!(all.ends_with(&rows), "{name}, {eighths}/8, {first} rows");
+                compared += usize::from(first > whole_blocks(eighths, 1));
+            }
+        }
+    }
+    assert_eq!(compared, 36, "pictures of which rows are passed over in several steps");
+    assert_eq!([whole_blocks(8, 1), whole_blocks(8, 96), whole_blocks(8, 97)], [96, 96, 192]);
 }
