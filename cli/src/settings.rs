@@ -94,8 +94,14 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Folder with graphs.
     pub graphs: PathBuf,
+    /// True when that folder was named, and must be there.
+    pub graphs_named: bool,
+    /// Whether the graphs in the program are served beside those of the folder.
+    pub shipped_graphs: bool,
     /// Folder served under `/files/`.
     pub files: PathBuf,
+    /// True when that folder was named, and must be there.
+    pub files_named: bool,
     /// Address that clients see.
     pub public_url: Option<Url>,
     /// API clients beside those of the database.
@@ -185,7 +191,7 @@ pub fn all() -> Vec<Setting> {
     let mut bind = setting(
         "bind",
         "127.0.0.1:8080",
-        "Address and port to listen on. PORT alone gives the port: on all addresses where application keys are set or unsigned requests are allowed, else on loopback",
+        "Address and port to listen on; any other address than loopback needs application keys, or allow-unsigned. PORT, which platforms set, stands for that port on all addresses",
     );
     bind.variables.push("PORT".into());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -195,9 +201,18 @@ pub fn all() -> Vec<Setting> {
         of_runtime(of_workers(setting(
             "graphs",
             "graphs",
-            "Folder with graphs (.json and .fbp); what changes in it is served within a few seconds. Workers read it when they start, for jobs that hold no graph, as those of imgflo-server's own front ends",
+            "Folder with graphs (.json and .fbp), which take the place of those in the program that have the same name; what changes in it is served within a few seconds. Workers read it when they start, for jobs that hold no graph, as those of imgflo-server's own front ends",
         ))),
-        of_runtime(of_workers(setting("files", "files", "Folder with pictures, served under /files/"))),
+        of_runtime(of_workers(setting(
+            "shipped-graphs",
+            "true",
+            "Serve the graphs in the program, too, that have no file in the folder of graphs (true or false)",
+        ))),
+        of_runtime(of_workers(setting(
+            "files",
+            "files",
+            "Folder with pictures, served under /files/; where it is not set and there is no folder files, the samples in the program are served",
+        ))),
         setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
         setting("api-key", "", "Key of the one ordinary application"),
         secret(setting("api-secret", "", "Its secret; without one its requests need no token")),
@@ -415,17 +430,40 @@ pub fn read(matches: &ArgMatches, environment: &Environment, which: Command) -> 
     if reader.faults.is_empty() { Ok(settings) } else { Err(reader.faults) }
 }
 
+/// True for what the kubelet sets in each container for a Service whose name begins with `imgflo`: the links of Docker.
+fn is_service_link(name: &str, value: &str) -> bool {
+    const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
+        return true;
+    }
+    // NAME_PORT=tcp://10.0.0.1:80, NAME_PORT_80_TCP and what follows from it.
+    let Some((_, rest)) = name.split_once("_PORT") else { return false };
+    match rest.strip_prefix('_').map(|rest| rest.split('_').collect::<Vec<_>>()).as_deref() {
+        None => {
+            let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_uppercase());
+            rest.is_empty() && scheme.is_some_and(|scheme| PROTOCOLS.contains(&scheme.as_str()))
+        }
+        Some([port, protocol]) => is_number(port) && PROTOCOLS.contains(protocol),
+        Some([port, protocol, part]) => {
+            is_number(port) && PROTOCOLS.contains(protocol) && ["PROTO", "PORT", "ADDR"].contains(part)
+        }
+        _ => false,
+    }
+}
+
 fn unknown_variables(environment: &Environment) -> Vec<String> {
     let known: Vec<String> = all().into_iter().flat_map(|s| s.variables).collect();
     environment
-        .keys()
-        .filter(|name| {
+        .iter()
+        .filter(|&(name, value)| {
             name.starts_with("IMGFLO_")
                 && !name.starts_with(TESTS)
                 && !known.contains(name)
                 && !OTHER_VARIABLES.contains(&name.as_str())
+                && !is_service_link(name, value)
         })
-        .map(|name| {
+        .map(|(name, _)| {
             let near = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
             format!("{name}: no such setting; did you mean {}?", near.map_or("", String::as_str))
         })
@@ -498,12 +536,11 @@ impl Reader {
         Some(Application { key, secret, admin, allow_md5 })
     }
 
-    fn bind(&mut self, open: bool) -> SocketAddr {
+    fn bind(&mut self) -> SocketAddr {
         let (place, value) = self.values["bind"].clone();
-        let every = if open { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         if place == "PORT" {
             if let Ok(port) = value.parse() {
-                return SocketAddr::new(IpAddr::V4(every), port);
+                return SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
             }
             self.fault("bind", "port");
         } else if let Ok(address) = value.replace("localhost:", "127.0.0.1:").parse::<SocketAddr>() {
@@ -632,10 +669,12 @@ impl Reader {
             }
         };
         let signed = has_database || !applications.is_empty();
-        let bind = self.bind(allow_unsigned || signed);
+        let bind = self.bind();
         if which == Command::Serve && !bind.ip().is_loopback() && !signed && !allow_unsigned {
+            let place = &self.values["bind"].0;
             self.faults.push(format!(
-                "--bind: {bind} is open to other machines, and requests would be unsigned; add an application with `imgflo apps add`, set IMGFLO_API_KEY and IMGFLO_API_SECRET, or IMGFLO_ALLOW_UNSIGNED=true to let anyone use this server"
+                "{place}: {bind} is open to other machines, and requests would be unsigned; add an application with `imgflo apps add`, set IMGFLO_API_KEY and IMGFLO_API_SECRET, or IMGFLO_ALLOW_UNSIGNED=true to let anyone use this server; --bind 127.0.0.1:{} serves this machine alone",
+                bind.port()
             ));
         }
         let public_url = self.optional("public-url").and_then(|text| match Url::parse(&text) {
@@ -671,7 +710,10 @@ impl Reader {
             bind,
             data_dir,
             graphs: self.text("graphs").into(),
+            graphs_named: self.is_given("graphs"),
+            shipped_graphs: self.boolean("shipped-graphs"),
             files: self.text("files").into(),
+            files_named: self.is_given("files"),
             public_url,
             applications,
             database,
