@@ -4,6 +4,7 @@
 //! are read as text and checked together, so that every fault is reported at once.
 
 mod edit;
+mod environment;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,11 +24,7 @@ use url::Url;
 
 use crate::{apps, render};
 pub use edit::EditSettings;
-
-/// Variables of ours that are no settings of the server.
-const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
-/// What the variables begin with that the tests have for themselves.
-const TESTS: &str = "IMGFLO_TEST_";
+pub use environment::Environment;
 
 /// Shortest secret for live code, bytes.
 const SHORTEST_SECRET: usize = 16;
@@ -81,9 +78,6 @@ impl Setting {
         }
     }
 }
-
-/// The environment as the settings see it; tests give their own.
-pub type Environment = BTreeMap<String, String>;
 
 /// All settings of a server, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -410,7 +404,7 @@ pub fn table() -> String {
 /// # Errors
 /// Every fault, one line each.
 pub fn read(matches: &ArgMatches, environment: &Environment, which: Command) -> Result<Settings, Vec<String>> {
-    let mut reader = Reader { values: BTreeMap::new(), secrets: Vec::new(), faults: unknown_variables(environment) };
+    let mut reader = Reader { values: BTreeMap::new(), secrets: Vec::new(), faults: environment::unknown(environment) };
     for setting in all() {
         if setting.secret {
             reader.secrets.push(setting.name.clone());
@@ -428,46 +422,6 @@ pub fn read(matches: &ArgMatches, environment: &Environment, which: Command) -> 
     }
     let settings = reader.settings(which);
     if reader.faults.is_empty() { Ok(settings) } else { Err(reader.faults) }
-}
-
-/// True for what the kubelet sets in each container for a Service whose name begins with `imgflo`: the links of Docker.
-fn is_service_link(name: &str, value: &str) -> bool {
-    const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
-        return true;
-    }
-    // NAME_PORT=tcp://10.0.0.1:80, NAME_PORT_80_TCP and what follows from it.
-    let Some((_, rest)) = name.split_once("_PORT") else { return false };
-    match rest.strip_prefix('_').map(|rest| rest.split('_').collect::<Vec<_>>()).as_deref() {
-        None => {
-            let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_uppercase());
-            rest.is_empty() && scheme.is_some_and(|scheme| PROTOCOLS.contains(&scheme.as_str()))
-        }
-        Some([port, protocol]) => is_number(port) && PROTOCOLS.contains(protocol),
-        Some([port, protocol, part]) => {
-            is_number(port) && PROTOCOLS.contains(protocol) && ["PROTO", "PORT", "ADDR"].contains(part)
-        }
-        _ => false,
-    }
-}
-
-fn unknown_variables(environment: &Environment) -> Vec<String> {
-    let known: Vec<String> = all().into_iter().flat_map(|s| s.variables).collect();
-    environment
-        .iter()
-        .filter(|&(name, value)| {
-            name.starts_with("IMGFLO_")
-                && !name.starts_with(TESTS)
-                && !known.contains(name)
-                && !OTHER_VARIABLES.contains(&name.as_str())
-                && !is_service_link(name, value)
-        })
-        .map(|(name, _)| {
-            let near = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
-            format!("{name}: no such setting; did you mean {}?", near.map_or("", String::as_str))
-        })
-        .collect()
 }
 
 struct Reader {

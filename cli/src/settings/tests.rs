@@ -91,7 +91,7 @@ fn port_alone_opens_only_what_is_signed() {
 
 #[test]
 fn service_links_of_kubernetes_are_no_settings() {
-    // As kubelet makes them for the Services imgflo and imgflo-web (pkg/kubelet/envvars).
+    // As kubelet makes them for the Services imgflo, imgflo-web and imgflo-port (pkg/kubelet/envvars).
     let links = [
         ("IMGFLO_SERVICE_HOST", "10.0.0.11"),
         ("IMGFLO_SERVICE_PORT", "80"),
@@ -105,6 +105,8 @@ fn service_links_of_kubernetes_are_no_settings() {
         ("IMGFLO_WEB_SERVICE_PORT_METRICS_UDP", "53"),
         ("IMGFLO_WEB_PORT", "udp://10.0.0.12:53"),
         ("IMGFLO_WEB_PORT_53_UDP_ADDR", "10.0.0.12"),
+        ("IMGFLO_PORT_PORT", "tcp://10.0.0.13:80"),
+        ("IMGFLO_PORT_PORT_80_TCP_PORT", "80"),
     ];
     assert_eq!(read_all(&[], &links).unwrap(), read_all(&[], &[]).unwrap());
     for (name, value) in [
