@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use imgflo_tests::editor::Editor;
 use imgflo_tests::server::Server;
 use imgflo_tests::{program, repository};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -41,7 +42,7 @@ fn serve(folder: &Path, arguments: &[&str]) -> Server {
     Server::start_by(command(folder), tempfile::tempdir_in(folder).unwrap(), arguments)
 }
 
-async fn json(server: &Server, path: &str) -> Value {
+async fn read(server: &Server, path: &str) -> Value {
     serde_json::from_slice(&server.get(path).await.bytes().await.unwrap()).unwrap()
 }
 
@@ -55,10 +56,10 @@ async fn key(server: &Server, path: &str) -> String {
 async fn the_shipped_graphs_and_samples_are_served() {
     let empty = folder();
     let server = serve(empty.path(), &[]);
-    let listing: Value = json(&server, "/graphs").await;
+    let listing: Value = read(&server, "/graphs").await;
     let served: Vec<&String> = listing["graphs"].as_object().unwrap().keys().collect();
-    assert!(served.len() >= 24 && listing["faults"] == serde_json::json!([]), "{served:?}");
-    let files: Value = json(&server, "/files").await;
+    assert!(served.len() >= 24 && listing["faults"] == json!([]), "{served:?}");
+    let files: Value = read(&server, "/files").await;
     let names: Vec<&str> =
         files["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["card.png", "lake.jpg", "leaf.png", "marbles.jpg"]);
@@ -111,7 +112,7 @@ async fn a_folder_of_graphs_adds_and_replaces() {
     assert_eq!(named.get("/graph/mine?input=files/card.png").await.status(), 301);
     drop(named);
     let alone = serve(top.path(), &["--graphs", "graphs", "--shipped-graphs", "false"]);
-    let listing: Value = json(&alone, "/graphs").await;
+    let listing: Value = read(&alone, "/graphs").await;
     assert_eq!(listing["graphs"].as_object().unwrap().keys().collect::<Vec<_>>(), ["mine", "sunset"]);
 }
 
@@ -198,5 +199,42 @@ async fn the_printed_address_is_signed_and_works() {
         assert!(first.starts_with("imgflo serves http://127.0.0.1:"), "{first}");
         assert!(url.contains(path), "{url}");
         assert_eq!(status.unwrap_or(301), 301, "{url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shipped_graph_is_edited_and_saved_to_the_folder() {
+    let top = folder();
+    let server = serve(top.path(), &[]);
+    let request = "/graph/gaussianblur.png?input=files/card.png&width=60";
+    let before = server.picture(request).await;
+    let data = tempfile::tempdir_in(top.path()).unwrap();
+    let runtime = Server::runtime_by(command(top.path()), data, &["--graph", "gaussianblur"]);
+    let mut editor = Editor::connect(&runtime.url).await;
+    let source = editor.ask("component", "getsource", json!({ "name": "graph/desaturate" })).await;
+    let shipped = std::fs::read_to_string(repository().join("graphs/desaturate.fbp")).unwrap();
+    assert_eq!((&source["language"], source["code"].as_str()), (&json!("fbp"), Some(&*shipped)), "{source}");
+    let told = editor.ask("runtime", "getruntime", json!({})).await;
+    let id = told["graph"].as_str().unwrap().to_owned();
+    let source: Value = serde_json::from_str(&editor.ask_for_source(&id).await).unwrap();
+    let (blur, _) = source["processes"].as_object().unwrap().iter().next().unwrap();
+    editor.turn(&id, blur, "std-dev-x", 9.into()).await;
+    editor.until("graph", "addinitial").await;
+    assert!(!top.path().join("graphs").exists());
+    assert_eq!(editor.ask("network", "persist", json!({})).await, json!({}));
+    // The folder came with it, and the shipped graph is its first version.
+    assert!(top.path().join("graphs/gaussianblur.json").is_file());
+    let versions = said(top.path(), &["graph", "versions", "gaussianblur"]);
+    assert!(versions.contains("\n      1  ") && versions.contains("\n      2  "), "{versions}");
+    let start = std::time::Instant::now();
+    while server.picture(request).await == before {
+        assert!(start.elapsed().as_secs() < 60, "the server does not see the graph");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    // Rolled back, it is the same graph, and so the same result.
+    said(top.path(), &["graph", "rollback", "gaussianblur", "1"]);
+    while server.picture(request).await != before {
+        assert!(start.elapsed().as_secs() < 120, "the server does not see the graph");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
 }
