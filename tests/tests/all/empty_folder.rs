@@ -238,3 +238,29 @@ async fn a_shipped_graph_is_edited_and_saved_to_the_folder() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printed_command_makes_the_address_where_only_the_database_knows_applications() {
+    use std::io::{BufRead, BufReader};
+    let top = folder();
+    let added = said(top.path(), &["apps", "add", "--email", "ann@example.org", "--label", "shop", "--json"]);
+    let added: Value = serde_json::from_str(&added).unwrap();
+    let mut server = command(top.path());
+    server.args(["serve", "--bind", "127.0.0.1:0"]).stdout(std::process::Stdio::piped());
+    let mut server = server.spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.nth(1).unwrap();
+    let line = line.strip_prefix("try").unwrap().trim().replace('\'', "");
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!(words[..2], ["imgflo", "url"], "{line}");
+    let filled = words[1..].iter().map(|word| match *word {
+        "KEY" => added["key"].as_str().unwrap(),
+        "SECRET" => added["secret"].as_str().unwrap(),
+        word => word,
+    });
+    let url = said(top.path(), &filled.collect::<Vec<_>>());
+    let status = imgflo_tests::server::client().get(url.trim()).send().await.unwrap().status();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(status, 301, "{url}");
+}
