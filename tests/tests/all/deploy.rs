@@ -2,6 +2,7 @@
 
 mod container;
 mod kubernetes;
+mod nginx;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
