@@ -100,7 +100,9 @@ pub fn list(matches: &ArgMatches) -> Result<(), Failure> {
 
 fn table(versions: &[Version]) -> String {
     let mut text = format!("{:>7}  {:20}  {:>8}  {:12}  TITLE\n", "VERSION", "TIME", "BYTES", "SHA-256");
-    for Version { number, time, bytes, content, title, .. } in versions {
+    for version in versions {
+        let Version { number, time, bytes, content, title, .. } = version;
+        let time = if version.is_shipped() { "shipped" } else { time };
         let (content, title) = (content.get(..12).unwrap_or(content), title.as_deref().unwrap_or_default());
         text += format!("{number:>7}  {time:20}  {bytes:>8}  {content:12}  {title}").trim_end();
         text.push('\n');

@@ -388,6 +388,8 @@ fn a_shipped_graph_goes_on_record_before_another_takes_its_place() {
     assert!(!dir.join("plus.fbp").exists());
     let saved = versions.save("plus", &adds(0.7), &Saving { over: Some(&shipped), ..ANY }).expect("saved");
     assert_eq!(saved.number, 2);
+    let shipped = versions.list("plus").expect("two").iter().map(Version::is_shipped).collect::<Vec<_>>();
+    assert_eq!(shipped, [true, false]);
     assert_eq!(amount(&versions.load("plus", 1).expect("on record")), 0.5);
     assert!(fs::read_to_string(dir.join("plus.fbp")).expect("a file").contains("0.7"));
     versions.rollback("plus", 1, &ANY).expect("rolled back");

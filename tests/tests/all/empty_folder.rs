@@ -132,7 +132,7 @@ fn every_command_that_takes_graphs_has_the_shipped_ones() {
     assert_eq!(said(empty.path(), &["graph", "check", "sunset", "imgflo"]), "sunset: ok\nimgflo: ok\n");
     assert!(said(empty.path(), &["graph", "diff", "sunset", "sunset", "-i", picture]).contains("distance: 0"));
     assert!(said(empty.path(), &["graph", "convert", "desaturate", ".json"]).starts_with('{'));
-    assert!(said(empty.path(), &["graph", "versions", "sunset"]).contains("\n      1  "));
+    assert!(said(empty.path(), &["graph", "versions", "sunset"]).contains("\n      1  shipped "));
     assert_eq!(said(empty.path(), &["procfile"]), std::fs::read_to_string(repository().join("Procfile")).unwrap());
     said(empty.path(), &["ops", "list"]);
     // A folder that is named must be there; a misspelt one is not taken for none.
