@@ -148,9 +148,6 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let shape = header.as_ref().map(InputShape::from);
     let plan =
         Plan::new(&graph, &arguments, shape, &catalogue, &limits::plan(&limits)).map_err(|e| vec![e.to_string()])?;
-    if matches.get_flag("explain") {
-        print!("{plan}");
-    }
     let quality: Quality = *matches.get_one("quality").expect("it has a default");
     let Background { rgb: background } = *matches.get_one("background").expect("it has a default");
     let options = EncodeOptions {
@@ -164,10 +161,18 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if let (Some(bytes), true) = (&bytes, plan.hands_on_the_input())
         && let Some(bytes) = codec::recode(bytes, options, allowed, &cancel).map_err(fault)?
     {
+        explain(matches, &plan);
         return write(output, &bytes, plan.output());
     }
-    let decode = |bytes: &Vec<u8>| codec::decode_part(bytes, plan.part(), allowed, &cancel);
-    let input = bytes.as_ref().map(decode).transpose().map_err(fault)?;
+    let again = |shape| Plan::new(&graph, &arguments, Some(shape), &catalogue, &limits::plan(&limits)).ok();
+    let (plan, input) = match &bytes {
+        Some(bytes) => {
+            let (plan, input) = imgflo_runtime::read_input(plan, bytes, allowed, &cancel, again).map_err(fault)?;
+            (plan, Some(input))
+        }
+        None => (plan, None),
+    };
+    explain(matches, &plan);
     let bar = progress_bar();
     let control = Control { cancel: cancel.clone(), progress: Some(progress(&bar)) };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -175,6 +180,12 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     bar.finish_and_clear();
     let bytes = codec::encode(&image, options, &cancel).map_err(fault)?;
     write(output, &bytes, image.rect())
+}
+
+fn explain(matches: &ArgMatches, plan: &Plan) {
+    if matches.get_flag("explain") {
+        print!("{plan}");
+    }
 }
 
 fn write(output: &Path, bytes: &[u8], size: Rect) -> Result<(), Failure> {

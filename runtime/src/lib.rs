@@ -32,6 +32,7 @@ mod native;
 mod parameters;
 mod plan;
 mod port_check;
+mod read;
 mod samples;
 #[cfg(test)]
 mod testing;
@@ -54,6 +55,7 @@ pub use native::{NativeEngine, Statistics};
 pub use parameters::{ArgumentFault, Arguments, Parameter};
 pub use plan::{InputShape, Measure, Plan, PlanError, PlanLimits};
 pub use port_check::Entering;
+pub use read::read_input;
 pub use samples::{Compared, Difference, Picture, Renderer, SampleError, check, difference};
 pub use versions::{Saving, Version, VersionError, VersionLimits, Versions};
 pub use wording::in_process;
