@@ -1,6 +1,7 @@
 //! `imgflo graph`: graph files looked at, checked and converted; their versions, compared and published.
 
 mod diff;
+mod export;
 mod publish;
 mod versions;
 
@@ -16,36 +17,40 @@ use imgflo_job::Limits;
 use imgflo_msgflo::Network;
 use imgflo_runtime::{Catalogue, Form, ImageGraph, Library};
 
-use crate::{Failure, catalogue, limits};
+use crate::render::{graphs_arg, graphs_folder};
+use crate::{Failure, catalogue, limits, shipped};
 
 pub fn command() -> Command {
-    let file = || {
-        Arg::new("file")
+    let graph = || {
+        Arg::new("graph")
             .required(true)
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .help("A graph, .json or .fbp; - reads standard input")
+            .value_name("GRAPH")
+            .help("A graph file, .json or .fbp; the name of one in --graphs; or NAME@VERSION; - reads standard input")
     };
     Command::new("graph")
-        .about("Looks at, checks, converts, compares and publishes graphs, and keeps their versions")
+        .visible_alias("graphs")
+        .about("Looks at, checks, converts, compares, publishes and exports graphs, and keeps their versions")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
             Command::new("info")
                 .about("Prints a graph as JSON, its exported ports with type, description, default and range")
-                .arg(file())
+                .arg(graph())
+                .arg(graphs_arg())
                 .args(catalogue::engine_args()),
         )
         .subcommand(
             Command::new("check")
                 .about("Says everything that is wrong with graphs; exits with 1 if there is anything")
-                .arg(file().num_args(1..))
+                .arg(graph().num_args(1..))
+                .arg(graphs_arg())
                 .args(catalogue::engine_args()),
         )
         .subcommand(
             Command::new("convert")
                 .about("Converts between JSON and .fbp, by the extension of OUTPUT")
-                .arg(file())
+                .arg(graph())
+                .arg(graphs_arg())
                 .arg(
                     Arg::new("output")
                         .required(true)
@@ -58,6 +63,7 @@ pub fn command() -> Command {
         .subcommand(versions::rollback_command())
         .subcommand(diff::command())
         .subcommand(publish::command())
+        .subcommand(export::command())
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -65,39 +71,41 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     match name {
         "info" => {
             let catalogue = Arc::new(catalogue::from_flags(matches)?);
-            let file = matches.get_one::<PathBuf>("file").expect("the file is required");
-            let mut graph = read(file)?;
-            let library = beside(file, &graph, &catalogue)?;
+            let given = matches.get_one::<String>("graph").expect("the graph is required");
+            let (file, _, mut graph) = find(given, graphs_folder(matches)?, &catalogue)?;
+            let library = beside(&file, &graph, &catalogue)?;
             imgflo_fbp::info::enrich(&mut graph, |component| library.component(component));
             println!("{}", pretty(&graph));
             Ok(())
         }
         "check" => {
             let catalogue = Arc::new(catalogue::from_flags(matches)?);
-            let files = matches.get_many::<PathBuf>("file").expect("the file is required");
-            let faults: Failure = files.flat_map(|file| check(file, &catalogue).err().unwrap_or_default()).collect();
+            let folder = graphs_folder(matches)?;
+            let graphs = matches.get_many::<String>("graph").expect("the graph is required");
+            let fault = |given: &String| check(given, folder, &catalogue).err().unwrap_or_default();
+            let faults: Failure = graphs.flat_map(fault).collect();
             if faults.is_empty() { Ok(()) } else { Err(faults) }
         }
         "versions" => versions::list(matches),
         "rollback" => versions::rollback(matches),
         "diff" => diff::run(matches),
         "publish" => publish::run(matches),
+        "export" => export::run(matches),
         _ => convert(matches),
     }
 }
 
-fn check(file: &Path, catalogue: &Arc<Catalogue>) -> Result<(), Failure> {
-    let graph = read(file)?;
-    let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph");
+fn check(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(), Failure> {
+    let (file, name, graph) = find(given, folder, catalogue)?;
     if graph.runtime() == Some("msgflo") {
-        Network::from_graph(&graph).map_err(|error| vec![format!("{}: {error}", file.display())])?;
-        println!("{}: ok", file.display());
+        Network::from_graph(&graph).map_err(|error| vec![format!("{given}: {error}")])?;
+        println!("{given}: ok");
         return Ok(());
     }
-    for note in assemble(file, name, graph, catalogue)?.passed_over() {
-        println!("{}: {note}", file.display());
+    for note in assemble(&file, &name, graph, catalogue)?.passed_over() {
+        println!("{given}: {note}");
     }
-    println!("{}: ok", file.display());
+    println!("{given}: ok");
     Ok(())
 }
 
@@ -118,7 +126,9 @@ fn assemble(file: &Path, name: &str, graph: Graph, catalogue: &Arc<Catalogue>) -
 }
 
 fn convert(matches: &ArgMatches) -> Result<(), Failure> {
-    let graph = read(matches.get_one::<PathBuf>("file").expect("the file is required"))?;
+    let given = matches.get_one::<String>("graph").expect("the graph is required");
+    let catalogue = Arc::new(Catalogue::native().with_graphs(shipped::graphs()));
+    let (_, _, graph) = find(given, graphs_folder(matches)?, &catalogue)?;
     let output = matches.get_one::<PathBuf>("output").expect("the output is required");
     let to_fbp = match output.to_str().unwrap_or_default() {
         name if name.ends_with(".fbp") => true,
@@ -140,20 +150,23 @@ fn convert(matches: &ArgMatches) -> Result<(), Failure> {
 /// A graph of `imgflo render`: as [`find`] takes it.
 pub fn load(matches: &ArgMatches, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
     let given = matches.get_one::<String>("graph").expect("the graph is required");
-    let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
-    let (file, name, graph) = find(given, folder, catalogue)?;
+    let (file, name, graph) = find(given, graphs_folder(matches)?, catalogue)?;
     assemble(&file, &name, graph, catalogue)
 }
 
-/// A graph that is given as a file, as a name in the folder of graphs, or as a version of one, NAME@VERSION;
-/// with the file that it is in, or would be, and its name.
+/// A graph that is given as a file, as a name in the folder of graphs, as the name of a shipped one, or as a version of
+/// one, NAME@VERSION, or as `-` for standard input; with the file that it is in, or would be, and its name.
 pub fn find(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(PathBuf, String, Graph), Failure> {
     let in_folder = || Form::ALL.map(|form| folder.join(format!("{given}.{}", form.extension())));
     let version = || given.rsplit_once('@').and_then(|(name, number)| Some((name, number.parse().ok()?)));
-    let file = if Path::new(given).is_file() {
+    let file = if given == "-" || Path::new(given).is_file() {
         PathBuf::from(given)
     } else if let Some(file) = in_folder().into_iter().find(|file| file.is_file()) {
         file
+    } else if let Some(file) = shipped_file(folder, given, catalogue) {
+        let (form, text) = catalogue.shipped_graph(given).expect("it is shipped");
+        let graph = form.parse(text).map_err(|error| vec![format!("{given}: {error}")])?;
+        return Ok((file, given.to_owned(), graph));
     } else if let Some((name, number)) = version() {
         let graph = versions::open(folder, catalogue)?.load(name, number).map_err(|error| vec![error.to_string()])?;
         return Ok((folder.join(given), name.to_owned(), graph));
@@ -163,6 +176,11 @@ pub fn find(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(P
     let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph").to_owned();
     let graph = read(&file)?;
     Ok((file, name, graph))
+}
+
+/// The file that a shipped graph would be in; `None` when there is no such graph.
+pub fn shipped_file(folder: &Path, name: &str, catalogue: &Catalogue) -> Option<PathBuf> {
+    catalogue.shipped_graph(name).map(|(form, _)| folder.join(format!("{name}.{}", form.extension())))
 }
 
 /// Reads a graph; a text that begins with `{` is JSON, any other is the .fbp language.

@@ -15,17 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What starts a role, by its component.
 const COMMANDS: &[(&str, &str)] = &[(HTTP_API, "imgflo serve"), ("imgflo-server/ProcessImage", "imgflo worker")];
+/// The network, unless another is named.
+const GRAPH: &str = "graphs/imgflo.fbp";
 /// The component of front ends.
 const HTTP_API: &str = "imgflo-server/HttpApi";
 /// The name that platforms give to the process that takes requests.
 const WEB: &str = "web";
 
 fn graph_arg() -> Arg {
-    Arg::new("graph")
-        .value_name("GRAPH")
-        .default_value("graphs/imgflo.fbp")
-        .value_parser(value_parser!(PathBuf))
-        .help("The network, .fbp or .json")
+    Arg::new("graph").value_name("GRAPH").value_parser(value_parser!(PathBuf)).help(
+        "The network, .fbp or .json [default: graphs/imgflo.fbp, or the one in the program where that is missing]",
+    )
 }
 
 /// `--broker URL`.
@@ -54,7 +54,7 @@ pub fn procfile_command() -> Command {
 }
 
 pub fn set_up(matches: &ArgMatches) -> Result<(), Failure> {
-    let network = read(matches.get_one::<PathBuf>("graph").expect("it has a default"))?;
+    let network = network(matches)?;
     let work = async {
         let transport = reach(matches, "imgflo setup").await?;
         let limit = |queue: &str| {
@@ -101,13 +101,18 @@ pub async fn reach(matches: &ArgMatches, name: &str) -> Result<std::sync::Arc<dy
 }
 
 pub fn procfile(matches: &ArgMatches) -> Result<(), Failure> {
-    let network = read(matches.get_one::<PathBuf>("graph").expect("it has a default"))?;
+    let network = network(matches)?;
     print!("{}", lines(&network)?);
     Ok(())
 }
 
-fn read(file: &Path) -> Result<Network, Failure> {
-    let graph = graph::read(file)?;
+fn network(matches: &ArgMatches) -> Result<Network, Failure> {
+    let file = match matches.get_one::<PathBuf>("graph") {
+        Some(file) => file.as_path(),
+        None => Path::new(GRAPH),
+    };
+    let is_missing = matches.get_one::<PathBuf>("graph").is_none() && !file.exists();
+    let graph = if is_missing { imgflo_job::network::graph() } else { graph::read(file)? };
     Network::from_graph(&graph).map_err(|error| vec![format!("{}: {error}", file.display())])
 }
 

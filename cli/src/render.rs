@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use imgflo_job::{Background, Quality};
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
@@ -92,7 +93,19 @@ pub fn graphs_arg() -> Arg {
         .default_value("graphs")
         .value_name("DIR")
         .value_parser(value_parser!(PathBuf))
-        .help("Folder with graphs")
+        .help("Folder with graphs, which take the place of shipped ones of the same name")
+}
+
+/// The folder that [`graphs_arg`] names.
+///
+/// # Errors
+/// When it is named and missing. The default may be missing: there are the shipped graphs.
+pub fn graphs_folder(matches: &ArgMatches) -> Result<&Path, Failure> {
+    let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
+    if matches.value_source("graphs") != Some(ValueSource::DefaultValue) && !folder.is_dir() {
+        return Err(vec![format!("--graphs: there is no folder '{}'", folder.display())]);
+    }
+    Ok(folder)
 }
 
 /// The parameters given with `-p`.

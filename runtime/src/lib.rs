@@ -41,7 +41,7 @@ mod versions;
 mod wording;
 
 pub use c_operations::{COperations, LiveOperations};
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, ShippedGraph};
 pub use changes::{Change, changes};
 pub use compare::side_by_side;
 pub use distance::{Distance, distance};

@@ -10,7 +10,7 @@ use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
 use imgflo_runtime::{Catalogue, Engine, NativeEngine, Picture, Renderer, changes, difference, side_by_side};
 
 use super::{assemble, find};
-use crate::render::{graphs_arg, output_format, parameter_arg, parameters};
+use crate::render::{graphs_arg, graphs_folder, output_format, parameter_arg, parameters};
 use crate::{Failure, catalogue, limits};
 
 /// Most samples that graphs are compared by.
@@ -59,7 +59,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let format = output.map(|output| output_format(output)).transpose()?;
     let given = parameters(matches)?;
     let catalogue = Arc::new(catalogue::from_flags(matches)?);
-    let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
+    let folder = graphs_folder(matches)?;
     let found = |name: &str| find(matches.get_one::<String>(name).expect("both are required"), folder, &catalogue);
     let (a, b) = (found("a")?, found("b")?);
     for change in changes(&a.2, &b.2) {
