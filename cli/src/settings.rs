@@ -16,7 +16,7 @@ use imgflo_apps::Place;
 use imgflo_cache::{Delivery, S3Options};
 use imgflo_job::limits::LimitSetting;
 use imgflo_job::{Background, Limits};
-use imgflo_runtime::{ChildLimits, EngineChoice};
+use imgflo_runtime::{ChildLimits, EngineChoice, nearest};
 use imgflo_server::Application;
 use ipnet::IpNet;
 use url::Url;
@@ -415,19 +415,25 @@ pub fn read(matches: &ArgMatches, environment: &Environment, which: Command) -> 
     if reader.faults.is_empty() { Ok(settings) } else { Err(reader.faults) }
 }
 
+/// Begins the names of our own environment variables.
+const PREFIX: &str = "IMGFLO_";
+
 fn unknown_variables(environment: &Environment) -> Vec<String> {
     let known: Vec<String> = all().into_iter().flat_map(|s| s.variables).collect();
     environment
         .keys()
         .filter(|name| {
-            name.starts_with("IMGFLO_")
+            name.starts_with(PREFIX)
                 && !name.starts_with(TESTS)
                 && !known.contains(name)
                 && !OTHER_VARIABLES.contains(&name.as_str())
         })
         .map(|name| {
-            let near = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
-            format!("{name}: no such setting; did you mean {}?", near.map_or("", String::as_str))
+            // What all have in common is no likeness.
+            let own = name.strip_prefix(PREFIX).unwrap_or(name);
+            let near = nearest(own, known.iter().filter_map(|known| known.strip_prefix(PREFIX)));
+            let meant = near.map(|near| format!("; did you mean {PREFIX}{near}?"));
+            format!("{name}: no such setting{}", meant.as_deref().unwrap_or("; `imgflo settings` lists all"))
         })
         .collect()
 }
