@@ -11,7 +11,7 @@ use imgflo_ops::{Cancel, Color, Rect};
 use imgflo_runtime::{Control, Engine, ImageGraph, InputShape, NativeEngine, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::graph::load;
+use crate::graph::{graph_arg, load};
 use crate::{Failure, catalogue, limits};
 
 /// Quality where none is given.
@@ -26,12 +26,7 @@ pub fn command() -> Command {
         .after_help(
             "Example: imgflo render gaussianblur --input photo.jpg --output soft.png -p std-dev-x=8 -p width=600",
         )
-        .arg(
-            Arg::new("graph")
-                .required(true)
-                .value_name("GRAPH")
-                .help("A graph file, the name of one in --graphs, or NAME@VERSION"),
-        )
+        .arg(graph_arg("graph"))
         .arg(path("input", "The input picture; not for graphs that generate one").short('i'))
         .arg(
             path(
@@ -136,7 +131,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let plan =
         Plan::new(&graph, &arguments, shape, &catalogue, &limits::plan(&limits)).map_err(|e| vec![e.to_string()])?;
     if matches.get_flag("explain") {
-        print!("{plan}");
+        out!("{plan}");
     }
     let quality: Quality = *matches.get_one("quality").expect("it has a default");
     let Background { rgb: background } = *matches.get_one("background").expect("it has a default");
@@ -166,7 +161,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
 fn write(output: &Path, bytes: &[u8], size: Rect) -> Result<(), Failure> {
     std::fs::write(output, bytes).map_err(|error| vec![format!("{}: {error}", output.display())])?;
-    println!("{}: {} x {} pixels, {} bytes", output.display(), size.width, size.height, bytes.len());
+    outln!("{}: {} x {} pixels, {} bytes", output.display(), size.width, size.height, bytes.len());
     Ok(())
 }
 

@@ -94,7 +94,7 @@ pub fn list(matches: &ArgMatches) -> Result<(), Failure> {
     if all.is_empty() {
         return Err(vec![format!("graph '{name}' has no such version; its newest is {newest}")]);
     }
-    print!("{}", table(&all));
+    out!("{}", table(&all));
     Ok(())
 }
 
@@ -127,6 +127,6 @@ pub fn rollback(matches: &ArgMatches) -> Result<(), Failure> {
     let title = matches.get_one::<String>("title").map(String::as_str);
     let saving = Saving { title, faulty: matches.get_flag("faulty"), ..Saving::default() };
     let version = versions.rollback(name, number, &saving).map_err(|error| vec![error.to_string()])?;
-    println!("{name}: version {} is as version {number}", version.number);
+    outln!("{name}: version {} is as version {number}", version.number);
     Ok(())
 }
