@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod editor;
 pub mod fleet;
 pub mod golden;
