@@ -17,7 +17,21 @@ pub fn name_arg() -> Arg {
 }
 
 fn version_arg() -> Arg {
-    Arg::new("version").value_name("VERSION").value_parser(value_parser!(u64)).help("Number of a version")
+    Arg::new("version")
+        .value_name("VERSION")
+        .value_parser(value_parser!(u64))
+        .help("Number of a version; or NAME@VERSION")
+}
+
+/// The name of a graph, and the number of a version where one is given: `NAME VERSION` or `NAME@VERSION`.
+fn given(matches: &ArgMatches) -> Result<(&str, Option<u64>), Failure> {
+    let name = matches.get_one::<String>("name").expect("the name is required").as_str();
+    let number = matches.get_one::<u64>("version").copied();
+    match (name.rsplit_once('@').map(|(name, version)| (name, version.parse())), number) {
+        (Some((name, Ok(version))), None) => Ok((name, Some(version))),
+        (Some((_, Ok(_))), Some(number)) => Err(vec![format!("two versions are given: {name} and {number}")]),
+        _ => Ok((name, number)),
+    }
 }
 
 /// `--faulty`.
@@ -81,12 +95,11 @@ pub fn list_command() -> Command {
 
 pub fn list(matches: &ArgMatches) -> Result<(), Failure> {
     let failed = |error: imgflo_runtime::VersionError| vec![error.to_string()];
-    let name = matches.get_one::<String>("name").expect("the name is required");
+    let (name, number) = given(matches)?;
     // Nothing is checked against it.
     let versions = from_args(matches, &Arc::new(Catalogue::native()))?;
     let all = versions.list(name).map_err(failed)?;
     let newest = all.last().map_or(0, |version| version.number);
-    let number = matches.get_one::<u64>("version").copied();
     let all = match matches.get_one::<String>("title") {
         Some(title) => vec![versions.name(name, number.unwrap_or(newest), Some(title)).map_err(failed)?],
         None => all.into_iter().filter(|version| number.is_none_or(|number| version.number == number)).collect(),
@@ -112,7 +125,7 @@ pub fn rollback_command() -> Command {
     Command::new("rollback")
         .about("Makes an old version of a graph the newest; those between stay")
         .arg(name_arg())
-        .arg(version_arg().required(true))
+        .arg(version_arg())
         .arg(title_arg().help("What the new version is called"))
         .arg(faulty_arg())
         .arg(graphs_arg())
@@ -121,8 +134,8 @@ pub fn rollback_command() -> Command {
 }
 
 pub fn rollback(matches: &ArgMatches) -> Result<(), Failure> {
-    let name = matches.get_one::<String>("name").expect("the name is required");
-    let number = *matches.get_one::<u64>("version").expect("the version is required");
+    let (name, number) = given(matches)?;
+    let number = number.ok_or_else(|| vec!["a version is needed: NAME VERSION or NAME@VERSION".to_owned()])?;
     let versions = from_args(matches, &Arc::new(catalogue::from_flags(matches)?))?;
     let title = matches.get_one::<String>("title").map(String::as_str);
     let saving = Saving { title, faulty: matches.get_flag("faulty"), ..Saving::default() };

@@ -161,12 +161,21 @@ fn a_graph_is_named_alike_in_all_commands() {
             assert!(result.status.success(), "{arguments:?}: {}", text(&result));
         }
     }
+    for (arguments, told) in [
+        (&["versions", "retro@1"][..], "      1  "),
+        (&["rollback", "retro@1"], "retro: version 3 is as version 1"),
+        (&["rollback", "retro"], "a version is needed: NAME VERSION or NAME@VERSION"),
+        (&["rollback", "retro@1", "2"], "two versions are given: retro@1 and 2"),
+    ] {
+        let result = text(&run(&[&["graph"], arguments, &["--graphs", path]].concat()));
+        assert!(result.contains(told), "{arguments:?}: {result}");
+    }
     let info = run(&["graph", "info", "retro@1", "--graphs", path]);
     assert!(text(&info).contains("\"name\": \"retro\""), "{}", text(&info));
     for (given, told) in [
         ("retor", "no graph file 'retor', and none of that name in"),
         ("retor", "; did you mean retro?"),
-        ("retro@7", "graph 'retro' has no version 7; its newest is 2"),
+        ("retro@7", "graph 'retro' has no version 7; its newest is 3"),
     ] {
         for command in ["info", "check"] {
             let result = run(&["graph", command, given, "--graphs", path]);
