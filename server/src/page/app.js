@@ -1,6 +1,6 @@
 // The page where graphs are tried out. Everything on it comes from /graphs, /files and /version; the
 // state is in the address (#graph.format?parameters), so that a link reproduces it. The controls come
-// from fields.js.
+// from fields.js, the type of a picture that has none from transparency.js.
 'use strict';
 
 const KEY_ITEM = 'imgflo-server-api-key';
@@ -197,55 +197,6 @@ function buildForm() {
 
 function markSample() {
   for (const button of $('samples').children) button.setAttribute('aria-pressed', String(button.dataset.url === state.input.replace(/^\/+/, '')));
-}
-
-// ---------------------------------------------------------------- transparency
-
-/** Types that keep transparency, the best first. */
-const CLEAR_FORMATS = ['webp', 'png'];
-/** Size that an input is looked at in, pixels. */
-const LOOK_WIDTH = 100;
-/** Inputs that were looked at, and whether anything in them is transparent. */
-const looked = new Map();
-
-/** True if a picture has transparent pixels. What cannot be looked at counts as opaque. */
-async function isTransparent(input) {
-  if (input === '' || !('passthrough' in graphs) || /\.jpe?g$/i.test(input)) return false;
-  if (!looked.has(input)) {
-    looked.set(input, false);
-    try {
-      const response = await fetch(await pathOf('passthrough', 'png', { input, width: String(LOOK_WIDTH) }));
-      if (!response.ok) {
-        // It may be there another time.
-        looked.delete(input);
-        return false;
-      }
-      const picture = await createImageBitmap(await response.blob());
-      const canvas = make('canvas', { width: picture.width, height: picture.height });
-      const draw = canvas.getContext('2d');
-      draw.drawImage(picture, 0, 0);
-      const { data } = draw.getImageData(0, 0, canvas.width, canvas.height);
-      looked.set(input, data.some((value, index) => index % 4 === 3 && value < 255));
-    } catch {
-      looked.delete(input);
-    }
-  }
-  return looked.get(input) ?? false;
-}
-
-/** The type to ask for: the one that is chosen, else one that keeps what is transparent in the input. */
-async function formatFor(input) {
-  if (state.format !== '' || isNoop(state.graph) || !takesInput(state.graph) || !(await isTransparent(input))) return state.format;
-  return CLEAR_FORMATS.find((format) => formats.includes(format)) ?? '';
-}
-
-/** Says what is chosen where nothing is, and that JPEG has no transparency. */
-function showFormat() {
-  const clear = looked.get(state.input) ?? false;
-  const plain = isNoop(state.graph);
-  const automatic = clear ? (CLEAR_FORMATS.find((format) => formats.includes(format)) ?? 'jpg') : 'jpg';
-  $('format').options[0].textContent = plain ? 'as the input' : `auto: ${automatic}`;
-  $('format-hint').hidden = plain || !clear || state.format !== 'jpg';
 }
 
 // ---------------------------------------------------------------- asking
