@@ -72,7 +72,7 @@ impl Graph {
 
     /// The graph without those properties and metadata that the `.fbp` form cannot hold, and
     /// without groups.
-    fn writable(&self) -> Self {
+    pub(crate) fn writable(&self) -> Self {
         let mut graph = self.clone();
         graph.groups.clear();
         if let Some(Value::Object(environment)) = graph.properties.get_mut("environment") {
