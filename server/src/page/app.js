@@ -210,7 +210,10 @@ function ask(wait = WAIT_MS) {
   writeAddress();
   $('reset').disabled = queryOf(state.parameters) === queryOf(startParameters(state.graph)) && state.format === '';
   clearTimeout(timer);
-  timer = setTimeout(run, wait);
+  timer = setTimeout(() => {
+    timer = 0;
+    run();
+  }, wait);
 }
 
 async function run() {

@@ -28,7 +28,11 @@ function sliderRange(info) {
   if (preset > 0 && high > preset * 10) high = Math.max(preset * 2, Math.min(high, 10));
   if (preset === 0 && low >= 0 && high > 1000) high = low + 100;
   if (preset === 0 && low === -high && high > 100) [low, high] = [-100, 100];
-  return [info.ui?.minimum ?? low, info.ui?.maximum ?? high];
+  // A graph around this one may take less.
+  const within = (value) => Math.min(Math.max(value, finite(info.minimum) ? info.minimum : value), finite(info.maximum) ? info.maximum : value);
+  const [least, most] = [info.ui?.minimum, info.ui?.maximum].map((end) => (finite(end) ? within(end) : undefined));
+  const [from, to] = [least ?? low, most ?? high];
+  return from < to ? [from, to] : [low, high];
 }
 
 /** One field: a control, and how its value is read and set as text. */

@@ -1,7 +1,6 @@
 //! The first page, in a real browser.
 
 use std::path::Path;
-use std::time::Duration;
 
 use imgflo_tests::browser::Browser;
 use imgflo_tests::repository;
@@ -49,9 +48,8 @@ async fn open(server: &Server, place: &str) -> Browser {
 
 /// Waits until no picture is made.
 async fn rest(browser: &mut Browser) {
-    // Changes are asked for after a moment.
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    browser.until("$('stage').getAttribute('aria-busy') === 'false'").await;
+    // Changes are asked for after a moment, when the timer has run.
+    browser.until("timer === 0 && $('stage').getAttribute('aria-busy') === 'false' && $('picture').complete").await;
 }
 
 /// Sets a field as a person does.
@@ -109,6 +107,14 @@ async fn sliders_are_useful_at_both_ends() {
     };
     assert_eq!(range("gaussianblur", "std-dev-x"), json!([0, 50]));
     assert_eq!(range("desaturate", "grainsize"), json!([2, 600]));
+    // A narrower range around a graph holds for the slider, too, and what makes no range is passed over.
+    for (metadata, range) in [
+        (json!({ "minimum": 0, "maximum": 20, "ui": { "minimum": -5, "maximum": 50 } }), json!([0, 20])),
+        (json!({ "minimum": 0, "maximum": 20, "ui": { "minimum": "low", "maximum": 10 } }), json!([0, 10])),
+        (json!({ "minimum": 0, "maximum": 20, "ui": { "minimum": 30, "maximum": 10 } }), json!([0, 20])),
+    ] {
+        assert_eq!(browser.evaluate(&format!("sliderRange({metadata})")).await, range, "{metadata}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
