@@ -4,6 +4,7 @@ use std::process::{Output, Stdio};
 
 use imgflo_ops::codec;
 use imgflo_tests::program::{command, run};
+use imgflo_tests::server::Server;
 use imgflo_tests::{corpus, golden, repository};
 
 fn text(output: &Output) -> String {
@@ -262,6 +263,24 @@ fn output_that_nobody_reads_is_no_fault() {
         drop(reader);
         let result = command().args(["graph", "check", "elephant"]).stderr(writer).spawn().unwrap();
         assert_eq!(result.wait_with_output().unwrap().status.code(), Some(1));
+    }
+}
+
+/// What reads a server's log may end before the server does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_log_nobody_reads_goes_on() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut program = command();
+    program.stderr(writer);
+    let graphs = tempfile::tempdir().unwrap();
+    std::fs::copy(repository().join("graphs/passthrough.json"), graphs.path().join("passthrough.json")).unwrap();
+    // This is logged at the start.
+    std::fs::write(graphs.path().join("broken.fbp"), "a(gegl/nop) ->").unwrap();
+    let arguments = ["--graphs", graphs.path().to_str().unwrap()];
+    let server = Server::start_by(program, tempfile::tempdir().unwrap(), &arguments);
+    for (graph, status) in [("passthrough", 301), ("broken", 404), ("passthrough", 301)] {
+        assert_eq!(server.get(&format!("/graph/{graph}?input=files/card.png&width=20")).await.status(), status);
     }
 }
 
