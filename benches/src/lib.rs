@@ -10,6 +10,7 @@
 pub mod codecs;
 pub mod contender;
 pub mod document;
+pub mod drag;
 pub mod engines;
 pub mod fidelity;
 pub mod fleet;

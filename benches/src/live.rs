@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use imgflo_ops::codec::FileFormat;
 use imgflo_tests::editor::Editor;
 use imgflo_tests::server::Server;
-use serde_json::{Value, json};
 
+use crate::drag::{self, KNOBS};
 use crate::{picture, process};
 
 /// Edits of each knob.
@@ -29,15 +29,6 @@ const CHAIN: [(&str, &str); 10] = [
     ("n9", "gegl/sepia"),
 ];
 
-/// A knob: what is said of it, the process, the port, and its value at a step, another at each.
-type Knob = (&'static str, &'static str, &'static str, fn(u32) -> Value);
-
-const KNOBS: [Knob; 3] = [
-    ("the first of the graph", "n0", "exposure", |step| json!(f64::from(step) / 100.0)),
-    ("in the middle (a blur)", "n3", "std-dev-x", |step| json!(2.0 + f64::from(step) / 3.0)),
-    ("the last of the graph", "n9", "scale", |step| json!(0.2 + f64::from(step) / 150.0)),
-];
-
 /// The table of all knobs; the input is written to `folder`.
 ///
 /// # Errors
@@ -49,6 +40,7 @@ pub fn table(folder: &Path) -> Result<String, Box<dyn Error>> {
     let runtime = Server::runtime(&["--files", files, "--input", "files/12mp.jpg"]);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let measured = tokio.block_on(turn_all(&runtime))?;
+    let dragged = tokio.block_on(dragged(&runtime))?;
     let mut text = format!(
         "### A knob that is turned: 12 MP JPEG through ten processes, shown at 800 pixels\n\n\
          From an edit to the last byte of its first picture, over WebSocket and HTTP, ms; {EDITS} edits each, one after another. \
@@ -61,7 +53,14 @@ pub fn table(folder: &Path) -> Result<String, Box<dyn Error>> {
         let at = |times: &[f64], part: f64| times[((times.len() - 1) as f64 * part).round() as usize];
         writeln!(text, "| {what} | {:.0} | {:.0} | {:.0} |", at(&drafts, 0.5), at(&drafts, 0.95), at(&exact, 0.5))?;
     }
+    text.push('\n');
+    text += &dragged;
     Ok(text)
+}
+
+async fn dragged(runtime: &Server) -> Result<String, Box<dyn Error>> {
+    let mut editor = Editor::connect(&runtime.url).await;
+    drag::tables(runtime, &mut editor).await
 }
 
 type Measured = (&'static str, Vec<f64>, Vec<f64>);

@@ -1,6 +1,7 @@
 //! `imgflo graph`: graph files looked at, checked and converted; their versions, compared and published.
 
 mod diff;
+mod export;
 mod publish;
 mod versions;
 
@@ -16,12 +17,13 @@ use imgflo_job::Limits;
 use imgflo_msgflo::Network;
 use imgflo_runtime::{Catalogue, Form, ImageGraph, Library, nearest};
 
-use crate::render::graphs_arg;
-use crate::{Failure, catalogue, limits};
+use crate::render::{graphs_arg, graphs_folder};
+use crate::{Failure, catalogue, limits, shipped};
 
 pub fn command() -> Command {
     Command::new("graph")
-        .about("Looks at, checks, converts, compares and publishes graphs, and keeps their versions")
+        .visible_alias("graphs")
+        .about("Looks at, checks, converts, compares, publishes and exports graphs, and keeps their versions")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -65,6 +67,7 @@ pub fn command() -> Command {
         .subcommand(versions::rollback_command())
         .subcommand(diff::command())
         .subcommand(publish::command())
+        .subcommand(export::command())
 }
 
 /// A graph, as [`find`] takes it.
@@ -88,30 +91,32 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
         "check" => {
             let catalogue = Arc::new(catalogue::from_flags(matches)?);
-            let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
+            let folder = graphs_folder(matches)?;
             let graphs = matches.get_many::<String>("graph").expect("the graph is required");
-            let check = |given| find(given, folder, &catalogue).and_then(|found| check(found, &catalogue));
-            let faults: Failure = graphs.flat_map(|given| check(given).err().unwrap_or_default()).collect();
+            let fault = |given: &String| check(given, folder, &catalogue).err().unwrap_or_default();
+            let faults: Failure = graphs.flat_map(fault).collect();
             if faults.is_empty() { Ok(()) } else { Err(faults) }
         }
         "versions" => versions::list(matches),
         "rollback" => versions::rollback(matches),
         "diff" => diff::run(matches),
         "publish" => publish::run(matches),
+        "export" => export::run(matches),
         _ => convert(matches),
     }
 }
 
-fn check((file, name, graph): (PathBuf, String, Graph), catalogue: &Arc<Catalogue>) -> Result<(), Failure> {
+fn check(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(), Failure> {
+    let (file, name, graph) = find(given, folder, catalogue)?;
     if graph.runtime() == Some("msgflo") {
-        Network::from_graph(&graph).map_err(|error| vec![format!("{}: {error}", file.display())])?;
-        outln!("{}: ok", file.display());
+        Network::from_graph(&graph).map_err(|error| vec![format!("{given}: {error}")])?;
+        outln!("{given}: ok");
         return Ok(());
     }
     for note in assemble(&file, &name, graph, catalogue)?.passed_over() {
-        outln!("{}: {note}", file.display());
+        outln!("{given}: {note}");
     }
-    outln!("{}: ok", file.display());
+    outln!("{given}: ok");
     Ok(())
 }
 
@@ -132,8 +137,7 @@ fn assemble(file: &Path, name: &str, graph: Graph, catalogue: &Arc<Catalogue>) -
 }
 
 fn convert(matches: &ArgMatches) -> Result<(), Failure> {
-    // Nothing is checked against the catalogue.
-    let (_, _, graph) = of_args(matches, "graph", &Arc::new(Catalogue::native()))?;
+    let (_, _, graph) = of_args(matches, "graph", &shipped_only())?;
     let output = matches.get_one::<PathBuf>("output").expect("the output is required");
     let to_fbp = match output.to_str().unwrap_or_default() {
         name if name.ends_with(".fbp") => true,
@@ -177,27 +181,36 @@ pub fn of_args(
     catalogue: &Arc<Catalogue>,
 ) -> Result<(PathBuf, String, Graph), Failure> {
     let given = matches.get_one::<String>(argument).expect("the graph is required");
-    find(given, matches.get_one::<PathBuf>("graphs").expect("it has a default"), catalogue)
+    find(given, graphs_folder(matches)?, catalogue)
 }
 
-/// A graph that is given as a file, as a name in the folder of graphs, or as a version of one, NAME@VERSION;
-/// with the file that it is in, or would be, and its name. `-` is standard input.
+/// The shipped graphs, for graphs that are not checked.
+pub fn shipped_only() -> Arc<Catalogue> {
+    Arc::new(Catalogue::native().with_graphs(shipped::graphs()))
+}
+
+/// A graph that is given as a file, as a name in the folder of graphs, as the name of a shipped one, or as a version of
+/// one, NAME@VERSION, or as `-` for standard input; with the file that it is in, or would be, and its name.
 pub fn find(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(PathBuf, String, Graph), Failure> {
     let in_folder = || Form::ALL.map(|form| folder.join(format!("{given}.{}", form.extension())));
     let version = || given.rsplit_once('@').and_then(|(name, number)| Some((name, number.parse().ok()?)));
-    if given == "-" {
-        return Ok((PathBuf::from(given), "graph".to_owned(), read(Path::new(given))?));
-    }
-    let file = if Path::new(given).exists() {
+    let is_file = |path: &Path| path.exists() && !path.is_dir();
+    let file = if given == "-" || is_file(Path::new(given)) {
         PathBuf::from(given)
     } else if let Some(file) = in_folder().into_iter().find(|file| file.is_file()) {
         file
+    } else if let Some(file) = shipped_file(folder, given, catalogue) {
+        let (form, text) = catalogue.shipped_graph(given).expect("it is shipped");
+        let graph = form.parse(text).map_err(|error| vec![format!("{given}: {error}")])?;
+        return Ok((file, given.to_owned(), graph));
     } else if let Some((name, number)) = version() {
         let graph = versions::open(folder, catalogue)?.load(name, number).map_err(|error| vec![error.to_string()])?;
         return Ok((folder.join(given), name.to_owned(), graph));
     } else {
         let names = names(folder);
-        let meant = nearest(given, names.iter().map(String::as_str)).map(|near| format!("; did you mean {near}?"));
+        let shipped = catalogue.shipped().iter().filter_map(|graph| Some(graph.file.rsplit_once('.')?.0));
+        let meant = nearest(given, names.iter().map(String::as_str).chain(shipped))
+            .map(|near| format!("; did you mean {near}?"));
         let meant = meant.unwrap_or_default();
         return Err(vec![format!("no graph file '{given}', and none of that name in {}{meant}", folder.display())]);
     };
@@ -211,6 +224,11 @@ fn names(folder: &Path) -> Vec<String> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let graphs = files.filter(|path| Form::of(path).is_some());
     graphs.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
+}
+
+/// The file that a shipped graph would be in; `None` when there is no such graph.
+pub fn shipped_file(folder: &Path, name: &str, catalogue: &Catalogue) -> Option<PathBuf> {
+    catalogue.shipped_graph(name).map(|(form, _)| folder.join(format!("{name}.{}", form.extension())))
 }
 
 /// Reads a graph; a text that begins with `{` is JSON, any other is the .fbp language.

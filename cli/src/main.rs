@@ -12,6 +12,8 @@ mod child;
 mod completions;
 mod deadletters;
 mod graph;
+mod greeting;
+mod health;
 mod limits;
 mod live_code;
 mod network;
@@ -22,6 +24,7 @@ mod render;
 mod runtime;
 mod serve;
 mod settings;
+mod shipped;
 mod url;
 mod version;
 mod worker;
@@ -51,6 +54,7 @@ fn command() -> Command {
         .subcommand(network::setup_command())
         .subcommand(network::procfile_command())
         .subcommand(deadletters::command())
+        .subcommand(health::command())
         .subcommand(apps::command())
         .subcommand(render::command())
         .subcommand(graph::command())
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         "setup" => network::set_up(matches),
         "procfile" => network::procfile(matches),
         "deadletters" => deadletters::run(matches),
+        "health" => health::run(matches),
         "apps" => apps::run(matches),
         "render" => render::run(matches),
         "graph" => graph::run(matches),

@@ -7,24 +7,25 @@ use clap::{Arg, ArgMatches, Command};
 use imgflo_job::Limits;
 use imgflo_msgflo::network::Process;
 use imgflo_msgflo::{Binding, Link, Network, Transport, connect};
-use imgflo_runtime::Catalogue;
 
-use crate::Failure;
-use crate::graph::{graph_arg, of_args};
-use crate::render::graphs_arg;
+use crate::graph::{graph_arg, of_args, shipped_only};
+use crate::render::{graphs_arg, graphs_folder};
+use crate::{Failure, graph};
 
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What starts a role, by its component.
 const COMMANDS: &[(&str, &str)] = &[(HTTP_API, "imgflo serve"), ("imgflo-server/ProcessImage", "imgflo worker")];
+/// The file of the network, unless another is named.
+const GRAPH: &str = "imgflo.fbp";
 /// The component of front ends.
 const HTTP_API: &str = "imgflo-server/HttpApi";
 /// The name that platforms give to the process that takes requests.
 const WEB: &str = "web";
 
 fn graph_args() -> [Arg; 2] {
-    let help = "The network: a graph file, - for standard input, the name of a graph in --graphs, or NAME@VERSION; without it that of front ends and workers";
+    let help = "The network: a graph file, - for standard input, the name of a graph in --graphs, or NAME@VERSION [default: imgflo.fbp in --graphs, or the one in the program where that is missing]";
     [graph_arg("graph").required(false).help(help), graphs_arg()]
 }
 
@@ -107,14 +108,15 @@ pub fn procfile(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 fn read(matches: &ArgMatches) -> Result<Network, Failure> {
-    let (place, graph) = if matches.contains_id("graph") {
-        // Nothing is checked against the catalogue.
-        let (file, _, graph) = of_args(matches, "graph", &Arc::new(Catalogue::native()))?;
-        (file.display().to_string(), graph)
+    let (file, graph) = if matches.contains_id("graph") {
+        let (file, _, graph) = of_args(matches, "graph", &shipped_only())?;
+        (file, graph)
     } else {
-        ("imgflo.fbp".to_owned(), imgflo_job::network::graph())
+        let file = graphs_folder(matches)?.join(GRAPH);
+        let graph = if file.is_file() { graph::read(&file)? } else { imgflo_job::network::graph() };
+        (file, graph)
     };
-    Network::from_graph(&graph).map_err(|error| vec![format!("{place}: {error}")])
+    Network::from_graph(&graph).map_err(|error| vec![format!("{}: {error}", file.display())])
 }
 
 /// Components of roles that are queues without a process.

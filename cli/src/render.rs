@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use imgflo_job::{Background, Quality};
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
@@ -87,7 +88,19 @@ pub fn graphs_arg() -> Arg {
         .default_value("graphs")
         .value_name("DIR")
         .value_parser(value_parser!(PathBuf))
-        .help("Folder with graphs")
+        .help("Folder with graphs, which take the place of shipped ones of the same name")
+}
+
+/// The folder that [`graphs_arg`] names.
+///
+/// # Errors
+/// When it is named and missing. The default may be missing: there are the shipped graphs.
+pub fn graphs_folder(matches: &ArgMatches) -> Result<&Path, Failure> {
+    let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
+    if matches.value_source("graphs") != Some(ValueSource::DefaultValue) && !folder.is_dir() {
+        return Err(vec![format!("--graphs: there is no folder '{}'", folder.display())]);
+    }
+    Ok(folder)
 }
 
 /// The parameters given with `-p`.
@@ -130,9 +143,6 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let shape = header.as_ref().map(InputShape::from);
     let plan =
         Plan::new(&graph, &arguments, shape, &catalogue, &limits::plan(&limits)).map_err(|e| vec![e.to_string()])?;
-    if matches.get_flag("explain") {
-        out!("{plan}");
-    }
     let quality: Quality = *matches.get_one("quality").expect("it has a default");
     let Background { rgb: background } = *matches.get_one("background").expect("it has a default");
     let options = EncodeOptions {
@@ -146,10 +156,18 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if let (Some(bytes), true) = (&bytes, plan.hands_on_the_input())
         && let Some(bytes) = codec::recode(bytes, options, allowed, &cancel).map_err(fault)?
     {
+        explain(matches, &plan);
         return write(output, &bytes, plan.output());
     }
-    let decode = |bytes: &Vec<u8>| codec::decode_part(bytes, plan.part(), allowed, &cancel);
-    let input = bytes.as_ref().map(decode).transpose().map_err(fault)?;
+    let again = |shape| Plan::new(&graph, &arguments, Some(shape), &catalogue, &limits::plan(&limits)).ok();
+    let (plan, input) = match &bytes {
+        Some(bytes) => {
+            let (plan, input) = imgflo_runtime::read_input(plan, bytes, allowed, &cancel, again).map_err(fault)?;
+            (plan, Some(input))
+        }
+        None => (plan, None),
+    };
+    explain(matches, &plan);
     let bar = progress_bar();
     let control = Control { cancel: cancel.clone(), progress: Some(progress(&bar)) };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -157,6 +175,12 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     bar.finish_and_clear();
     let bytes = codec::encode(&image, options, &cancel).map_err(fault)?;
     write(output, &bytes, image.rect())
+}
+
+fn explain(matches: &ArgMatches, plan: &Plan) {
+    if matches.get_flag("explain") {
+        out!("{plan}");
+    }
 }
 
 fn write(output: &Path, bytes: &[u8], size: Rect) -> Result<(), Failure> {

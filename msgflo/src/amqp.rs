@@ -25,7 +25,7 @@ use bytes::Bytes;
 use lapin::protocol::AMQPSoftError;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,6 +41,8 @@ use crate::transport::{
 
 /// For how long a count of waiting messages is believed.
 const COUNTED: Duration = Duration::from_millis(250);
+/// How long a message whose connection broke waits for the next one.
+const RECONNECTS: Duration = Duration::from_secs(2);
 
 /// What the parts of a transport share.
 struct Shared {
@@ -179,12 +181,31 @@ impl Amqp {
     async fn in_time(&self, work: impl Future<Output = Result<(), SendError>>) -> Result<(), SendError> {
         let confirm = self.shared.confirm;
         let late = || SendError::Unreachable(format!("it did not confirm within {} ms", confirm.as_millis()));
-        tokio::time::timeout(confirm, work).await.unwrap_or_else(|_| Err(late()))
+        timeout(confirm, work).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Sends a letter. One that was on its way when its connection broke is sent again over the next one, if that is
+    /// there [soon](RECONNECTS): a broker may end a connection for a message that was sent to an exchange just deleted.
+    async fn deliver(&self, session: &Arc<Session>, letter: &Letter<'_>, is_bound: bool) -> Result<(), SendError> {
+        match self.deliver_over(session, letter, is_bound).await {
+            Err(Refusal::Lost(reason)) => {
+                let mut current = self.shared.current.clone();
+                let is_next =
+                    |next: &Option<Arc<Session>>| next.as_ref().is_some_and(|next| !Arc::ptr_eq(next, session));
+                let next = match timeout(RECONNECTS, current.wait_for(is_next)).await {
+                    Ok(Ok(next)) => next.clone(),
+                    _ => None,
+                };
+                let Some(next) = next else { return Err(SendError::Unreachable(reason)) };
+                Ok(self.deliver_over(&next, letter, is_bound).await?)
+            }
+            sent => Ok(sent?),
+        }
     }
 
     /// Sends a letter. One that reaches no queue though it should (`is_bound`) is sent again when what was deleted on
     /// the broker is there again.
-    async fn deliver(&self, session: &Session, letter: &Letter<'_>, is_bound: bool) -> Result<(), SendError> {
+    async fn deliver_over(&self, session: &Session, letter: &Letter<'_>, is_bound: bool) -> Result<(), Refusal> {
         let upkeep = &self.shared.upkeep;
         match letter.send(session, self.shared.confirm).await {
             Ok(()) => {
@@ -193,7 +214,7 @@ impl Amqp {
             }
             Err(Refusal::NoExchange(_)) => {}
             Err(Refusal::NoQueue(_)) if is_bound => {}
-            Err(refusal) => return Err(refusal.into()),
+            Err(refusal) => return Err(refusal),
         }
         upkeep.repair(&session.consuming, Instant::now()).await;
         match letter.send(session, self.shared.confirm).await {
@@ -201,13 +222,13 @@ impl Amqp {
                 upkeep.routed(&session.consuming, letter.place()).await;
                 Ok(())
             }
-            Err(Refusal::Other(error)) => Err(error),
-            Err(refusal) => {
+            Err(refusal @ (Refusal::NoQueue(_) | Refusal::NoExchange(_))) => {
                 if is_bound {
                     upkeep.unrouted(letter.place()).await;
                 }
-                Err(refusal.into())
+                Err(refusal)
             }
+            Err(refusal) => Err(refusal),
         }
     }
 

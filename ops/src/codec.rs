@@ -300,14 +300,35 @@ pub fn decode_part(
     limits: DecodeLimits,
     cancel: &Cancel,
 ) -> Result<Image, CodecError> {
+    let missing = || CodecError::broken(FileFormat::Jpeg, "no picture");
     let image = match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
-        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel).and_then(|source| source.decode(part, limits, cancel)),
+        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)
+            .and_then(|source| source.decode(part, false, limits, cancel)?.ok_or_else(missing)),
         FileFormat::Png => png::Source::open(bytes).and_then(|source| source.decode(limits, cancel)),
         FileFormat::Webp => webp::Source::open(bytes).and_then(|source| source.decode(limits, cancel)),
         FileFormat::Gif => gif::Source::open(bytes).and_then(|source| source.decode(limits, cancel)),
         FileFormat::Avif => Err(CodecError::Unrecognised),
     };
     image.map_err(|error| cut::explain(error, bytes))
+}
+
+/// As [`decode_part`]; `None` for a reduced picture that leaves out so much detail that it is not within the tolerance of
+/// docs/PERFORMANCE.md. It is then to be read with a [margin](crate::Reducible::detailed).
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_smooth(
+    bytes: &[u8],
+    part: Option<Part>,
+    limits: DecodeLimits,
+    cancel: &Cancel,
+) -> Result<Option<Image>, CodecError> {
+    match FileFormat::sniff(bytes) {
+        Some(FileFormat::Jpeg) => jpeg::Source::open(bytes, cancel)
+            .and_then(|source| source.decode(part, true, limits, cancel))
+            .map_err(|error| cut::explain(error, bytes)),
+        _ => decode_part(bytes, part, limits, cancel).map(Some),
+    }
 }
 
 /// The picture of a file in another file, when it is to be as it is: by a shorter way than through

@@ -1,7 +1,8 @@
 //! Pictures at a fraction of their size, as a decoder delivers them that need not read all of them.
 //!
 //! A JPEG is stored as cosines of 8 × 8 pixels each; with the lowest n of them along each side it
-//! becomes n × n pixels, for a fraction of the work. That is a good low-pass, in coded light.
+//! becomes n × n pixels, for a fraction of the work. That is a good low-pass, in coded light. Where much is left out the
+//! pixels are averaged in light, and the picture is read in full where it is scaled.
 
 use crate::Rect;
 
@@ -19,16 +20,45 @@ pub struct Reducible {
     /// True where it is shown the other way round than it is stored, so that a last pixel which is
     /// no whole one comes first: along x, along y.
     pub mirrored: [bool; 2],
+    /// How much larger it has to be read than it is wanted.
+    pub margin: Margin,
+}
+
+/// How much larger a picture is read than it is wanted, when it is scaled down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Margin {
+    /// Not at all: the decoder's way to make it smaller is as good as the exact one. Photos.
+    #[default]
+    None,
+    /// It is read in full. Text, line art.
+    All,
 }
 
 impl Reducible {
-    /// The picture at `eighths`/8 of its size; 1 to 8 of them.
-    pub fn by(self, eighths: u32) -> Reduced {
-        Reduced { of: self, eighths: eighths.clamp(1, 8) }
+    /// The same, known to have much detail.
+    pub fn detailed(self) -> Reducible {
+        Reducible { margin: Margin::All, ..self }
     }
 
-    /// The smallest of which a pixel is at most `step` pixels wide, if reducing pays at all.
+    /// The picture at `eighths`/8 of its size; 1 to 8 of them.
+    pub fn by(self, eighths: u32) -> Reduced {
+        Reduced { of: self, eighths: eighths.clamp(1, 8), sharp: false }
+    }
+
+    /// The smallest of which a pixel is at most `step` pixels wide, if it may be
+    /// reduced and that pays.
     pub fn within(self, step: f64) -> Option<Reduced> {
+        match self.margin {
+            Margin::None => self.blurred_within(step).map(|reduced| Reduced { sharp: true, ..reduced }),
+            Margin::All => None,
+        }
+    }
+
+    /// As [`Reducible::within`], without a margin: for what is blurred so much that only means matter.
+    pub fn blurred_within(self, step: f64) -> Option<Reduced> {
+        if self.margin == Margin::All {
+            return None;
+        }
         PAYS.into_iter().map(|eighths| self.by(eighths)).find(|reduced| reduced.step() <= step)
     }
 }
@@ -38,12 +68,18 @@ impl Reducible {
 pub struct Reduced {
     of: Reducible,
     eighths: u32,
+    sharp: bool,
 }
 
 impl Reduced {
     /// Eighths of the size.
     pub fn eighths(&self) -> u32 {
         self.eighths
+    }
+
+    /// True when it has no margin and needs one if it has much detail.
+    pub fn is_sharp(&self) -> bool {
+        self.sharp
     }
 
     /// The box of the whole picture, unreduced.
@@ -80,13 +116,16 @@ mod tests {
 
     #[test]
     fn the_last_pixel_may_be_no_whole_one() {
-        let all = Reducible { width: 1001, height: 16, mirrored: [false; 2] };
-        let eighths = [1.9, 2.0, 2.7, 7.9, 8.0, 1e9].map(|step| all.within(step).map(|reduced| reduced.eighths()));
-        assert_eq!(eighths, [None, Some(4), Some(3), Some(2), Some(1), Some(1)]);
-        let reduced = Reducible { width: 1001, height: 16, mirrored: [true, true] }.by(1);
+        let all = Reducible { width: 1001, height: 16, mirrored: [false; 2], margin: Margin::None };
+        let eighths = |all: Reducible| {
+            [1.9, 2.0, 2.7, 7.9, 8.0, 1e9].map(|step| all.within(step).map(|reduced| reduced.eighths()))
+        };
+        assert_eq!(eighths(all), [None, Some(4), Some(3), Some(2), Some(1), Some(1)]);
+        assert_eq!(eighths(all.detailed()), [None; 6]);
+        let reduced = Reducible { mirrored: [true, true], ..all }.by(1);
         assert_eq!((reduced.rect(), reduced.whole()), (Rect::sized(126, 2), Rect::sized(1001, 16)));
         assert_eq!((reduced.step(), reduced.start()), (8.0, [-7.0, 0.0]));
-        let reduced = Reducible { width: 10, height: 10, mirrored: [false, true] }.by(3);
+        let reduced = Reducible { width: 10, height: 10, mirrored: [false, true], ..all }.by(3);
         assert_eq!((reduced.rect(), reduced.start()), (Rect::sized(4, 4), [0.0, 10.0 - 32.0 / 3.0]));
     }
 }

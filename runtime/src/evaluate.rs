@@ -23,7 +23,7 @@ use crate::image_graph::Feed;
 use crate::plan::{Extent, Onward, Sight, live, scaled};
 use crate::{
     Arguments, Catalogue, Control, ImageGraph, InputShape, Measure, NativeEngine, Plan, PlanError, PlanLimits,
-    RenderError,
+    RenderError, read_input,
 };
 use remembered::{Key, Made, Remembered};
 
@@ -262,9 +262,14 @@ impl Evaluator {
         let shape = input.map(|input| InputShape::from(&input.header));
         let sight = Some(Sight { window, width, height });
         let plan = Plan::looked_at(graph, arguments, shape, sight, &self.catalogue, &self.limits.plan)?;
-        let image = match input {
-            Some(input) => Some(codec::decode_part(&input.bytes, plan.part(), self.limits.decode, &control.cancel)?),
-            None => None,
+        let again =
+            |shape| Plan::looked_at(graph, arguments, Some(shape), sight, &self.catalogue, &self.limits.plan).ok();
+        let (plan, image) = match input {
+            Some(input) => {
+                let read = read_input(plan, &input.bytes, self.limits.decode, &control.cancel, again)?;
+                (read.0, Some(read.1))
+            }
+            None => (plan, None),
         };
         let (image, _) = self.exact_engine.render_measured(&plan, image, control)?;
         Ok(Seen { image: Arc::new(image), full, exact: true })
@@ -312,15 +317,12 @@ impl Evaluator {
         let sight = Sight { window: Rect::sized(input.header.width, input.header.height), width, height };
         let shape = InputShape::from(&input.header);
         let arguments = Arguments::default();
-        let plan = Plan::looked_at(
-            &self.handing_on,
-            &arguments,
-            Some(shape),
-            Some(sight),
-            &self.catalogue,
-            &self.limits.plan,
-        )?;
-        let image = codec::decode_part(&input.bytes, plan.part(), self.limits.decode, &control.cancel)?;
+        let made = |shape| {
+            let (graph, limits) = (&self.handing_on, &self.limits.plan);
+            Plan::looked_at(graph, &arguments, Some(shape), Some(sight), &self.catalogue, limits)
+        };
+        let again = |shape| made(shape).ok();
+        let (plan, image) = read_input(made(shape)?, &input.bytes, self.limits.decode, &control.cancel, again)?;
         let (image, _) = engine.render_measured(&plan, Some(image), control)?;
         let made = Made { origin: Some(image.rect()), image: Arc::new(image) };
         self.remember(key, made.clone());

@@ -33,6 +33,7 @@ mod near;
 mod parameters;
 mod plan;
 mod port_check;
+mod read;
 mod samples;
 #[cfg(test)]
 mod testing;
@@ -41,7 +42,7 @@ mod versions;
 mod wording;
 
 pub use c_operations::{COperations, LiveOperations};
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, ShippedGraph};
 pub use changes::{Change, changes};
 pub use compare::side_by_side;
 pub use distance::{Distance, distance};
@@ -56,6 +57,7 @@ pub use near::{near, nearest};
 pub use parameters::{ArgumentFault, Arguments, Parameter};
 pub use plan::{InputShape, Measure, Plan, PlanError, PlanLimits};
 pub use port_check::Entering;
+pub use read::read_input;
 pub use samples::{Compared, Difference, Picture, Renderer, SampleError, check, difference};
 pub use versions::{Saving, Version, VersionError, VersionLimits, Versions};
 pub use wording::in_process;

@@ -38,6 +38,11 @@ impl InputShape {
     pub fn new(width: u32, height: u32, format: Format) -> Self {
         InputShape { width, height, format, reducible: None }
     }
+
+    /// The same, known to have much detail: read in full where it is scaled.
+    pub fn detailed(self) -> Self {
+        InputShape { reducible: self.reducible.map(Reducible::detailed), ..self }
+    }
 }
 
 impl From<&Header> for InputShape {
@@ -265,6 +270,8 @@ pub struct Plan {
     pub(crate) input: Option<InputShape>,
     /// Eighths of the input's size that it is read at.
     pub(crate) eighths: u32,
+    /// True when that is too few where the input has much detail.
+    pub(crate) sharp: bool,
     /// Where the input goes, when anything of it is needed.
     pub(crate) input_buffer: Option<usize>,
     /// Where pictures go that are there already, of which anything is needed.
@@ -382,6 +389,12 @@ impl Plan {
     /// nothing of it is needed.
     pub fn part(&self) -> Option<Part> {
         Some(Part { eighths: self.eighths, window: self.buffers[self.input_buffer?].rect })
+    }
+
+    /// True when the input is read just as small as it is wanted, which is too small where it has much detail: then a
+    /// plan is needed for the [detailed](InputShape::detailed) input.
+    pub fn needs_smooth_input(&self) -> bool {
+        self.sharp && self.input_buffer.is_some()
     }
 
     /// True when the result is the input, as it is.

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use imgflo_ops::codec::{self, DecodeLimits, FileFormat};
 use imgflo_ops::{Cancel, Image, OpError};
 
-use crate::{Catalogue, Control, Distance, Engine, ImageGraph, InputShape, Plan, PlanLimits, RuntimeKind, distance};
+use crate::{
+    Catalogue, Control, Distance, Engine, ImageGraph, InputShape, Plan, PlanLimits, RuntimeKind, distance, read_input,
+};
 
 /// Sides of the picture of a graph that makes one of its own and is not told how large.
 const OWN_SIDE: u32 = 512;
@@ -195,8 +197,14 @@ impl Renderer<'_> {
         }
         let shape = header.as_ref().map(InputShape::from);
         let plan = Plan::new(graph, &arguments, shape, self.catalogue, &self.plan).map_err(|error| told(&error))?;
-        let decode = |bytes: &[u8]| codec::decode_part(bytes, plan.part(), self.decode, cancel);
-        let image = input.map(decode).transpose().map_err(|error| told(&error))?;
+        let again = |shape| Plan::new(graph, &arguments, Some(shape), self.catalogue, &self.plan).ok();
+        let (plan, image) = match input {
+            Some(bytes) => {
+                let read = read_input(plan, bytes, self.decode, cancel, again).map_err(|error| told(&error))?;
+                (read.0, Some(read.1))
+            }
+            None => (plan, None),
+        };
         let control = Control { cancel: cancel.clone(), progress: None };
         self.engine.render(&plan, image, &control).map_err(|error| told(&error))
     }

@@ -423,6 +423,11 @@ impl Flights {
         });
     }
 
+    /// False when it is certain that no worker is there to take urgent jobs.
+    pub(crate) async fn is_staffed(&self) -> bool {
+        (self.means.staffed)().await
+    }
+
     /// How things are.
     pub(crate) fn traffic(&self) -> Traffic {
         let board = self.board();

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -39,6 +40,11 @@ pub type Report = Box<dyn Fn() -> Value + Send + Sync>;
 /// is longer.
 pub const DRAIN: Duration = Duration::from_secs(16);
 
+/// Says why results of workers are not found, and what helps.
+pub(crate) const STRAYS: &str = "a worker stored a result, and it is not in the store of this front end: front ends and \
+                                 workers must share one; give all of them the same IMGFLO_S3_BUCKET, or an \
+                                 IMGFLO_DATA_DIR on a file system that they share";
+
 /// What takes operations in C while the server runs.
 pub struct LiveCode {
     /// Compiles them and puts them in force.
@@ -57,6 +63,8 @@ pub struct FrontParts {
     pub claims: Arc<dyn Claims>,
     /// The way to the workers.
     pub transport: Arc<dyn Transport>,
+    /// True when workers are other processes: their store may be another one by mistake.
+    pub workers_elsewhere: bool,
     /// What strangers may ask for.
     pub limits: Limits,
     /// Folder served under `/files/`.
@@ -119,6 +127,9 @@ struct Served {
 pub struct Front {
     served: RwLock<Served>,
     store: Arc<dyn Store>,
+    workers_elsewhere: bool,
+    /// True when the last result that a client waited for was not in our store.
+    strays: AtomicBool,
     limits: Limits,
     files: PathBuf,
     access: Access,
@@ -154,6 +165,8 @@ impl Front {
         let front = Arc::new(Front {
             served: RwLock::new(Served { library: parts.library, listing }),
             store: parts.store,
+            workers_elsewhere: parts.workers_elsewhere,
+            strays: AtomicBool::new(false),
             limits: parts.limits,
             files: parts.files,
             access,
@@ -174,6 +187,11 @@ impl Front {
         });
         tokio::spawn(watch::watch(Arc::downgrade(&front), front.shutdown.clone()));
         Ok(front)
+    }
+
+    /// True when requests need an application: there is one, or the settings ask for one.
+    pub fn is_closed(&self) -> bool {
+        self.access.is_closed()
     }
 
     /// Serves other graphs from now on. Jobs under way keep the graphs they were made from.
@@ -227,6 +245,23 @@ impl Front {
 
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// True when workers are other processes.
+    pub(crate) fn workers_elsewhere(&self) -> bool {
+        self.workers_elsewhere
+    }
+
+    /// True when workers put results where this front end does not find them, as far as is known.
+    pub(crate) fn has_strays(&self) -> bool {
+        self.strays.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a result that a worker stored was in our store. The first one that is missing goes to the log.
+    pub(crate) fn note_result(&self, key: &str, is_stored: bool) {
+        if !self.strays.swap(!is_stored, Ordering::Relaxed) && !is_stored {
+            tracing::error!(key, "{STRAYS}");
+        }
     }
 
     pub(crate) fn limits(&self) -> &Limits {

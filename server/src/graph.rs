@@ -97,7 +97,34 @@ async fn wait(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) ->
         reservation,
     });
     let url = waiter.outcome(arrival + limit, front.out_of_time()).await?;
+    if front.workers_elsewhere() {
+        find(front, asked, url.as_deref()).await?;
+    }
     redirect(front, asked, url, how).await
+}
+
+/// Looks for the result that a worker reports. Where workers have another store by mistake, clients would keep
+/// redirects to nothing for an hour.
+///
+/// # Errors
+/// [`Category::Unavailable`] when the result is certainly not in our store.
+async fn find(front: &Front, asked: &Asked, url: Option<&str>) -> Result<(), JobError> {
+    // One that is at another address need not be in the store.
+    let Some(key) = key_of(url, asked.data()) else { return Ok(()) };
+    let Some(Ok(is_stored)) = within(STORE_TIMEOUT, front.store().contains(key)).await else { return Ok(()) };
+    front.note_result(key, is_stored);
+    if is_stored {
+        return Ok(());
+    }
+    Err(JobError::new(Category::Unavailable, "the result was reported, and it is not in the store"))
+}
+
+/// Returns the key of a result by the URL that its message gave; `None` when it is at an address of its own.
+fn key_of<'a>(url: Option<&'a str>, data: &'a JobData) -> Option<&'a str> {
+    match url {
+        None => Some(&data.cachekey),
+        Some(url) => url.strip_prefix("./").map(|key| if is_key(key) { key } else { &data.cachekey }),
+    }
 }
 
 /// `POST /graph/...`: has the result made when there is time, and says where it will be.
@@ -202,7 +229,7 @@ fn to_page(request: &Request, uri: &Uri) -> Response {
 /// Points to the result; `url` as a result message gives it.
 async fn redirect(front: &Front, asked: &Asked, url: Option<String>, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
-    let key = url.as_deref().and_then(|url| url.strip_prefix("./")).filter(|key| is_key(key)).unwrap_or(&data.cachekey);
+    let key = key_of(url.as_deref(), data).unwrap_or(&data.cachekey);
     let private = Keeping::of(key) == Keeping::Private;
     let mut keep = Cow::Borrowed(match private {
         _ if data.no_cache => "no-store",

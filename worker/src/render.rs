@@ -73,13 +73,44 @@ struct Prepared {
     header: Option<Header>,
     /// Bytes that the whole will take at its peak.
     memory: u64,
+    /// True when it is rendered by this plan however much detail the input has.
+    settled: bool,
+}
+
+/// What comes of a plan.
+enum Outcome {
+    Picture(Picture),
+    /// The input has too much detail for the plan: the order is handed back.
+    Detailed(Order, Prepared),
 }
 
 impl Renderer {
     /// Renders on blocking threads; `cancel` stops it there, too, when this future is dropped.
     pub(crate) async fn render(self: &Arc<Self>, order: Order, cancel: &Cancel) -> Result<Picture, Error> {
         let this = Arc::clone(self);
-        let (order, prepared) = blocking(move || this.prepare(&order).map(|prepared| (order, prepared))).await?;
+        let planned = blocking(move || this.prepare(&order, false).map(|prepared| (order, prepared))).await?;
+        let (mut order, mut prepared) = planned;
+        loop {
+            match self.admitted(order, prepared, cancel).await? {
+                Outcome::Picture(picture) => return Ok(picture),
+                Outcome::Detailed(given_back, first) => {
+                    let this = Arc::clone(self);
+                    (order, prepared) = blocking(move || Ok(this.for_detail(given_back, first))).await?;
+                }
+            }
+        }
+    }
+
+    /// The plan for an input that has much detail; the first one where that would be over a limit.
+    fn for_detail(&self, order: Order, first: Prepared) -> (Order, Prepared) {
+        let detailed = self.prepare(&order, true).ok();
+        let allowed = |prepared: &Prepared| prepared.memory <= self.limits.max_job_memory;
+        let prepared = detailed.filter(allowed).unwrap_or(first);
+        (order, Prepared { settled: true, ..prepared })
+    }
+
+    /// Renders when there is memory for it.
+    async fn admitted(self: &Arc<Self>, order: Order, prepared: Prepared, cancel: &Cancel) -> Result<Outcome, Error> {
         tracing::debug!(memory = prepared.memory, cost = prepared.plan.cost(), "planned");
         let over = |limit, setting| JobError::over("bytes of memory for this job", prepared.memory, limit, setting);
         if prepared.memory > self.limits.max_job_memory {
@@ -94,18 +125,20 @@ impl Renderer {
         blocking(move || {
             // The memory is in use for as long as this thread works, also when nobody waits for it any more.
             let _admission = admission;
-            this.pixels(order, &prepared, &cancel)
+            this.pixels(order, prepared, &cancel)
         })
         .await
     }
 
-    fn prepare(&self, order: &Order) -> Result<Prepared, Error> {
+    /// `detailed`: the input is known to have much detail.
+    fn prepare(&self, order: &Order, detailed: bool) -> Result<Prepared, Error> {
         let arguments = arguments(&order.graph, &order.parameters)?;
         let header = match &order.input {
             Some(bytes) if order.graph.takes_input() => Some(self.header(bytes)?),
             _ => None,
         };
         let shape = header.as_ref().map(InputShape::from);
+        let shape = shape.map(|shape| if detailed { shape.detailed() } else { shape });
         let limits =
             PlanLimits { max_output_pixels: self.limits.max_output_pixels, max_memory: self.limits.max_job_memory };
         let plan = Plan::new(&order.graph, &arguments, shape, &self.catalogue, &limits).map_err(unplanned)?;
@@ -114,7 +147,7 @@ impl Renderer {
         }
         let file = order.input.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let memory = memory(header.as_ref(), file, &plan, order.options(self.quality, self.background));
-        Ok(Prepared { plan, header, memory })
+        Ok(Prepared { plan, header, memory, settled: detailed })
     }
 
     /// The header of an input within limits.
@@ -131,35 +164,44 @@ impl Renderer {
         Ok(header)
     }
 
-    fn pixels(&self, order: Order, prepared: &Prepared, cancel: &Cancel) -> Result<Picture, Error> {
+    fn pixels(&self, order: Order, prepared: Prepared, cancel: &Cancel) -> Result<Outcome, Error> {
         cancel.check().map_err(stopped)?;
         let options = order.options(self.quality, self.background);
-        // Dropped as soon as it is decoded: it may be larger than the pictures.
-        let input = order.input;
         let input_size = prepared.header.map(|header| (header.width, header.height));
         let limits = DecodeLimits {
             pixels: self.limits.max_input_pixels,
             side: u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX),
         };
-        if let (Some(bytes), true) = (&input, prepared.plan.hands_on_the_input()) {
+        if let (Some(bytes), true) = (&order.input, prepared.plan.hands_on_the_input()) {
             let recoded = codec::recode(bytes, options, limits, cancel).map_err(|error| self.unreadable(error))?;
             if let (Some(bytes), Some(size)) = (recoded, input_size) {
-                return Ok(Picture { bytes: bytes.into(), input_size, output_size: size });
+                return Ok(Outcome::Picture(Picture { bytes: bytes.into(), input_size, output_size: size }));
             }
         }
-        let image = match (input, prepared.header) {
+        let image = match (&order.input, prepared.header) {
             // One of which nothing is needed is read all the same: a broken one is a fault.
             (Some(bytes), Some(_)) => {
-                let image = codec::decode_part(&bytes, prepared.plan.part(), limits, cancel);
-                Some(image.map_err(|error| self.unreadable(error))?)
+                let part = prepared.plan.part();
+                let image = if prepared.plan.needs_smooth_input() && !prepared.settled {
+                    codec::decode_smooth(bytes, part, limits, cancel)
+                } else {
+                    codec::decode_part(bytes, part, limits, cancel).map(Some)
+                };
+                let Some(image) = image.map_err(|error| self.unreadable(error))? else {
+                    return Ok(Outcome::Detailed(order, prepared));
+                };
+                Some(image)
             }
             _ => None,
         };
+        // No longer needed as soon as it is decoded: it may be larger than the pictures.
+        drop(order.input);
         let control = Control { cancel: cancel.clone(), progress: None };
         let image = self.engine.render(&prepared.plan, image, &control).map_err(unrendered)?;
         let bytes = codec::encode(&image, options, cancel).map_err(unwritten)?;
         let rect = image.rect();
-        Ok(Picture { bytes: bytes.into(), input_size, output_size: (rect.width, rect.height) })
+        let output_size = (rect.width, rect.height);
+        Ok(Outcome::Picture(Picture { bytes: bytes.into(), input_size, output_size }))
     }
 
     fn unreadable(&self, error: CodecError) -> Error {

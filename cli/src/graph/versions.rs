@@ -1,6 +1,6 @@
 //! `imgflo graph versions` and `rollback`: what graphs were.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -8,7 +8,8 @@ use imgflo_job::Limits;
 use imgflo_job::limits::LimitSetting;
 use imgflo_runtime::{Catalogue, Saving, Version, Versions};
 
-use crate::render::graphs_arg;
+use super::shipped_only;
+use crate::render::{graphs_arg, graphs_folder};
 use crate::{Failure, catalogue, limits};
 
 /// The name of a graph in the folder.
@@ -79,7 +80,7 @@ pub fn from_args(matches: &ArgMatches, catalogue: &Arc<Catalogue>) -> Result<Ver
             (limit.set)(&mut limits, *value);
         }
     }
-    within(matches.get_one::<PathBuf>("graphs").expect("it has a default"), catalogue, &limits)
+    within(graphs_folder(matches)?, catalogue, &limits)
 }
 
 pub fn list_command() -> Command {
@@ -96,8 +97,7 @@ pub fn list_command() -> Command {
 pub fn list(matches: &ArgMatches) -> Result<(), Failure> {
     let failed = |error: imgflo_runtime::VersionError| vec![error.to_string()];
     let (name, number) = given(matches)?;
-    // Nothing is checked against it.
-    let versions = from_args(matches, &Arc::new(Catalogue::native()))?;
+    let versions = from_args(matches, &shipped_only())?;
     let all = versions.list(name).map_err(failed)?;
     let newest = all.last().map_or(0, |version| version.number);
     let all = match matches.get_one::<String>("title") {
@@ -113,7 +113,9 @@ pub fn list(matches: &ArgMatches) -> Result<(), Failure> {
 
 fn table(versions: &[Version]) -> String {
     let mut text = format!("{:>7}  {:20}  {:>8}  {:12}  TITLE\n", "VERSION", "TIME", "BYTES", "SHA-256");
-    for Version { number, time, bytes, content, title, .. } in versions {
+    for version in versions {
+        let Version { number, time, bytes, content, title, .. } = version;
+        let time = if version.is_shipped() { "shipped" } else { time };
         let (content, title) = (content.get(..12).unwrap_or(content), title.as_deref().unwrap_or_default());
         text += format!("{number:>7}  {time:20}  {bytes:>8}  {content:12}  {title}").trim_end();
         text.push('\n');

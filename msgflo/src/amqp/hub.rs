@@ -234,6 +234,10 @@ impl Hub {
     }
 
     async fn put_back(&self, parcel: Parcel) {
+        if self.temporary {
+            // It goes with its queue. One of the same name may be there already.
+            return parcel.acknowledge().await;
+        }
         let _moves = self.moves.read().await;
         parcel.put_back(&self.queue).await;
     }

@@ -102,6 +102,8 @@ pub(super) enum Refusal {
     NoQueue(String),
     /// The exchange of this name does not exist, or that of a message beside this one.
     NoExchange(String),
+    /// The connection broke meanwhile: the broker may have it or not. With the reason.
+    Lost(String),
     /// Anything else.
     Other(SendError),
 }
@@ -116,6 +118,7 @@ impl From<Refusal> for SendError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NoQueue(place) | Refusal::NoExchange(place) => SendError::Unroutable(place),
+            Refusal::Lost(reason) => SendError::Unreachable(reason),
             Refusal::Other(error) => error,
         }
     }
@@ -192,8 +195,8 @@ impl<'a> Letter<'a> {
     }
 
     async fn publish(&self, session: &Session) -> Result<Confirmation, Refusal> {
-        let unreachable = |error: lapin::Error| Refusal::from(SendError::Unreachable(told(&error)));
-        let channel = session.publisher().await.map_err(unreachable)?;
+        let lost = |error: lapin::Error| Refusal::Lost(told(&error));
+        let channel = session.publisher().await.map_err(lost)?;
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let (exchange, key) = (self.exchange.into(), self.routing_key.into());
         let published =
@@ -204,7 +207,7 @@ impl<'a> Letter<'a> {
             if is(&error, AMQPSoftError::NOTFOUND) || closed {
                 Refusal::NoExchange(self.place().to_owned())
             } else {
-                unreachable(error)
+                lost(error)
             }
         })
     }

@@ -53,6 +53,29 @@ async fn a_lost_connection_is_made_again_with_all_that_was_declared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_on_its_way_when_the_connection_is_lost_goes_over_the_next() {
+    let line = Line::lay(&crate::amqp_url()).await;
+    let transport = connect(&line.url(), "on its way").await.unwrap();
+    let (out, queue) = (name("out"), name("queue"));
+    transport.declare_outport(&out).await.unwrap();
+    transport.declare_inport(&queue, QueueOptions::default()).await.unwrap();
+    transport.bind(&out, &queue).await.unwrap();
+    transport.send(&out, "before".into()).await.unwrap();
+    line.hold(true);
+    let losing = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        line.cut();
+        becomes(&*transport, Link::Down).await;
+        line.hold(false);
+        line.mend();
+    };
+    let (sent, ()) = tokio::join!(within(transport.send(&out, "on its way".into())), losing);
+    sent.unwrap();
+    assert_eq!(transport.backlog(&queue).await.unwrap().waiting, 2);
+    transport.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_held_when_the_connection_is_lost_comes_again_and_is_counted() {
     let line = Line::lay(&crate::amqp_url()).await;
     let transport = connect(&line.url(), "held test").await.unwrap();

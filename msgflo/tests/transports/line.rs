@@ -21,6 +21,7 @@ pub struct Line {
     scheme: String,
     address: SocketAddr,
     open: watch::Sender<bool>,
+    held: watch::Sender<bool>,
     said: broadcast::Sender<Vec<u8>>,
 }
 
@@ -32,24 +33,26 @@ impl Line {
         let (scheme, broker) = url.trim_end_matches('/').split_once("://").unwrap();
         let (scheme, broker) = (scheme.to_owned(), broker.to_owned());
         let (open, is_open) = watch::channel(true);
+        let (held, is_held) = watch::channel(false);
         let said = broadcast::Sender::new(100);
         let saying = said.clone();
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let (mut is_open, broker, said) = (is_open.clone(), broker.clone(), saying.subscribe());
+                let is_held = is_held.clone();
                 tokio::spawn(async move {
                     if !*is_open.borrow() {
                         return;
                     }
                     let mut server = TcpStream::connect(broker).await.unwrap();
                     tokio::select! {
-                        () = carry(&mut client, &mut server, said) => {}
+                        () = carry(&mut client, &mut server, is_held, said) => {}
                         _ = is_open.wait_for(|open| !open) => {}
                     }
                 });
             }
         });
-        Line { scheme, address, open, said }
+        Line { scheme, address, open, held, said }
     }
 
     /// Says something to the broker in the name of every client. Both must be silent at that moment.
@@ -59,6 +62,11 @@ impl Line {
 
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// Has the broker hear nothing for a while.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     pub fn cut(&self) {
@@ -71,17 +79,25 @@ impl Line {
 }
 
 /// Carries bytes both ways, and what is said beside to the server, until either side ends.
-async fn carry(client: &mut TcpStream, server: &mut TcpStream, mut said: broadcast::Receiver<Vec<u8>>) {
+async fn carry(
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+    mut is_held: watch::Receiver<bool>,
+    mut said: broadcast::Receiver<Vec<u8>>,
+) {
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.split(), server.split());
     let back = tokio::io::copy(&mut from_server, &mut to_client);
     let there = async {
         let mut bytes = vec![0; 1 << 16];
         loop {
             tokio::select! {
-                read = from_client.read(&mut bytes) => match read {
-                    Ok(count) if count > 0 && to_server.write_all(&bytes[..count]).await.is_ok() => {}
-                    _ => return,
-                },
+                read = from_client.read(&mut bytes) => {
+                    let _ = is_held.wait_for(|held| !held).await;
+                    match read {
+                        Ok(count) if count > 0 && to_server.write_all(&bytes[..count]).await.is_ok() => {}
+                        _ => return,
+                    }
+                }
                 Ok(said) = said.recv() => to_server.write_all(&said).await.unwrap(),
             }
         }

@@ -7,6 +7,7 @@
 //! what nearly all JPEG files are: Huffman codes, one scan, YCbCr or gray. libjpeg reads the others,
 //! and says what is wrong with those that fail here.
 
+mod average;
 mod bits;
 mod cosine;
 mod encode;
@@ -25,6 +26,8 @@ mod upsample;
 mod write;
 
 pub(super) use encode::Encoder;
+pub(super) use headers::{Component, Headers};
+pub(super) use mcus::Stored;
 pub(super) use picture::Picture;
 pub(super) use recode::{Recoder, Recoding};
 

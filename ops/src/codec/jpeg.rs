@@ -12,7 +12,7 @@ use super::libjpeg::{self, Decompressor, Stop};
 use super::orientation::{Orientation, Upright, zeroed};
 use super::rows::Rows;
 use super::{CodecError, DecodeLimits, EncodeOptions, FileFormat, Header, Part};
-use crate::{Cancel, Image, OpError, Rect, Reducible};
+use crate::{Cancel, Image, Margin, OpError, Rect, Reducible};
 
 /// Longest side libjpeg writes, pixels (jmorecfg.h: JPEG_MAX_DIMENSION).
 pub(super) const LONGEST_SIDE: u32 = 65_500;
@@ -55,7 +55,13 @@ impl<'a> Source<'a> {
     fn reducible(&self) -> Reducible {
         let (width, height) = self.file.size();
         let (width, height) = self.orientation.upright_size(width, height);
-        Reducible { width, height, mirrored: self.orientation.mirrored() }
+        // Means of colours that are coded otherwise than in sRGB are no colours.
+        let ours = match self.file.color_space() {
+            J_COLOR_SPACE::JCS_GRAYSCALE => profile(&self.file).is_none(),
+            other => other == J_COLOR_SPACE::JCS_YCbCr,
+        };
+        let margin = if ours { Margin::None } else { Margin::All };
+        Reducible { width, height, mirrored: self.orientation.mirrored(), margin }
     }
 
     pub(super) fn header(&self) -> Header {
@@ -111,8 +117,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Reads a part of it, or all.
-    pub(super) fn decode(self, part: Option<Part>, limits: DecodeLimits, cancel: &Cancel) -> Result<Image, CodecError> {
+    /// Reads a part of it, or all. With `smooth` `None` where reducing leaves out more than it may.
+    pub(super) fn decode(
+        self,
+        part: Option<Part>,
+        smooth: bool,
+        limits: DecodeLimits,
+        cancel: &Cancel,
+    ) -> Result<Option<Image>, CodecError> {
         let header = self.header();
         limits.check(header.width, header.height)?;
         cancel.check()?;
@@ -129,7 +141,7 @@ impl<'a> Source<'a> {
             (Components::Gray, None) => Components::Rgb,
             (components, _) => components,
         };
-        let to = Delivery { stored, window, orientation: self.orientation, transform, components, cancel };
+        let to = Delivery { stored, window, orientation: self.orientation, transform, components, smooth, cancel };
         let quick = matches!(eighths, 1..=4 | 8)
             && components == Components::Rgb
             && self.file.color_space() != J_COLOR_SPACE::JCS_RGB;
@@ -140,7 +152,15 @@ impl<'a> Source<'a> {
                 delivered => return delivered,
             }
         }
-        to.deliver(Libjpeg::start(self.file, components, eighths, stored)?)
+        let mut file = self.file;
+        if quick && eighths < 8 && file.coefficients() > 0 {
+            let (headers, coefficients) = file.stored()?;
+            if let Ok(picture) = Picture::stored(&headers, coefficients, eighths as usize, stored) {
+                return to.deliver(picture);
+            }
+            file = Decompressor::open(self.bytes, cancel)?;
+        }
+        to.deliver(Libjpeg::start(file, components, eighths, stored)?)
     }
 }
 
@@ -154,6 +174,10 @@ trait StoredRows {
     }
     /// Reads as many rows as `rows` holds.
     fn read(&mut self, rows: &mut [u8]) -> Result<(), CodecError>;
+    /// True once it is known that more is left out than a reduced picture can show.
+    fn is_detailed(&self) -> bool {
+        false
+    }
 }
 
 /// How rows become a picture.
@@ -165,11 +189,13 @@ struct Delivery<'a> {
     /// To sRGB, and from what.
     transform: Option<Transform<u8>>,
     components: Components,
+    /// Whether one that has much detail is given up.
+    smooth: bool,
     cancel: &'a Cancel,
 }
 
 impl Delivery<'_> {
-    fn deliver(&self, mut file: impl StoredRows) -> Result<Image, CodecError> {
+    fn deliver(&self, mut file: impl StoredRows) -> Result<Option<Image>, CodecError> {
         let Delivery { stored, transform, .. } = self;
         let (stride, columns) = file.row();
         let mut picture = Upright::<[u8; 3]>::new(stored.width, stored.height, self.orientation)?;
@@ -196,8 +222,11 @@ impl Delivery<'_> {
                 }
                 Ok(())
             })?;
+            if self.smooth && file.is_detailed() {
+                return Ok(None);
+            }
         }
-        Ok(Image::from_rgb8(self.window, picture.finish()))
+        Ok(Some(Image::from_rgb8(self.window, picture.finish())))
     }
 }
 
@@ -213,6 +242,10 @@ impl StoredRows for Picture<'_> {
 
     fn read(&mut self, rows: &mut [u8]) -> Result<(), CodecError> {
         self.read(rows).map_err(|Fault| CodecError::broken(FileFormat::Jpeg, "faulty codes"))
+    }
+
+    fn is_detailed(&self) -> bool {
+        self.is_detailed()
     }
 }
 

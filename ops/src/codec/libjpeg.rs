@@ -7,6 +7,7 @@
 //! inside long calls.
 
 mod recode;
+mod stored;
 
 use std::any::Any;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};

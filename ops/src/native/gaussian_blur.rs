@@ -56,7 +56,7 @@ const INFO: Info = Info {
             kind: Kind::Boolean { default: true },
         },
     ],
-    revision: 3,
+    revision: 4,
 };
 
 /// The operation `gegl/gaussian-blur`.
@@ -83,7 +83,7 @@ impl Operation for GaussianBlur {
         if properties.choice("abyss-policy") != "clamp" || !properties.boolean("clip-extent") {
             return None;
         }
-        let reduced = input.within(deviations[0].min(deviations[1]) / LEAST_REDUCED)?;
+        let reduced = input.blurred_within(deviations[0].min(deviations[1]) / LEAST_REDUCED)?;
         // Reducing is a blur by a box of `step` pixels, whose variance is (step² - 1) / 12.
         let step = reduced.step();
         let left = |deviation: f64| (deviation * deviation - (step * step - 1.0) / 12.0).sqrt() / step;

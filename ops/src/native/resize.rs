@@ -24,7 +24,7 @@ const INFO: Info = Info {
         side("width", "Width, pixels; 0: from the height"),
         side("height", "Height, pixels; 0: from the width"),
     ],
-    revision: 1,
+    revision: 2,
 };
 
 /// The operation `imgflo/resize`.

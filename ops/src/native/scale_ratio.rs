@@ -20,7 +20,7 @@ const INFO: Info = Info {
     description: "Scales by a factor along each axis.",
     inputs: &[Pad::INPUT],
     properties: &properties([side("x", "Factor across; not 0"), side("y", "Factor down; not 0")]),
-    revision: 1,
+    revision: 2,
 };
 
 /// The operation `gegl/scale-ratio`.

@@ -21,7 +21,7 @@ const INFO: Info = Info {
         side("x", "Width to scale to, pixels; 0 leaves no picture"),
         side("y", "Height to scale to, pixels; 0 leaves no picture"),
     ]),
-    revision: 1,
+    revision: 2,
 };
 
 /// The operation `gegl/scale-size`.

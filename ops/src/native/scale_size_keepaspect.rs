@@ -25,7 +25,7 @@ const INFO: Info = Info {
         size("x", "Width to scale to, pixels; 0 or less: from the height"),
         size("y", "Height to scale to, pixels; 0 or less: from the width"),
     ]),
-    revision: 2,
+    revision: 3,
 };
 
 /// The operation `gegl/scale-size-keepaspect`.

@@ -63,8 +63,9 @@ pub(super) struct Expansion {
     pub whole: Option<Id>,
     /// Pictures that are there already, in the order they were given in.
     pub given: Vec<Id>,
-    /// Eighths of the input's size that it is read at.
+    /// Eighths of the input's size that it is read at, and whether that is too few where it has much detail.
     pub eighths: u32,
+    pub sharp: bool,
     pub output: Id,
     /// The process the output comes from, for messages.
     pub output_node: String,
@@ -106,6 +107,8 @@ struct Smaller {
     id: Id,
     /// Eighths of its size.
     eighths: u32,
+    /// True when that is too few for an input that has much detail.
+    sharp: bool,
 }
 
 /// The component that `width` and `height` scale an input with.
@@ -402,11 +405,11 @@ impl Builder {
         let output = self.looked_at(output, catalogue)?;
         let output = self.shown(output);
         let Builder { nodes, values, whole, reduced, .. } = self;
-        let (input, eighths) = match (input, reduced) {
-            (Some((shape, _)), Some(Smaller { id, eighths })) => (Some((shape, id)), eighths),
-            (input, _) => (input, 8),
+        let (input, eighths, sharp) = match (input, reduced) {
+            (Some((shape, _)), Some(Smaller { id, eighths, sharp })) => (Some((shape, id)), eighths, sharp),
+            (input, _) => (input, 8, false),
         };
-        Ok(Expansion { nodes, values, input, whole, given: Vec::new(), eighths, output, output_node })
+        Ok(Expansion { nodes, values, input, whole, given: Vec::new(), eighths, sharp, output, output_node })
     }
 
     /// What is looked at of a picture, at the size it is looked at in.
@@ -441,7 +444,8 @@ impl Builder {
 
     fn onward(self, given: Vec<Id>, output: Id, output_node: String) -> Expansion {
         let Builder { nodes, values, .. } = self;
-        Expansion { nodes, values, input: None, whole: None, given, eighths: 8, output, output_node }
+        let (input, whole) = (None, None);
+        Expansion { nodes, values, input, whole, given, eighths: 8, sharp: false, output, output_node }
     }
 
     /// A picture that is there already.
@@ -482,7 +486,7 @@ impl Builder {
         let Value { node, origin, format, .. } = self.values[input];
         let definition = Definition::Input;
         let id = self.push(Value { node, bounds: reduced.rect(), origin, format, definition });
-        self.reduced = Some(Smaller { id, eighths: reduced.eighths() });
+        self.reduced = Some(Smaller { id, eighths: reduced.eighths(), sharp: reduced.is_sharp() });
         inputs[0] = Some(id);
         Some(passes)
     }

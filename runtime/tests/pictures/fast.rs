@@ -8,7 +8,7 @@ use imgflo_runtime::ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat, 
 use imgflo_runtime::ops::{Cancel, Image, Pixels, Rect};
 use imgflo_runtime::{
     Catalogue, Control, Engine, ImageGraph, InputShape, Library, LibraryLimits, NativeEngine, Plan, PlanError,
-    PlanLimits,
+    PlanLimits, read_input,
 };
 
 pub(super) const LIMITS: LibraryLimits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
@@ -37,7 +37,7 @@ pub(super) fn both(graph: &ImageGraph, given: &[(&str, &str)], bytes: &[u8]) -> 
         (None, None) => return None,
         (fast, slow) => panic!("only one makes a picture: {fast:?} {slow:?}"),
     };
-    let input = codec::decode_part(bytes, fast.part(), DECODE_LIMITS, &cancel).unwrap();
+    let (fast, input) = read_input(fast, bytes, DECODE_LIMITS, &cancel, plan).unwrap();
     let found = engine.render(&fast, Some(input), &control).unwrap();
     let input = codec::decode(bytes, DECODE_LIMITS, &cancel).unwrap();
     let expected = engine.render(&slow, Some(input), &control).unwrap();
@@ -45,7 +45,7 @@ pub(super) fn both(graph: &ImageGraph, given: &[(&str, &str)], bytes: &[u8]) -> 
     Some((found, expected, fast))
 }
 
-fn components(image: &Image) -> &[u8] {
+pub(super) fn components(image: &Image) -> &[u8] {
     match image.pixels() {
         Pixels::Rgb8(pixels) => pixels.as_flattened(),
         Pixels::Rgba8(pixels) => pixels.as_flattened(),
@@ -54,7 +54,7 @@ fn components(image: &Image) -> &[u8] {
 }
 
 /// Peak signal-to-noise ratio, dB.
-fn psnr(one: &Image, other: &Image) -> f64 {
+pub(super) fn psnr(one: &Image, other: &Image) -> f64 {
     let (one, other) = (components(one), components(other));
     let squares = one.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
     10.0 * (255.0 * 255.0 / (squares.sum::<f64>() / one.len() as f64)).log10()

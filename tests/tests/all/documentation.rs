@@ -13,8 +13,9 @@ fn documents() -> Vec<PathBuf> {
             .filter(|path| path.extension().is_some_and(|e| e == "md"))
             .collect::<Vec<_>>()
     };
-    let documents = [markdown(repository().to_owned()), markdown(repository().join("docs"))].concat();
-    assert!(documents.len() >= 6, "{documents:?}");
+    let folders = ["", "docs", "deploy/kubernetes"];
+    let documents = folders.map(|folder| markdown(repository().join(folder))).concat();
+    assert!(documents.len() >= 13, "{documents:?}");
     documents
 }
 

@@ -8,6 +8,7 @@ mod command_line;
 mod deploy;
 mod documentation;
 mod embedded;
+mod empty_folder;
 mod engines;
 mod faults;
 mod fleet;

@@ -63,6 +63,11 @@ impl<'a> Bits<'a> {
         self.left().map(|_| ())
     }
 
+    /// Goes back to where the MCU began that was read last.
+    pub(super) fn go_back(&mut self, before: Reader) {
+        self.reader = before;
+    }
+
     /// Bits that are there and have not been read. Those of the word come before what is to be read of the buffer.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl Full {
                 return Err(Fault);
             }
             let steps = headers.quantisation[component.quantisation].ok_or(Fault)?;
-            let (order, steps) = Order::new(8, 8, &steps);
+            let (order, steps) = Order::new([8; 2], &steps, 0.0, [false; 2]);
             orders.push(order);
             let stride = BEFORE + mcus * blocks[0] * 8 + LANES;
             channels.push(Channel {

@@ -3,33 +3,33 @@
 use super::Fault;
 
 /// A component as the frame and the scan have it.
-pub(super) struct Component {
-    id: u8,
+pub(in super::super) struct Component {
+    pub(in super::super) id: u8,
     /// Blocks of an MCU along x and y.
-    pub(super) blocks: [usize; 2],
-    pub(super) quantisation: usize,
-    pub(super) tables: [usize; 2],
+    pub(in super::super) blocks: [usize; 2],
+    pub(in super::super) quantisation: usize,
+    pub(in super::super) tables: [usize; 2],
 }
 
 /// How many codes there are of 1 to 16 bits, and what they stand for.
 #[derive(Clone, Copy)]
-pub(super) struct Codes<'a> {
+pub(in super::super) struct Codes<'a> {
     pub(super) lengths: [u8; 16],
     pub(super) symbols: &'a [u8],
 }
 
 /// All that comes before the codes.
-pub(super) struct Headers<'a> {
-    pub(super) size: [usize; 2],
-    pub(super) components: Vec<Component>,
+pub(in super::super) struct Headers<'a> {
+    pub(in super::super) size: [usize; 2],
+    pub(in super::super) components: Vec<Component>,
     /// Steps of the coefficients, by place.
-    pub(super) quantisation: [Option<[u16; 64]>; 4],
+    pub(in super::super) quantisation: [Option<[u16; 64]>; 4],
     /// Codes for means and for the other coefficients; the last ones count where there are several.
-    pub(super) dc: [Option<Codes<'a>>; 4],
-    pub(super) ac: [Option<Codes<'a>>; 4],
+    pub(in super::super) dc: [Option<Codes<'a>>; 4],
+    pub(in super::super) ac: [Option<Codes<'a>>; 4],
     /// MCUs between restarts; 0 without.
-    pub(super) interval: usize,
-    pub(super) codes: &'a [u8],
+    pub(in super::super) interval: usize,
+    pub(in super::super) codes: &'a [u8],
 }
 
 /// Bytes of a marker segment.
@@ -178,7 +178,7 @@ impl<'a> Headers<'a> {
     }
 
     /// MCUs along x and y.
-    pub(super) fn mcus(&self) -> [usize; 2] {
+    pub(in super::super) fn mcus(&self) -> [usize; 2] {
         let most = self.most();
         [0, 1].map(|axis: usize| self.size[axis].div_ceil(8 * most[axis]))
     }

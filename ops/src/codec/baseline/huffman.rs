@@ -82,16 +82,46 @@ impl Pair {
     }
 }
 
-/// Coefficients one after the other.
+/// Coefficients one after the other, in 16 bits: two tables of them fit into the first cache. Bits of all, places they take
+/// from bit 4 on, with [`END`] if nothing follows, and from bit 12 on the [level](LEVELS) of the sum of their squares.
 #[derive(Clone, Copy)]
-struct Several {
-    bits: u8,
-    /// Places they take, at most 63, and [`END`] more if nothing follows.
-    places: u8,
-}
+struct Several(u16);
 
-/// Not even one: more places than any block has.
-const NONE: Several = Several { bits: 0, places: END - 1 };
+/// Sums of squares that [`Several`] tells apart.
+const LEVELS: [u16; 16] = [0, 1, 2, 3, 4, 5, 6, 8, 12, 20, 40, 90, 250, 1000, 5000, 30000];
+
+impl Several {
+    /// Not even one: more places than any block has.
+    const NONE: Several = Several::new(0, END - 1, 0);
+
+    const fn new(bits: u8, places: u8, level: u16) -> Several {
+        Several(bits as u16 | (places as u16) << 4 | level << 12)
+    }
+
+    /// `energy`: the sum of the squares of the coefficients.
+    fn of(bits: u8, places: u8, energy: u32) -> Several {
+        let above = LEVELS.partition_point(|level| u32::from(*level) < energy).min(LEVELS.len() - 1);
+        let below = above.saturating_sub(1);
+        let nearer = u32::from(LEVELS[above]).abs_diff(energy) <= u32::from(LEVELS[below]).abs_diff(energy);
+        Several::new(bits, places, if nearer { above } else { below } as u16)
+    }
+
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        u32::from(self.0 & 15)
+    }
+
+    /// At most 63, and [`END`] more if nothing follows.
+    #[inline(always)]
+    fn places(self) -> u8 {
+        (self.0 >> 4) as u8
+    }
+
+    #[inline(always)]
+    fn energy(self) -> u16 {
+        LEVELS[usize::from(self.0 >> 12)]
+    }
+}
 
 /// What its codes stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,7 +155,7 @@ impl Table {
         let mut table = Table {
             short: Box::new([Code::default(); _]),
             pairs: Box::new([Pair::default(); _]),
-            several: Box::new([NONE; _]),
+            several: Box::new([Several::NONE; _]),
             limits: [0; 17],
             offsets: [0; 17],
             symbols: [0; 256],
@@ -200,18 +230,20 @@ impl Table {
     }
 
     fn read_several(&self, index: usize) -> Several {
-        let mut several = Several { bits: 0, places: 0 };
+        let (mut bits, mut places, mut energy) = (0, 0, 0);
         loop {
             // Followed by zeroes, which may not be there: what takes more bits does not count.
-            let next = self.short[(index << several.bits & ((1 << SEVERAL) - 1)) >> (SEVERAL - SHORT)];
-            let (bits, run) = (several.bits + next.bits() as u8, next.run());
-            if next.0 == 0 || u32::from(bits) > SEVERAL || (run != END && several.places + run >= 63) {
-                return if several.bits == 0 { NONE } else { several };
+            let rest = index << bits & ((1 << SEVERAL) - 1);
+            let next = self.short[rest >> (SEVERAL - SHORT)];
+            let (after, run) = (bits + next.bits() as u8, next.run());
+            if next.0 == 0 || u32::from(after) > SEVERAL || (run != END && places + run >= 63) {
+                return if bits == 0 { Several::NONE } else { Several::of(bits, places, energy) };
             }
             if run == END {
-                return Several { bits, places: several.places | END };
+                return Several::of(after, places | END, energy);
             }
-            several = Several { bits, places: several.places + run + 1 };
+            energy += u32::from(square(next.value((rest as u64) << (64 - SEVERAL))));
+            (bits, places) = (after, places + run + 1);
         }
     }
 
@@ -236,6 +268,13 @@ impl Table {
         let place = self.offsets[length] + (bits >> (16 - length)) as i32;
         Some(self.code(length as u32, self.symbols[place as usize & 0xff]))
     }
+}
+
+/// The square of a coefficient, as far as it goes: 255 is a great deal.
+#[inline(always)]
+pub(super) fn square(value: i32) -> u16 {
+    let value = value.unsigned_abs().min(255);
+    (value * value) as u16
 }
 
 /// Reads a block. `to` gets the coefficients that are at place `last` of the zigzag or before, as
@@ -268,6 +307,8 @@ pub(super) fn block(
             if place >= last {
                 if place == last {
                     to.put(place, value);
+                } else {
+                    to.pass(place, square(value));
                 }
                 place += 1;
                 break 'wanted;
@@ -277,25 +318,30 @@ pub(super) fn block(
         }
     }
     // The end by code follows the last one; what is left out may have any place.
-    to.end(if place > usize::from(END) { (place - usize::from(END) - 2).min(last) } else { last });
+    to.found(if place > usize::from(END) { (place - usize::from(END) - 2).min(last) } else { last });
     while place < 64 {
         bits.refill();
         for _ in 0..56 / SEVERAL {
             let several = ac.several[bits.peek(SEVERAL)];
-            let ends = several.places >> 7;
-            if place + usize::from((several.places & !END) + ends) > 64 {
+            let places = several.places();
+            let ends = places >> 7;
+            if place + usize::from((places & !END) + ends) > 64 {
                 // The last ones, one by one: what follows them is of the next block.
                 bits.refill();
-                place += ac.next(bits)?.1 + 1;
+                let (value, run) = ac.next(bits)?;
+                place += run + 1;
+                to.pass(place - 1, square(value));
                 break;
             }
-            bits.pass(u32::from(several.bits));
-            place += usize::from(several.places);
+            bits.pass(several.bits());
+            place += usize::from(places);
+            to.pass(place - 1, several.energy());
             if place >= 64 {
                 break;
             }
         }
     }
+    to.end();
     // Zeroes may end a block by number, or by the code for it.
     if place == 64 || place >= usize::from(END) { Ok(()) } else { Err(Fault) }
 }
@@ -313,6 +359,9 @@ fn pairs(bits: &mut Cursor<'_>, ac: &Table, last: usize, to: &mut impl Coefficie
                 let (value, run) = ac.next(bits)?;
                 to.put_pair([place + run; 2], [value, 0]);
                 place += run + 1;
+                if place - 1 > last {
+                    to.pass(place - 1, square(value));
+                }
                 break;
             }
             let (value, at, before) = (first.value(bits.word()), place + usize::from(first.run()), bits.reader());
@@ -325,6 +374,11 @@ fn pairs(bits: &mut Cursor<'_>, ac: &Table, last: usize, to: &mut impl Coefficie
                     bits.go_back(before);
                     bits.pass(first.own_bits());
                     place = at + 1;
+                } else if place > at + 1 {
+                    to.pass(place - 1, square(pair.second()));
+                }
+                if at > last {
+                    to.pass(at, square(value));
                 }
                 break;
             }

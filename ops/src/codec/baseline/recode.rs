@@ -78,7 +78,10 @@ impl Coefficients for Requantised<'_> {
     }
 
     #[inline(always)]
-    fn end(self, _found: usize) {
+    fn found(&mut self, _found: usize) {}
+
+    #[inline(always)]
+    fn end(self) {
         self.block.end();
     }
 }
@@ -103,7 +106,7 @@ impl Recoder {
         for (place, at) in ZIGZAG.into_iter().enumerate().skip(1) {
             to.put(place, block[usize::from(at)].into());
         }
-        to.end(63);
+        to.end();
     }
 
     /// The file.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Fault;
-use super::bits::Bits;
+use super::bits::{Bits, Reader};
 use super::headers::{Codes, Headers};
 use super::huffman::{self, Class, Table};
 
@@ -27,6 +27,9 @@ pub(super) struct Scan<'a> {
     left: usize,
     /// The number of that restart.
     next: u8,
+    /// Where the last MCU began, and the means before it.
+    begin: Option<Reader>,
+    means: [i32; 4],
 }
 
 /// Takes the blocks of an MCU.
@@ -60,8 +63,15 @@ pub(super) trait Coefficients {
     /// may be none that is wanted.
     fn put_pair(&mut self, _places: [usize; 2], _values: [i32; 2]) {}
 
-    /// Has taken all of them; behind place `found` there are none but 0.
-    fn end(self, found: usize);
+    /// Has taken all that are wanted; behind place `found` there are none but 0.
+    fn found(&mut self, found: usize);
+
+    /// Is told of some that are not wanted: the place of the last one, up to 255, and the sum of their squares.
+    #[inline(always)]
+    fn pass(&mut self, _place: usize, _energy: u16) {}
+
+    /// Ends the block.
+    fn end(self);
 }
 
 /// Wants none.
@@ -84,7 +94,9 @@ impl Coefficients for Nothing {
 
     fn put(&mut self, _place: usize, _value: i32) {}
 
-    fn end(self, _found: usize) {}
+    fn found(&mut self, _found: usize) {}
+
+    fn end(self) {}
 }
 
 impl<'a> Scan<'a> {
@@ -114,7 +126,7 @@ impl<'a> Scan<'a> {
             return Err(Fault);
         }
         let (bits, interval) = (Bits::new(headers.codes), headers.interval);
-        Ok(Scan { components, bits, interval, left: interval, next: 0 })
+        Ok(Scan { components, bits, interval, left: interval, next: 0, begin: None, means: [0; 4] })
     }
 
     /// Reads the next MCU. Blocks are numbered within it.
@@ -126,7 +138,25 @@ impl<'a> Scan<'a> {
         if self.interval > 0 {
             self.restart()?;
         }
+        self.means.iter_mut().zip(&self.components).for_each(|(mean, component)| *mean = component.mean);
+        self.blocks(sink)
+    }
+
+    /// Reads the last MCU once more.
+    ///
+    /// # Errors
+    /// [`Fault`]: it is broken.
+    #[inline(always)]
+    pub(super) fn again(&mut self, sink: &mut impl Sink) -> Result<(), Fault> {
+        self.bits.go_back(self.begin.ok_or(Fault)?);
+        self.components.iter_mut().zip(&self.means).for_each(|(component, mean)| component.mean = *mean);
+        self.blocks(sink)
+    }
+
+    #[inline(always)]
+    fn blocks(&mut self, sink: &mut impl Sink) -> Result<(), Fault> {
         let mut bits = self.bits.cursor();
+        self.begin = Some(bits.reader());
         let mut block = 0;
         for (index, Coded { blocks, dc, ac, mean }) in self.components.iter_mut().enumerate() {
             for _ in 0..*blocks {

@@ -3,7 +3,8 @@ use std::path::Path;
 use rand_mt::Mt;
 
 use super::*;
-use crate::Pixels;
+use crate::format::{Source, Target, convert_row};
+use crate::{Format, Pixels};
 
 /// All JPEG files of the corpus, two photos, and pictures with chroma in all the sizes that
 /// libjpeg writes.
@@ -53,17 +54,20 @@ fn read(file: &[u8], eighths: u32) -> [Option<Result<Image, CodecError>>; 2] {
 /// As [`read`], of a part.
 fn read_part(file: &[u8], eighths: u32, part: Option<Rect>) -> [Option<Result<Image, CodecError>>; 2] {
     let cancel = &Cancel::new();
-    let Ok(source) = Source::open(file, cancel) else { return [None, None] };
+    let Ok(source) = super::Source::open(file, cancel) else { return [None, None] };
     if !matches!(source.file.color_space(), J_COLOR_SPACE::JCS_GRAYSCALE | J_COLOR_SPACE::JCS_YCbCr) {
         return [None, None];
     }
     let (width, height) = source.file.size();
-    let stored = part.unwrap_or(Reducible { width, height, mirrored: [false; 2] }.by(eighths).rect());
+    let stored =
+        part.unwrap_or(Reducible { width, height, mirrored: [false; 2], margin: Margin::None }.by(eighths).rect());
     let (orientation, components) = (Orientation::default(), Components::Rgb);
-    let to = Delivery { stored, window: stored, orientation, transform: None, components, cancel };
+    let to = Delivery { stored, window: stored, orientation, transform: None, components, smooth: false, cancel };
     let baseline = Picture::open(file, eighths as usize, stored).ok();
     let libjpeg = Libjpeg::start(source.file, components, eighths, stored);
-    [Some(libjpeg.and_then(|file| to.deliver(file))), baseline.map(|file| to.deliver(file))]
+    let whole = |image: Option<Image>| image.expect("all are delivered");
+    let libjpeg = libjpeg.and_then(|file| to.deliver(file)).map(whole);
+    [Some(libjpeg), baseline.map(|file| to.deliver(file).map(whole))]
 }
 
 fn bytes(image: &Image) -> &[u8] {
@@ -81,45 +85,57 @@ fn distance(a: &[u8], b: &[u8]) -> (f64, u8) {
     ((squares / a.len() as f64).sqrt(), differences().max().unwrap())
 }
 
-/// A picture at `eighths`/8, which divide 8, by the means of its pixels.
+/// A picture at `eighths`/8, which divide 8, by the means of the light of its pixels.
 fn means(whole: &Image, eighths: u32) -> Vec<u8> {
     let (side, rect) = (8 / eighths as usize, whole.rect());
     let (width, height) = (rect.width as usize, rect.height as usize);
+    let Pixels::Rgb8(pixels) = whole.pixels() else { panic!("a JPEG is RGB") };
+    let mut lights = vec![[0.0; 4]; pixels.len()];
+    convert_row(Format::RGB8, Source::Rgb8(pixels), Format::LIN_OPAQUE, Target::Float(&mut lights));
     let mut means = Vec::new();
     for (y, x) in (0..height).step_by(side).flat_map(|y| (0..width).step_by(side).map(move |x| (y, x))) {
-        for c in 0..3 {
-            let (rows, columns) = (y..(y + side).min(height), x..(x + side).min(width));
-            let count = rows.len() * columns.len();
-            let at = |y, x| usize::from(bytes(whole)[(y * width + x) * 3 + c]);
-            let sum: usize = rows.flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, x)| at(y, x)).sum();
-            means.push(((sum + count / 2) / count) as u8);
+        let (rows, columns) = (y..(y + side).min(height), x..(x + side).min(width));
+        let count = (rows.len() * columns.len()) as f32;
+        let mut mean = [0.0; 4];
+        for at in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
+            (0..4).for_each(|c| mean[c] += lights[at][c] / count);
         }
+        means.push(mean);
     }
-    means
+    let mut bytes = vec![[0; 3]; means.len()];
+    convert_row(Format::LIN_OPAQUE, Source::Float(&means), Format::RGB8, Target::Rgb8(&mut bytes));
+    bytes.into_flattened()
 }
 
 #[test]
-fn reduced_pictures_are_those_of_libjpeg_and_the_means_of_pixels() {
+fn reduced_pictures_are_the_means_of_light() {
     let mut seen = 0;
     for (name, file) in files() {
         let [Some(Ok(whole)), _] = read(&file, 8) else { continue };
         for eighths in 1..=4 {
-            let [Some(Ok(theirs)), Some(ours)] = read(&file, eighths) else { continue };
-            let (ours, theirs) = (ours.unwrap(), theirs);
+            let [_, Some(ours)] = read(&file, eighths) else { continue };
+            let ours = ours.unwrap();
             seen += 1;
-            let libjpeg_enlarges_chroma = ["2 x 1", "1 x 2", "4 x 1"].iter().any(|size| name.contains(size));
-            if eighths == 3 && !libjpeg_enlarges_chroma {
-                // Both make the same of the same coefficients; libjpeg rounds in between.
-                let (error, largest) = distance(bytes(&ours), bytes(&theirs));
-                assert!(error < 0.7 && largest < 8, "{name}: {error}, {largest}");
-            } else if eighths != 3 {
-                let means = means(&whole, eighths);
-                let [(ours, _), (theirs, _)] = [ours, theirs].map(|image| distance(bytes(&image), &means));
-                assert!(ours < 4.0 || ours < theirs * 1.05, "{name} at {eighths}/8: {ours}; libjpeg: {theirs}");
+            if eighths != 3 {
+                let (error, _) = distance(bytes(&ours), &means(&whole, eighths));
+                assert!(error < 10.0, "{name} at {eighths}/8: {error}");
             }
         }
     }
-    assert_eq!(seen, 90);
+    assert_eq!(seen, 92);
+}
+
+/// What an encoder put into the blocks beside the picture does not matter: the file, 97 x 89 pixels in 4:4:4, was written
+/// by Pillow from a picture of 104 x 96 with green there, and then given the smaller size in its header.
+#[test]
+fn padding_is_not_picture() {
+    let file = include_bytes!("foreign-padding.jpg");
+    let [Some(Ok(whole)), _] = read(file, 8) else { panic!("it can be read") };
+    for eighths in [1, 2, 4] {
+        let [_, Some(Ok(ours))] = read(file, eighths) else { panic!("it can be read here") };
+        let (error, largest) = distance(bytes(&ours), &means(&whole, eighths));
+        assert!(error < 3.0 && largest < 24, "{eighths}/8: {error}, {largest}");
+    }
 }
 
 /// To the last bit: transform, chroma between the stored pixels, and colours.

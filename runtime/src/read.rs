@@ -1,0 +1,30 @@
+//! Reading what a plan needs of its input.
+
+use imgflo_ops::codec::{self, CodecError, DecodeLimits};
+use imgflo_ops::{Cancel, Image};
+
+use crate::{InputShape, Plan};
+
+/// Decodes what a plan needs of its input, and returns it with the plan it is for. An input with too much detail for a
+/// plan that [needs a smooth one](Plan::needs_smooth_input) is read as the plan that `again` makes for its shape says;
+/// the first plan stays where `again` makes none, because that would be over a limit.
+///
+/// # Errors
+/// As [`codec::decode`].
+pub fn read_input(
+    plan: Plan,
+    bytes: &[u8],
+    limits: DecodeLimits,
+    cancel: &Cancel,
+    again: impl FnOnce(InputShape) -> Option<Plan>,
+) -> Result<(Plan, Image), CodecError> {
+    let mut plan = plan;
+    if let (true, Some(shape)) = (plan.needs_smooth_input(), plan.input()) {
+        if let Some(image) = codec::decode_smooth(bytes, plan.part(), limits, cancel)? {
+            return Ok((plan, image));
+        }
+        plan = again(shape.detailed()).unwrap_or(plan);
+    }
+    let image = codec::decode_part(bytes, plan.part(), limits, cancel)?;
+    Ok((plan, image))
+}
