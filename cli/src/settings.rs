@@ -429,7 +429,7 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
                 && !OTHER_VARIABLES.contains(&name.as_str())
         })
         .map(|name| {
-            // What all have in common is no likeness.
+            // The prefix that all have in common does not count as likeness.
             let own = name.strip_prefix(PREFIX).unwrap_or(name);
             let near = nearest(own, known.iter().filter_map(|known| known.strip_prefix(PREFIX)));
             let meant = near.map(|near| format!("; did you mean {PREFIX}{near}?"));
