@@ -118,7 +118,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What runs an operation: our own code, a library built of C, or GEGL.
+/// The engine of an operation: `native`, `c` for a library built of C, or `gegl`.
 fn engine(catalogue: &Catalogue, info: &Info) -> &'static str {
     match info.name.split_once('/') {
         _ if catalogue.registry().get(info.name).is_some() => "native",

@@ -591,7 +591,7 @@ last(L)
             assert!(lost.iter().any(|line| line == told), "{told}: {lost:#?}");
         }
         assert_eq!(lost.len(), 10, "{lost:#?}");
-        // What would change the result is not left out.
+        // Parts that would change the result are never left out.
         for json in [
             json!({"processes": {"a b": {"component": "A"}}}),
             json!({"caseSensitive": true, "processes": {"a": {"component": "A"}}}),

@@ -200,7 +200,8 @@ impl Library {
         self.faulty.contains(name)
     }
 
-    /// What keeps the graph of that name from being served; empty where it is served, or where there is none.
+    /// Returns the faults of the files that keep the graph of that name from being served. Empty if it is served, or if
+    /// there is no such file.
     pub fn faults_of(&self, name: &str) -> Vec<&LibraryFault> {
         let of = |fault: &&LibraryFault| fault.path.file_stem().is_some_and(|stem| stem == name);
         if self.graphs.contains_key(name) { Vec::new() } else { self.faults.iter().filter(of).collect() }
@@ -328,7 +329,7 @@ impl<'l> Loader<'l> {
                 }
                 (Ok(Some(graph)), None) => found = Some(Written { path, graph }),
                 (Ok(Some(_)), Some(other)) => {
-                    // Where the folder is, strangers need not know.
+                    // The message reaches strangers, who need not know where the folder is.
                     let other = other.path.file_name().unwrap_or_default().display();
                     let message = format!("a second graph of the name '{name}', beside {other}; neither is served");
                     self.fault(name, &path, message);

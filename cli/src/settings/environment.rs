@@ -52,7 +52,7 @@ pub fn unknown(environment: &Environment) -> Vec<String> {
                 && !is_service_link(name, value)
         })
         .map(|(name, _)| {
-            // What all have in common is no likeness.
+            // The prefix that all have in common does not count as likeness.
             let own = name.strip_prefix(PREFIX).unwrap_or(name);
             let near = nearest(own, known.iter().filter_map(|known| known.strip_prefix(PREFIX)));
             let meant = near.map(|near| format!("; did you mean {PREFIX}{near}?"));

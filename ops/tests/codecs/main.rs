@@ -237,7 +237,7 @@ fn a_file_cut_anywhere_is_an_error_or_the_whole_picture() {
                     assert!(image == picture, "{name} cut at {at} of {}", bytes.len());
                     whole += 1;
                 }
-                // What is wrong is the end, whatever the decoder stumbled over.
+                // The early end is named, whatever the decoder stumbled over.
                 Err(CodecError::Broken { reason, .. }) => {
                     assert!(
                         reason.starts_with(&format!("the file ends early, after {at} bytes (")),

@@ -194,7 +194,7 @@ fn a_graph_is_named_alike_in_all_commands() {
     assert!(reading.wait_with_output().unwrap().status.success());
 }
 
-/// What the form has no place for is told, and left out when asked to; what is left computes the same.
+/// Tells what the form has no place for, and leaves it out when asked to. The rest computes the same.
 #[test]
 fn graph_convert_tells_what_is_lost() {
     let folder = tempfile::tempdir().unwrap();
@@ -266,7 +266,7 @@ fn output_that_nobody_reads_is_no_fault() {
     }
 }
 
-/// What reads a server's log may end before the server does.
+/// The reader of a server's log may end before the server does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_log_nobody_reads_goes_on() {
     let (reader, writer) = std::io::pipe().unwrap();

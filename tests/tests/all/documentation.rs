@@ -88,7 +88,7 @@ fn addresses_in_examples_are_good_ones() {
             let address = text[at..].split(is_end).next().unwrap_or_default().replace("&amp;", "&");
             let Some((path, query)) = address.split_once('?') else { continue };
             let graph = path.rsplit('/').next().unwrap_or_default().split('.').next().unwrap_or_default();
-            // What stands for any graph has brackets or dots.
+            // A placeholder for a name has brackets or dots.
             let ships =
                 ["json", "fbp"].iter().any(|form| repository().join(format!("graphs/{graph}.{form}")).is_file());
             assert!(ships || graph.is_empty() || graph.contains(['<', '[', '…']), "{}: {address}", document.display());

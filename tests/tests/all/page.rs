@@ -38,7 +38,7 @@ async fn a_debug_request_opens_the_page_with_its_graph() {
     assert!(html.contains("std-dev-x=7"), "the parameters are taken from the URL: {html}");
 }
 
-/// What is on the page: its scripts' variables are those of the document.
+/// Opens the page and waits for its first picture.
 async fn open(server: &Server, place: &str) -> Browser {
     let mut browser = Browser::open(&format!("{}/{place}", server.url)).await;
     browser.until("Object.keys(graphs).length > 0 && document.getElementById('fields').children.length > 0").await;
@@ -100,7 +100,7 @@ async fn sliders_are_useful_at_both_ends() {
             assert_eq!(answer.status(), 301, "{graph}, {name} {value}: {}", answer.text().await.unwrap());
         }
     }
-    // What the issue names.
+    // A blur beyond 50 and grain beyond 600 look all the same.
     let range = |graph: &str, name: &str| {
         let slider = sliders.iter().find(|slider| slider["graph"] == graph && slider["name"] == name);
         slider.map(|slider| slider["range"].clone()).unwrap_or_default()
