@@ -1,4 +1,4 @@
-//! The graphs and samples that are part of the program, for folders that do not have them.
+//! The graphs and samples that are part of the program, for folders that do not have them. `build.rs` gathers them.
 
 use std::fs::{self, File, FileTimes};
 use std::io;
@@ -13,8 +13,8 @@ use tracing::warn;
 use crate::Failure;
 use crate::settings::{Command, Settings};
 
-static GRAPHS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../graphs");
-static SAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../files");
+static GRAPHS: Dir<'_> = include_dir!("$OUT_DIR/graphs");
+static SAMPLES: Dir<'_> = include_dir!("$OUT_DIR/files");
 
 /// Folder for the samples, in the data folder.
 const FOLDER: &str = "samples";
@@ -36,10 +36,10 @@ pub fn samples() -> impl Iterator<Item = (&'static str, SystemTime, &'static [u8
     named(&SAMPLES)
 }
 
-/// Returns the files directly in a folder that are not hidden.
+/// Returns the files of a folder.
 fn named(folder: &'static Dir<'static>) -> impl Iterator<Item = (&'static str, SystemTime, &'static [u8])> {
     folder.files().filter_map(|file| {
-        let name = file.path().to_str().filter(|name| !name.starts_with('.'))?;
+        let name = file.path().to_str()?;
         let modified = file.metadata().map_or(SystemTime::UNIX_EPOCH, |metadata| metadata.modified());
         Some((name, modified, file.contents()))
     })

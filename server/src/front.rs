@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use crate::flight::Flights;
 use crate::listing::Listing;
 use crate::queue::{Queue, QueueError};
 use crate::resolve::Resolver;
+use crate::strays::Strays;
 use crate::watch;
 
 /// The front end as handlers get it.
@@ -39,11 +39,6 @@ pub type Report = Box<dyn Fn() -> Value + Send + Sync>;
 /// they are told to ask again, while there is time for that: [`crate::ServeOptions::drain_timeout`]
 /// is longer.
 pub const DRAIN: Duration = Duration::from_secs(16);
-
-/// Says why results of workers are not found, and what helps.
-pub(crate) const STRAYS: &str = "a worker stored a result, and it is not in the store of this front end: front ends and \
-                                 workers must share one; give all of them the same IMGFLO_S3_BUCKET, or an \
-                                 IMGFLO_DATA_DIR on a file system that they share";
 
 /// What takes operations in C while the server runs.
 pub struct LiveCode {
@@ -127,9 +122,7 @@ struct Served {
 pub struct Front {
     served: RwLock<Served>,
     store: Arc<dyn Store>,
-    workers_elsewhere: bool,
-    /// True when the last result that a client waited for was not in our store.
-    strays: AtomicBool,
+    strays: Option<Arc<Strays>>,
     limits: Limits,
     files: PathBuf,
     access: Access,
@@ -160,13 +153,14 @@ impl Front {
         let access = Access::new(parts.applications, parts.directory, parts.open_when_empty);
         watch::tell(&parts.library, &Library::default());
         let listing = Arc::new(Listing::new(&parts.library, access.is_closed()));
-        let queue = Queue::start(parts.transport, parts.claims, Arc::clone(&parts.store), &parts.limits).await?;
+        let strays = parts.workers_elsewhere.then(Arc::<Strays>::default);
+        let store = Arc::clone(&parts.store);
+        let queue = Queue::start(parts.transport, parts.claims, store, strays.clone(), &parts.limits).await?;
         let own = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
         let front = Arc::new(Front {
             served: RwLock::new(Served { library: parts.library, listing }),
             store: parts.store,
-            workers_elsewhere: parts.workers_elsewhere,
-            strays: AtomicBool::new(false),
+            strays,
             limits: parts.limits,
             files: parts.files,
             access,
@@ -247,21 +241,9 @@ impl Front {
         &*self.store
     }
 
-    /// True when workers are other processes.
-    pub(crate) fn workers_elsewhere(&self) -> bool {
-        self.workers_elsewhere
-    }
-
-    /// True when workers put results where this front end does not find them, as far as is known.
-    pub(crate) fn has_strays(&self) -> bool {
-        self.strays.load(Ordering::Relaxed)
-    }
-
-    /// Notes whether a result that a worker stored was in our store. The first one that is missing goes to the log.
-    pub(crate) fn note_result(&self, key: &str, is_stored: bool) {
-        if !self.strays.swap(!is_stored, Ordering::Relaxed) && !is_stored {
-            tracing::error!(key, "{STRAYS}");
-        }
+    /// Where results of workers are noted that are not in our store; `None` when workers are in this process.
+    pub(crate) fn strays(&self) -> Option<&Strays> {
+        self.strays.as_deref()
     }
 
     pub(crate) fn limits(&self) -> &Limits {

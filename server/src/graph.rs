@@ -14,7 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, Uri};
 use imgflo_cache::Address;
-use imgflo_job::key::{self, Keeping, is_key};
+use imgflo_job::key::{self, Keeping};
 use imgflo_job::request::{self, Request};
 use imgflo_job::{Category, Job, JobData, JobError, Urgency, message};
 use serde_json::json;
@@ -26,6 +26,7 @@ use crate::flight::{Commission, Wanted};
 use crate::front::{Front, SharedFront};
 use crate::respond::Problem;
 use crate::stored::STORE_TIMEOUT;
+use crate::strays::key_of;
 use crate::{never, quota};
 
 /// A redirect, and how long it may be kept.
@@ -97,34 +98,14 @@ async fn wait(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) ->
         reservation,
     });
     let url = waiter.outcome(arrival + limit, front.out_of_time()).await?;
-    if front.workers_elsewhere() {
-        find(front, asked, url.as_deref()).await?;
+    // Where workers have another store by mistake, clients would keep redirects to nothing for an hour. A result that is
+    // at another address need not be in the store.
+    if let (Some(strays), Some(key)) = (front.strays(), key_of(url.as_deref(), data))
+        && !strays.find(front.store(), key).await
+    {
+        return Err(JobError::new(Category::Unavailable, "the result was reported, and it is not in the store").into());
     }
     redirect(front, asked, url, how).await
-}
-
-/// Looks for the result that a worker reports. Where workers have another store by mistake, clients would keep
-/// redirects to nothing for an hour.
-///
-/// # Errors
-/// [`Category::Unavailable`] when the result is certainly not in our store.
-async fn find(front: &Front, asked: &Asked, url: Option<&str>) -> Result<(), JobError> {
-    // One that is at another address need not be in the store.
-    let Some(key) = key_of(url, asked.data()) else { return Ok(()) };
-    let Some(Ok(is_stored)) = within(STORE_TIMEOUT, front.store().contains(key)).await else { return Ok(()) };
-    front.note_result(key, is_stored);
-    if is_stored {
-        return Ok(());
-    }
-    Err(JobError::new(Category::Unavailable, "the result was reported, and it is not in the store"))
-}
-
-/// Returns the key of a result by the URL that its message gave; `None` when it is at an address of its own.
-fn key_of<'a>(url: Option<&'a str>, data: &'a JobData) -> Option<&'a str> {
-    match url {
-        None => Some(&data.cachekey),
-        Some(url) => url.strip_prefix("./").map(|key| if is_key(key) { key } else { &data.cachekey }),
-    }
 }
 
 /// `POST /graph/...`: has the result made when there is time, and says where it will be.

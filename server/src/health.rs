@@ -12,9 +12,10 @@ use imgflo_msgflo::Link;
 use serde_json::json;
 
 use crate::around::within;
-use crate::front::{STRAYS, SharedFront};
+use crate::front::SharedFront;
 use crate::respond;
 use crate::stored::STORE_TIMEOUT;
+use crate::strays::{self, Strays};
 
 /// A key of the right form that no request has, to ask the store about.
 const NO_KEY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -69,8 +70,8 @@ pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
     if link == Link::Up && within(STORE_TIMEOUT, front.flights().is_staffed()).await == Some(false) {
         warnings.push("no worker is connected to the broker: only stored results are served".into());
     }
-    if front.has_strays() {
-        warnings.push(STRAYS.into());
+    if front.strays().is_some_and(Strays::are_there) {
+        warnings.push(strays::REASON.into());
     }
     let listing = front.listing();
     if listing.len() == 0 {

@@ -35,6 +35,7 @@ mod respond;
 mod serve;
 mod sniff;
 mod stored;
+mod strays;
 mod watch;
 mod wire;
 

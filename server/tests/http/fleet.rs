@@ -218,6 +218,7 @@ async fn clients_that_wait_when_the_server_stops_are_told_in_time() {
 async fn a_result_in_another_store_is_no_redirect_to_nothing() {
     let rig = Rig::with(Wish { workers_elsewhere: true, ..Wish::default() }).await;
     let peer = rig.peer(Urgency::Urgent).await;
+    let background = rig.peer(Urgency::Background).await;
     // The worker has a folder of its own, so the result is not where this front end looks.
     let (answer, ()) = tokio::join!(rig.get(TARGET), async {
         let job = peer.take().await;
@@ -230,6 +231,23 @@ async fn a_result_in_another_store_is_no_redirect_to_nothing() {
     let ready = rig.get("/readyz").await;
     let warnings = ready.json()["warnings"].to_string();
     assert!(ready.status == 200 && warnings.contains("IMGFLO_S3_BUCKET"), "{warnings}");
+    // So is a result that nobody waits for, after one that was there.
+    let order = async |target: &str, stored: bool| {
+        let (answer, ()) = tokio::join!(rig.ask("POST", target, &[]), async {
+            let job = background.take().await;
+            if stored {
+                background.store(&job).await;
+            }
+            background.report(&JobResult::of(job)).await;
+        });
+        assert_eq!(answer.status, 202);
+        let end = Instant::now() + crate::rig::PATIENCE;
+        while rig.get("/readyz").await.json()["warnings"].to_string().contains("IMGFLO_S3_BUCKET") == stored {
+            assert!(Instant::now() < end, "{target}: it does not show");
+        }
+    };
+    order("/graph/plain?input=files/a.gif&width=11", true).await;
+    order("/graph/plain?input=files/a.gif&width=12", false).await;
     // The next one is there.
     let (answer, ()) = tokio::join!(rig.get("/graph/plain?input=files/sub/b%20c.gif"), async {
         peer.finish(peer.take().await).await;
