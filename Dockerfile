@@ -1,5 +1,8 @@
 # syntax=docker/dockerfile:1
 # One image for all roles: `imgflo serve` by default, `imgflo worker [ROLE]` as the command.
+#
+#   docker build -t imgflo .
+#   docker run --rm -p 127.0.0.1:8080:8080 -e IMGFLO_ALLOW_UNSIGNED=true imgflo
 
 # The feature `avif` builds libaom from source: that takes most of the time, and make, cmake, g++, perl and pkg-config.
 FROM rust:1-slim-bookworm AS build
@@ -15,14 +18,13 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates curl \
+    && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/imgflo --create-home imgflo
 COPY --from=build /usr/local/bin/imgflo /usr/local/bin/imgflo
-COPY graphs /usr/share/imgflo/graphs
-COPY files /usr/share/imgflo/files
-ENV IMGFLO_GRAPHS=/usr/share/imgflo/graphs \
-    IMGFLO_FILES=/usr/share/imgflo/files \
+# PORT stands for that port on all addresses, and gives way to the one that a platform sets. The server refuses to
+# start on it without application keys, or IMGFLO_ALLOW_UNSIGNED=true.
+ENV PORT=8080 \
     IMGFLO_DATA_DIR=/var/lib/imgflo \
     IMGFLO_LOG_FORMAT=json
 USER 10001
@@ -31,6 +33,5 @@ EXPOSE 8080
 # SIGTERM drains: it is ours, as process 1, without an init.
 STOPSIGNAL SIGTERM
 # Workers listen on no port; they are replaced for this by `--no-healthcheck`, as in compose.yaml.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
-    CMD curl --fail --silent "http://127.0.0.1:${PORT:-8080}/healthz"
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["imgflo", "health"]
 CMD ["imgflo", "serve"]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use clap::{Arg, ArgMatches, value_parser};
 use imgflo_runtime::{COperations, Catalogue, ChildLimits, EngineChoice, Gegl};
 
-use crate::Failure;
+use crate::settings::Settings;
+use crate::{Failure, shipped};
 
 /// `--engine`, `--gegl-gpl` and `--ops`, of commands that run on this machine alone.
 pub fn engine_args() -> [Arg; 3] {
@@ -41,7 +42,7 @@ pub fn from_flags(matches: &ArgMatches) -> Result<Catalogue, Failure> {
     let limits = ChildLimits::new(1);
     let catalogue = catalogue(engine, gpl, &limits);
     Ok(match matches.get_one::<PathBuf>("ops") {
-        Some(folder) => catalogue.with_c(operations(Some(folder), &limits, gpl, |fault| eprintln!("imgflo: {fault}"))?),
+        Some(folder) => catalogue.with_c(operations(Some(folder), &limits, gpl, |fault| errln!("imgflo: {fault}"))?),
         None => catalogue,
     })
 }
@@ -66,7 +67,14 @@ pub fn operations(
     Ok(Arc::new(operations))
 }
 
-/// The operations of an engine, with children of GEGL within `limits`.
-pub fn catalogue(engine: EngineChoice, gpl: bool, limits: &ChildLimits) -> Catalogue {
-    Catalogue::native().with_gegl(Arc::new(Gegl::new(limits, gpl)), engine)
+/// The operations of an engine, with children of GEGL within `limits`; and the shipped graphs.
+fn catalogue(engine: EngineChoice, gpl: bool, limits: &ChildLimits) -> Catalogue {
+    let catalogue = Catalogue::native().with_gegl(Arc::new(Gegl::new(limits, gpl)), engine);
+    catalogue.with_graphs(shipped::graphs())
+}
+
+/// The operations that settings ask for, without those in C; and the shipped graphs, where they are wanted.
+pub fn of(settings: &Settings) -> Catalogue {
+    let catalogue = catalogue(settings.engine, settings.gegl_gpl, &settings.children);
+    if settings.shipped_graphs { catalogue } else { catalogue.with_graphs(&[]) }
 }

@@ -1,6 +1,10 @@
 //! The `imgflo` program: sub-commands and wiring, no logic.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; `out!` does not")]
+
+#[macro_use]
+mod out;
 
 mod apps;
 mod catalogue;
@@ -8,6 +12,8 @@ mod child;
 mod completions;
 mod deadletters;
 mod graph;
+mod greeting;
+mod health;
 mod limits;
 mod live_code;
 mod network;
@@ -18,6 +24,7 @@ mod render;
 mod runtime;
 mod serve;
 mod settings;
+mod shipped;
 mod url;
 mod version;
 mod worker;
@@ -47,6 +54,7 @@ fn command() -> Command {
         .subcommand(network::setup_command())
         .subcommand(network::procfile_command())
         .subcommand(deadletters::command())
+        .subcommand(health::command())
         .subcommand(apps::command())
         .subcommand(render::command())
         .subcommand(graph::command())
@@ -71,13 +79,14 @@ fn main() -> ExitCode {
         "setup" => network::set_up(matches),
         "procfile" => network::procfile(matches),
         "deadletters" => deadletters::run(matches),
+        "health" => health::run(matches),
         "apps" => apps::run(matches),
         "render" => render::run(matches),
         "graph" => graph::run(matches),
         "ops" => ops::run(matches),
         "url" => url::run(matches),
         "settings" => {
-            print!("{}", settings::table());
+            out!("{}", settings::table());
             Ok(())
         }
         "completions" => completions::run(matches, command()),
@@ -85,11 +94,11 @@ fn main() -> ExitCode {
         "child" => child::run(matches),
         _ => unreachable!("clap knows no other sub-command"),
     };
-    match result {
+    match result.and_then(|()| out::failure().map_or(Ok(()), |failure| Err(vec![failure]))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(lines) => {
             for line in lines {
-                eprintln!("imgflo: {line}");
+                errln!("imgflo: {line}");
             }
             ExitCode::FAILURE
         }

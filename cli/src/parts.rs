@@ -12,7 +12,7 @@ use imgflo_server::Report;
 use imgflo_worker::{FetchSettings, Worker, WorkerParts};
 use serde_json::json;
 
-use crate::catalogue::{catalogue, operations};
+use crate::catalogue::{self, operations};
 use crate::settings::Settings;
 use crate::{Failure, version};
 
@@ -41,6 +41,12 @@ impl Parts {
                 Arc::new(store.with_cache_control(|key| Keeping::of(key).cache_control()))
             }
             None => {
+                if settings.broker.is_some() {
+                    tracing::warn!(
+                        folder = %settings.data_dir.display(),
+                        "results are kept in a folder, which all front ends and workers must share; set IMGFLO_S3_BUCKET where they are on several machines"
+                    );
+                }
                 let store = LocalStore::open(&settings.data_dir.join("cache"), settings.cache_bytes);
                 Arc::new(store.map_err(|error| vec![format!("{}: {error}", settings.data_dir.display())])?)
             }
@@ -61,7 +67,7 @@ impl Parts {
             }
             None => InProcess::new(),
         };
-        let mut catalogue = catalogue(settings.engine, settings.gegl_gpl, &settings.children);
+        let mut catalogue = catalogue::of(settings);
         let mut c = None;
         let code = settings.edit.as_ref().is_some_and(|edit| edit.code);
         if settings.ops.is_some() || settings.live_secret.is_some() || code {

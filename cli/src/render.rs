@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use imgflo_job::{Background, Quality};
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
@@ -11,7 +12,7 @@ use imgflo_ops::{Cancel, Color, Rect};
 use imgflo_runtime::{Control, Engine, ImageGraph, InputShape, NativeEngine, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::graph::load;
+use crate::graph::{graph_arg, load};
 use crate::{Failure, catalogue, limits};
 
 /// Quality where none is given.
@@ -26,12 +27,7 @@ pub fn command() -> Command {
         .after_help(
             "Example: imgflo render gaussianblur --input photo.jpg --output soft.png -p std-dev-x=8 -p width=600",
         )
-        .arg(
-            Arg::new("graph")
-                .required(true)
-                .value_name("GRAPH")
-                .help("A graph file, the name of one in --graphs, or NAME@VERSION"),
-        )
+        .arg(graph_arg("graph"))
         .arg(path("input", "The input picture; not for graphs that generate one").short('i'))
         .arg(
             path(
@@ -92,7 +88,19 @@ pub fn graphs_arg() -> Arg {
         .default_value("graphs")
         .value_name("DIR")
         .value_parser(value_parser!(PathBuf))
-        .help("Folder with graphs")
+        .help("Folder with graphs, which take the place of shipped ones of the same name")
+}
+
+/// The folder that [`graphs_arg`] names.
+///
+/// # Errors
+/// When it is named and missing. The default may be missing: there are the shipped graphs.
+pub fn graphs_folder(matches: &ArgMatches) -> Result<&Path, Failure> {
+    let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
+    if matches.value_source("graphs") != Some(ValueSource::DefaultValue) && !folder.is_dir() {
+        return Err(vec![format!("--graphs: there is no folder '{}'", folder.display())]);
+    }
+    Ok(folder)
 }
 
 /// The parameters given with `-p`.
@@ -171,13 +179,13 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
 fn explain(matches: &ArgMatches, plan: &Plan) {
     if matches.get_flag("explain") {
-        print!("{plan}");
+        out!("{plan}");
     }
 }
 
 fn write(output: &Path, bytes: &[u8], size: Rect) -> Result<(), Failure> {
     std::fs::write(output, bytes).map_err(|error| vec![format!("{}: {error}", output.display())])?;
-    println!("{}: {} x {} pixels, {} bytes", output.display(), size.width, size.height, bytes.len());
+    outln!("{}: {} x {} pixels, {} bytes", output.display(), size.width, size.height, bytes.len());
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::graph::{Conditions, publish};
 use crate::settings::{self, EditSettings, Settings};
-use crate::{Failure, catalogue, graph, limits, live_code, process, version};
+use crate::{Failure, catalogue, graph, limits, live_code, process, shipped, version};
 
 /// Pixels of the largest picture on the way to a draft.
 const DRAFT_PIXELS: u64 = 700_000;
@@ -35,11 +35,12 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let settings = settings::read(matches, &std::env::vars().collect(), settings::Command::Runtime)?;
+    let settings = shipped::settle(settings, settings::Command::Runtime)?;
     process::run(&settings, edit(&settings))
 }
 
 async fn edit(settings: &Settings) -> Result<(), Failure> {
-    let mut known = catalogue::catalogue(settings.engine, settings.gegl_gpl, &settings.children);
+    let mut known = catalogue::of(settings);
     let mut operations = None;
     let code = settings.edit.as_ref().is_some_and(|edit| edit.code);
     if settings.ops.is_some() || code {
@@ -183,8 +184,11 @@ fn main_graph(folder: &Path, given: Option<&str>, catalogue: &Arc<Catalogue>) ->
         return Ok(Opened { graph, name: None, is_saved: false });
     };
     let (file, name, graph) = graph::find(given, folder, catalogue)?;
-    let found = file.canonicalize().ok();
-    let is_saved = found.is_some_and(|file| file.parent().map(Path::to_owned) == folder.canonicalize().ok());
+    let is_saved = match file.canonicalize() {
+        Ok(file) => file.parent().map(Path::to_owned) == folder.canonicalize().ok(),
+        // A shipped graph, or a version.
+        Err(_) => file == graph::shipped_file(folder, &name, catalogue).unwrap_or_default(),
+    };
     Ok(Opened { graph, name: Some(name), is_saved })
 }
 

@@ -1,7 +1,5 @@
 //! `imgflo serve`: a front end; without a broker also queue and workers, in one process.
 
-use std::io::Write as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +12,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::greeting::greet;
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
-use crate::{Failure, apps, limits, live_code, process, runtime, version};
+use crate::{Failure, apps, limits, live_code, process, runtime, shipped, version};
 
 /// How long the jobs at work may take to end after the last client has its answer; with the drain of the server this
 /// is less than the 25 s after which platforms kill.
@@ -33,15 +32,11 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let settings = settings::read(matches, &std::env::vars().collect(), settings::Command::Serve)?;
+    let settings = shipped::settle(settings, settings::Command::Serve)?;
     process::run(&settings, serve(&settings))
 }
 
 async fn serve(settings: &Settings) -> Result<(), Failure> {
-    for folder in [&settings.graphs, &settings.files] {
-        if !folder.is_dir() {
-            return Err(vec![format!("{}: no such folder; set --graphs and --files", folder.display())]);
-        }
-    }
     let parts = Parts::open(settings, "imgflo serve").await?;
     let live = live_code::open(settings, &parts.catalogue, parts.operations.as_ref())?;
     let library = load_library(settings, &parts.catalogue)?;
@@ -58,10 +53,11 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let (shutdown, served) = (CancellationToken::new(), CancellationToken::new());
     let works = work(&parts, settings, Arc::clone(&library), served.clone());
     let front = Front::start(FrontParts {
-        library,
+        library: Arc::clone(&library),
         store: Arc::clone(&parts.store),
         claims: Arc::clone(&parts.claims),
         transport: Arc::clone(&parts.transport),
+        workers_elsewhere: settings.broker.is_some(),
         limits: settings.limits.clone(),
         files: settings.files.clone(),
         applications: settings.applications.clone(),
@@ -98,7 +94,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         });
         runtime::host(settings, &parts.catalogue, live, revised, shutdown.clone()).await?;
     }
-    greet(bind);
+    greet(bind, settings, &library, front.is_closed());
     tokio::spawn(process::stop_on_signal(shutdown.clone()));
     let server = imgflo_server::serve(listener, imgflo_server::router(front), shutdown);
     tokio::select! {
@@ -139,14 +135,6 @@ fn work(
             }
         }
     }
-}
-
-/// Tells where the server is. Whoever started it may have closed the pipe: that is no reason to stop.
-fn greet(bind: SocketAddr) {
-    let mut out = std::io::stdout();
-    let _ = writeln!(out, "imgflo serves http://{bind}/")
-        .and_then(|()| writeln!(out, "try           http://{bind}/graph/sunset?input=files/marbles.jpg&width=800"))
-        .and_then(|()| out.flush());
 }
 
 fn load_library(settings: &Settings, catalogue: &Arc<Catalogue>) -> Result<Arc<Library>, Failure> {

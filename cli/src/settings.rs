@@ -4,6 +4,7 @@
 //! are read as text and checked together, so that every fault is reported at once.
 
 mod edit;
+mod environment;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,11 +24,7 @@ use url::Url;
 
 use crate::{apps, render};
 pub use edit::EditSettings;
-
-/// Variables of ours that are no settings of the server.
-const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
-/// What the variables begin with that the tests have for themselves.
-const TESTS: &str = "IMGFLO_TEST_";
+pub use environment::Environment;
 
 /// Shortest secret for live code, bytes.
 const SHORTEST_SECRET: usize = 16;
@@ -82,9 +79,6 @@ impl Setting {
     }
 }
 
-/// The environment as the settings see it; tests give their own.
-pub type Environment = BTreeMap<String, String>;
-
 /// All settings of a server, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -94,8 +88,14 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Folder with graphs.
     pub graphs: PathBuf,
+    /// True when that folder was named, and must be there.
+    pub graphs_named: bool,
+    /// Whether the graphs in the program are served beside those of the folder.
+    pub shipped_graphs: bool,
     /// Folder served under `/files/`.
     pub files: PathBuf,
+    /// True when that folder was named, and must be there.
+    pub files_named: bool,
     /// Address that clients see.
     pub public_url: Option<Url>,
     /// API clients beside those of the database.
@@ -185,7 +185,7 @@ pub fn all() -> Vec<Setting> {
     let mut bind = setting(
         "bind",
         "127.0.0.1:8080",
-        "Address and port to listen on. PORT alone gives the port: on all addresses where application keys are set or unsigned requests are allowed, else on loopback",
+        "Address and port to listen on; any other address than loopback needs application keys, or allow-unsigned. PORT, which platforms set, stands for that port on all addresses",
     );
     bind.variables.push("PORT".into());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -195,9 +195,18 @@ pub fn all() -> Vec<Setting> {
         of_runtime(of_workers(setting(
             "graphs",
             "graphs",
-            "Folder with graphs (.json and .fbp); what changes in it is served within a few seconds. Workers read it when they start, for jobs that hold no graph, as those of imgflo-server's own front ends",
+            "Folder with graphs (.json and .fbp), which take the place of those in the program that have the same name; what changes in it is served within a few seconds. Workers read it when they start, for jobs that hold no graph, as those of imgflo-server's own front ends",
         ))),
-        of_runtime(of_workers(setting("files", "files", "Folder with pictures, served under /files/"))),
+        of_runtime(of_workers(setting(
+            "shipped-graphs",
+            "true",
+            "Serve the graphs in the program, too, that have no file in the folder of graphs (true or false)",
+        ))),
+        of_runtime(of_workers(setting(
+            "files",
+            "files",
+            "Folder with pictures, served under /files/; where it is not set and there is no folder files, the samples in the program are served",
+        ))),
         setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
         setting("api-key", "", "Key of the one ordinary application"),
         secret(setting("api-secret", "", "Its secret; without one its requests need no token")),
@@ -395,7 +404,7 @@ pub fn table() -> String {
 /// # Errors
 /// Every fault, one line each.
 pub fn read(matches: &ArgMatches, environment: &Environment, which: Command) -> Result<Settings, Vec<String>> {
-    let mut reader = Reader { values: BTreeMap::new(), secrets: Vec::new(), faults: unknown_variables(environment) };
+    let mut reader = Reader { values: BTreeMap::new(), secrets: Vec::new(), faults: environment::unknown(environment) };
     for setting in all() {
         if setting.secret {
             reader.secrets.push(setting.name.clone());
@@ -413,23 +422,6 @@ pub fn read(matches: &ArgMatches, environment: &Environment, which: Command) -> 
     }
     let settings = reader.settings(which);
     if reader.faults.is_empty() { Ok(settings) } else { Err(reader.faults) }
-}
-
-fn unknown_variables(environment: &Environment) -> Vec<String> {
-    let known: Vec<String> = all().into_iter().flat_map(|s| s.variables).collect();
-    environment
-        .keys()
-        .filter(|name| {
-            name.starts_with("IMGFLO_")
-                && !name.starts_with(TESTS)
-                && !known.contains(name)
-                && !OTHER_VARIABLES.contains(&name.as_str())
-        })
-        .map(|name| {
-            let near = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
-            format!("{name}: no such setting; did you mean {}?", near.map_or("", String::as_str))
-        })
-        .collect()
 }
 
 struct Reader {
@@ -498,12 +490,11 @@ impl Reader {
         Some(Application { key, secret, admin, allow_md5 })
     }
 
-    fn bind(&mut self, open: bool) -> SocketAddr {
+    fn bind(&mut self) -> SocketAddr {
         let (place, value) = self.values["bind"].clone();
-        let every = if open { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         if place == "PORT" {
             if let Ok(port) = value.parse() {
-                return SocketAddr::new(IpAddr::V4(every), port);
+                return SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
             }
             self.fault("bind", "port");
         } else if let Ok(address) = value.replace("localhost:", "127.0.0.1:").parse::<SocketAddr>() {
@@ -632,10 +623,12 @@ impl Reader {
             }
         };
         let signed = has_database || !applications.is_empty();
-        let bind = self.bind(allow_unsigned || signed);
+        let bind = self.bind();
         if which == Command::Serve && !bind.ip().is_loopback() && !signed && !allow_unsigned {
+            let place = &self.values["bind"].0;
             self.faults.push(format!(
-                "--bind: {bind} is open to other machines, and requests would be unsigned; add an application with `imgflo apps add`, set IMGFLO_API_KEY and IMGFLO_API_SECRET, or IMGFLO_ALLOW_UNSIGNED=true to let anyone use this server"
+                "{place}: {bind} is open to other machines, and requests would be unsigned; add an application with `imgflo apps add`, set IMGFLO_API_KEY and IMGFLO_API_SECRET, or IMGFLO_ALLOW_UNSIGNED=true to let anyone use this server; --bind 127.0.0.1:{} serves this machine alone",
+                bind.port()
             ));
         }
         let public_url = self.optional("public-url").and_then(|text| match Url::parse(&text) {
@@ -671,7 +664,10 @@ impl Reader {
             bind,
             data_dir,
             graphs: self.text("graphs").into(),
+            graphs_named: self.is_given("graphs"),
+            shipped_graphs: self.boolean("shipped-graphs"),
             files: self.text("files").into(),
+            files_named: self.is_given("files"),
             public_url,
             applications,
             database,

@@ -12,7 +12,7 @@ use tracing::info;
 
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
-use crate::{Failure, limits, process};
+use crate::{Failure, limits, process, shipped};
 
 /// How long the jobs at work may take to end; platforms kill after 30 s.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -29,7 +29,7 @@ pub fn command() -> Command {
             Arg::new("role")
                 .value_name("ROLE")
                 .value_parser(clap::builder::PossibleValuesParser::new(roles.collect::<Vec<_>>()))
-                .help("Which jobs to take; none: urgent ones first, then background ones"),
+                .help("Which jobs to take; without it urgent ones first, then background ones. The role video is reserved: it makes no pictures yet"),
         );
     settings::flags(command, settings::Command::Worker)
 }
@@ -56,17 +56,15 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(name) => Role::ALL.into_iter().filter(|role| role.name() == name || short(*role) == name).collect(),
         None => vec![Role::Urgent, Role::Background],
     };
+    let settings = shipped::settle(settings, settings::Command::Worker)?;
     process::run(&settings, work(&settings, &roles))
 }
 
-/// The graphs of jobs that hold none, where the folder is there.
-fn library(settings: &Settings, parts: &Parts) -> Result<Option<Arc<Library>>, Failure> {
-    if !settings.graphs.is_dir() {
-        return Ok(None);
-    }
+/// The graphs of jobs that hold none.
+fn library(settings: &Settings, parts: &Parts) -> Result<Arc<Library>, Failure> {
     let library = Library::load(&settings.graphs, Arc::clone(&parts.catalogue), &limits::library(&settings.limits))
         .map_err(|error| vec![format!("{}: {error}", settings.graphs.display())])?;
-    Ok(Some(Arc::new(library)))
+    Ok(Arc::new(library))
 }
 
 async fn work(settings: &Settings, roles: &[Role]) -> Result<(), Failure> {
@@ -75,7 +73,7 @@ async fn work(settings: &Settings, roles: &[Role]) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     tokio::spawn(process::stop_on_signal(shutdown.clone()));
     let worker =
-        parts.worker(settings, library(settings, &parts)?).run(parts.transport.clone(), roles, shutdown.clone());
+        parts.worker(settings, Some(library(settings, &parts)?)).run(parts.transport.clone(), roles, shutdown.clone());
     let mut worker = std::pin::pin!(worker);
     let mut out = std::io::stdout();
     // Whoever started it may have closed the pipe: that is no reason to stop.

@@ -8,7 +8,7 @@ use imgflo_fbp::info::{Component, Port};
 use imgflo_fbp::{Graph, ParseOptions, protocol};
 use imgflo_runtime::c_operations::sources;
 use imgflo_runtime::ops::c::LIBRARY as IN_C;
-use imgflo_runtime::{ImageGraph, Library, PROCESSOR};
+use imgflo_runtime::{Form, ImageGraph, Library, PROCESSOR};
 use serde_json::{Map, Value, json};
 
 use crate::flow::{DROP, REPEAT};
@@ -152,14 +152,19 @@ pub(crate) fn source(
     let name = name.strip_prefix(GRAPHS).and_then(|name| name.strip_prefix('/')).unwrap_or(name);
     // Only names of graphs that are there: they hold no `/`.
     library.get(name)?;
-    let read = |extension: &str| fs::read_to_string(parts.graphs.join(format!("{name}.{extension}"))).ok();
-    let json = || {
-        let code = read("json")?;
-        let placed = Graph::from_json_str(&code).ok().map(|graph| placed(graph).to_json());
-        let code = placed.and_then(|graph| serde_json::to_string_pretty(&graph).ok()).unwrap_or(code);
-        Some(Source { language: "json", code })
+    let read = |form: Form| {
+        let text = fs::read_to_string(parts.graphs.join(format!("{name}.{}", form.extension())));
+        Some((form, text.ok()?))
     };
-    json().or_else(|| read("fbp").map(|code| Source { language: "fbp", code }))
+    let shipped = || library.catalogue().shipped_graph(name).map(|(form, text)| (form, text.to_owned()));
+    match Form::ALL.into_iter().find_map(read).or_else(shipped)? {
+        (Form::Json, code) => {
+            let placed = Graph::from_json_str(&code).ok().map(|graph| placed(graph).to_json());
+            let code = placed.and_then(|graph| serde_json::to_string_pretty(&graph).ok()).unwrap_or(code);
+            Some(Source { language: "json", code })
+        }
+        (Form::Fbp, code) => Some(Source { language: "fbp", code }),
+    }
 }
 
 /// What a component says of itself, as a text.

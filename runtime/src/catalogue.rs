@@ -1,6 +1,7 @@
 //! The components that graphs are made of, as the operations describe themselves.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use imgflo_fbp::info::{Component, Port};
@@ -8,7 +9,7 @@ use imgflo_ops::{Info, Kind, Operation, Property, Registry, Value};
 use serde_json::Value as Json;
 
 use crate::c_operations::{self, Revision};
-use crate::{COperations, EngineChoice, Gegl};
+use crate::{COperations, EngineChoice, Form, Gegl, nearest};
 
 /// Operations, and what graph information says of their components.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,24 @@ pub struct Catalogue {
     c: Option<Arc<COperations>>,
     gegl: Option<Arc<Gegl>>,
     engine: EngineChoice,
+    shipped: &'static [ShippedGraph],
+}
+
+/// A graph file that is part of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShippedGraph {
+    /// Name of the file: `sunset.json`.
+    pub file: &'static str,
+    /// Text of the file.
+    pub text: &'static str,
+}
+
+impl ShippedGraph {
+    /// Returns the name of the graph and the form of its file; `None` if no graph can have this file.
+    pub(crate) fn name(&self) -> Option<(&'static str, Form)> {
+        let form = Form::of(Path::new(self.file))?;
+        Some((self.file.strip_suffix(form.extension())?.strip_suffix('.')?, form))
+    }
 }
 
 impl Catalogue {
@@ -27,7 +46,25 @@ impl Catalogue {
 
     /// The operations of `registry`.
     pub fn new(registry: Registry) -> Self {
-        Catalogue { registry, c: None, gegl: None, engine: EngineChoice::Native }
+        Catalogue { registry, c: None, gegl: None, engine: EngineChoice::Native, shipped: &[] }
+    }
+
+    /// Adds graphs that every folder of graphs has unless a file of the folder has the same name.
+    /// With any of these, a folder may be missing until something is saved to it.
+    #[must_use]
+    pub fn with_graphs(self, shipped: &'static [ShippedGraph]) -> Self {
+        Catalogue { shipped, ..self }
+    }
+
+    /// Returns the graphs that every folder of graphs has.
+    pub fn shipped(&self) -> &'static [ShippedGraph] {
+        self.shipped
+    }
+
+    /// Returns the shipped graph of that name: form and text.
+    pub fn shipped_graph(&self, name: &str) -> Option<(Form, &'static str)> {
+        let graphs = self.shipped.iter().filter_map(|graph| Some((graph.name()?, graph.text)));
+        graphs.into_iter().find_map(|((known, form), text)| (known == name).then_some((form, text)))
     }
 
     /// With the operations of GEGL beside those of the registry, unless the native engine is to run
@@ -106,24 +143,10 @@ impl Catalogue {
 
     /// The component whose operation is named most like that of `name`, if one is near. Libraries
     /// do not count: that two names begin with `gegl/` is no likeness.
-    pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
+    pub fn nearest(&self, name: &str) -> Option<&'static str> {
         let meant = nearest(operation(name), self.infos().map(|info| operation(info.name)))?;
         self.infos().map(|info| info.name).find(|name| operation(name) == meant)
     }
-}
-
-/// The candidate most like `name`, if it is a likely misspelling of it.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Similarity costs the product of the lengths; what is this long is no misspelling.
-    if name.len() > 200 {
-        return None;
-    }
-    let name = name.to_lowercase();
-    candidates
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(similarity, _)| *similarity > 0.65)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
 
 fn component(name: &str, info: &Info) -> Component {

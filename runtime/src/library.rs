@@ -21,6 +21,9 @@ mod watch;
 pub use stamp::Stamp;
 pub use watch::Watch;
 
+/// Stands for the folder of a shipped graph in messages.
+const SHIPPED: &str = "(shipped)";
+
 /// Limits that a graph must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LibraryLimits {
@@ -75,11 +78,13 @@ impl Library {
     /// endings are left alone, and so are graphs for other runtimes than `imgflo` and `noop`. A file
     /// that cannot be served is one of [`Library::faults`]; the others are served.
     ///
+    /// The shipped graphs of `catalogue` are added, unless a file of `dir` has the same NAME.
+    ///
     /// # Errors
-    /// When `dir` cannot be listed.
+    /// When `dir` cannot be listed. Where there are shipped graphs, a missing `dir` is an empty one.
     pub fn load(dir: &Path, catalogue: Arc<Catalogue>, limits: &LibraryLimits) -> io::Result<Library> {
         // Looked at before it is read: what changes meanwhile is a change.
-        let stamp = Stamp::of(dir)?;
+        let stamp = Stamp::of(dir, !catalogue.shipped().is_empty())?;
         let mut loader = Loader::new(dir, catalogue, limits)?;
         for name in loader.files.keys().cloned().collect::<Vec<_>>() {
             loader.settle(&name);
@@ -93,9 +98,10 @@ impl Library {
     /// same. What is wrong with its file is one of [`Library::faults`] all the same.
     ///
     /// # Errors
-    /// When the folder cannot be listed.
+    /// When the folder cannot be listed; also when it was there and is missing now.
     pub fn reload(&self) -> io::Result<Library> {
-        let Some(Folder { path, limits, .. }) = &self.folder else { return Ok(self.clone()) };
+        let Some(Folder { path, limits, stamp }) = &self.folder else { return Ok(self.clone()) };
+        Stamp::of(path, stamp.is_missing())?;
         let mut library = Library::load(path, Arc::clone(&self.catalogue), limits)?;
         for name in &library.faulty {
             let Some(graph) = self.graph(name) else { continue };
@@ -118,7 +124,7 @@ impl Library {
     /// # Errors
     /// When the folder cannot be listed.
     pub fn look(&self) -> io::Result<Option<Stamp>> {
-        self.folder.as_ref().map(|folder| Stamp::of(&folder.path)).transpose()
+        self.folder.as_ref().map(|folder| Stamp::of(&folder.path, folder.stamp.is_missing())).transpose()
     }
 
     /// Reads those graphs of `dir` only that `graph` is made of, and the graph itself, as if it were in the
@@ -135,7 +141,7 @@ impl Library {
     ) -> io::Result<Library> {
         let mut loader = Loader::new(dir, catalogue, limits)?;
         let path = dir.join(format!("{name}.json"));
-        loader.files.insert(name.to_owned(), vec![(path.clone(), Form::Json)]);
+        loader.files.insert(name.to_owned(), vec![Candidate { path: path.clone(), form: Form::Json, shipped: None }]);
         loader.read.insert(name.to_owned(), Some(Written { path, graph }));
         loader.settle(name);
         Ok(loader.finish())
@@ -194,6 +200,13 @@ impl Library {
         self.faulty.contains(name)
     }
 
+    /// Returns the faults of the files that keep the graph of that name from being served. Empty if it is served, or if
+    /// there is no such file.
+    pub fn faults_of(&self, name: &str) -> Vec<&LibraryFault> {
+        let of = |fault: &&LibraryFault| fault.path.file_stem().is_some_and(|stem| stem == name);
+        if self.graphs.contains_key(name) { Vec::new() } else { self.faults.iter().filter(of).collect() }
+    }
+
     /// All graphs, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<ImageGraph>> {
         self.graphs.values()
@@ -218,12 +231,21 @@ impl Library {
 /// A folder while its graphs are checked, each after those in it.
 struct Loader<'l> {
     /// Files that may be graphs, by name.
-    files: BTreeMap<String, Vec<(PathBuf, Form)>>,
+    files: BTreeMap<String, Vec<Candidate>>,
     limits: &'l LibraryLimits,
     /// What was read; none for names whose files hold no graph to check.
     read: HashMap<String, Option<Written>>,
     settled: BTreeSet<String>,
     library: Library,
+}
+
+/// A file that may hold a graph.
+#[derive(Clone)]
+struct Candidate {
+    path: PathBuf,
+    form: Form,
+    /// Text of a shipped graph; `None` = the text is in the file.
+    shipped: Option<&'static str>,
 }
 
 /// A graph as its file has it.
@@ -234,13 +256,21 @@ struct Written {
 
 impl<'l> Loader<'l> {
     fn new(dir: &Path, catalogue: Arc<Catalogue>, limits: &'l LibraryLimits) -> io::Result<Self> {
-        let mut paths = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        let mut paths = match fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !catalogue.shipped().is_empty() => Vec::new(),
+            entries => entries?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?,
+        };
         paths.sort();
-        let mut files: BTreeMap<String, Vec<(PathBuf, Form)>> = BTreeMap::new();
+        let mut files: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
         for path in paths {
             let Some(form) = Form::of(&path) else { continue };
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            files.entry(name).or_default().push((path, form));
+            files.entry(name).or_default().push(Candidate { path, form, shipped: None });
+        }
+        for graph in catalogue.shipped() {
+            let Some((name, form)) = graph.name() else { continue };
+            let path = Path::new(SHIPPED).join(graph.file);
+            files.entry(name.to_owned()).or_insert_with(|| vec![Candidate { path, form, shipped: Some(graph.text) }]);
         }
         let names = files.keys().filter(|name| is_name(name)).cloned().collect();
         let library = Library { catalogue, names, ..Library::default() };
@@ -290,14 +320,17 @@ impl<'l> Loader<'l> {
         }
         let mut found: Option<Written> = None;
         let mut twice = false;
-        for (path, form) in self.files.get(name).cloned().unwrap_or_default() {
-            match (parse(&path, form, self.limits), &found) {
+        for candidate in self.files.get(name).cloned().unwrap_or_default() {
+            let parsed = parse(&candidate, self.limits);
+            let path = candidate.path;
+            match (parsed, &found) {
                 (Ok(None), _) => {
                     self.library.names.remove(name);
                 }
                 (Ok(Some(graph)), None) => found = Some(Written { path, graph }),
                 (Ok(Some(_)), Some(other)) => {
-                    let other = other.path.display();
+                    // The message reaches strangers, who need not know where the folder is.
+                    let other = other.path.file_name().unwrap_or_default().display();
                     let message = format!("a second graph of the name '{name}', beside {other}; neither is served");
                     self.fault(name, &path, message);
                     twice = true;
@@ -378,8 +411,13 @@ impl Form {
 }
 
 /// The graph of one file; `None` when it is for another runtime.
-fn parse(path: &Path, form: Form, limits: &LibraryLimits) -> Result<Option<Graph>, String> {
-    let graph = form.parse(&read(path, limits)?).map_err(|error| error.to_string())?;
+fn parse(candidate: &Candidate, limits: &LibraryLimits) -> Result<Option<Graph>, String> {
+    let Candidate { path, form, shipped } = candidate;
+    let graph = match shipped {
+        Some(text) => form.parse(text),
+        None => form.parse(&read(path, limits)?),
+    };
+    let graph = graph.map_err(|error| error.to_string())?;
     if graph.runtime().is_some_and(|runtime| !matches!(runtime, "imgflo" | "noop")) {
         return Ok(None);
     }

@@ -201,15 +201,20 @@ struct Change {
 impl Versions {
     /// Of the graphs of the folder `dir`, which are checked against `catalogue`.
     ///
+    /// The shipped graphs of `catalogue` are graphs of the folder until a file of it has their name.
+    ///
     /// # Errors
-    /// [`VersionError::Io`] when there is no such folder.
+    /// [`VersionError::Io`] when there is no such folder. Where there are shipped graphs, saving makes a missing one.
     pub fn open(
         dir: impl Into<PathBuf>,
         catalogue: Arc<Catalogue>,
         limits: VersionLimits,
     ) -> Result<Versions, VersionError> {
         let dir = dir.into();
-        fs::read_dir(&dir).map_err(at(&dir))?;
+        match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !catalogue.shipped().is_empty() => {}
+            entries => drop(entries.map_err(at(&dir))?),
+        }
         Ok(Versions { dir, catalogue, limits })
     }
 
@@ -370,6 +375,9 @@ impl Versions {
             let text = read(&path, &self.limits.library);
             let text = text.map_err(|message| VersionError::Unreadable { path, message })?;
             found.push(Current { form, text, modified });
+        }
+        if let (true, Some((form, text))) = (found.is_empty(), self.catalogue.shipped_graph(name)) {
+            return Ok(Some(Current { form, text: text.to_owned(), modified: SystemTime::UNIX_EPOCH }));
         }
         let age = |current: &Current| index.age(&content(&current.text));
         found.sort_by_key(age);

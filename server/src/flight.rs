@@ -423,6 +423,21 @@ impl Flights {
         });
     }
 
+    /// True for a job of ours that is not finished.
+    pub(crate) fn is_ours(&self, job_id: &str) -> bool {
+        self.board().jobs.contains_key(job_id)
+    }
+
+    /// The store of results.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.means.store
+    }
+
+    /// False when it is certain that no worker is there to take urgent jobs.
+    pub(crate) async fn is_staffed(&self) -> bool {
+        (self.means.staffed)().await
+    }
+
     /// How things are.
     pub(crate) fn traffic(&self) -> Traffic {
         let board = self.board();

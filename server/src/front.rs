@@ -26,6 +26,7 @@ use crate::flight::Flights;
 use crate::listing::Listing;
 use crate::queue::{Queue, QueueError};
 use crate::resolve::Resolver;
+use crate::strays::Strays;
 use crate::watch;
 
 /// The front end as handlers get it.
@@ -57,6 +58,8 @@ pub struct FrontParts {
     pub claims: Arc<dyn Claims>,
     /// The way to the workers.
     pub transport: Arc<dyn Transport>,
+    /// True when workers are other processes: their store may be another one by mistake.
+    pub workers_elsewhere: bool,
     /// What strangers may ask for.
     pub limits: Limits,
     /// Folder served under `/files/`.
@@ -119,6 +122,7 @@ struct Served {
 pub struct Front {
     served: RwLock<Served>,
     store: Arc<dyn Store>,
+    strays: Option<Arc<Strays>>,
     limits: Limits,
     files: PathBuf,
     access: Access,
@@ -149,11 +153,14 @@ impl Front {
         let access = Access::new(parts.applications, parts.directory, parts.open_when_empty);
         watch::tell(&parts.library, &Library::default());
         let listing = Arc::new(Listing::new(&parts.library, access.is_closed()));
-        let queue = Queue::start(parts.transport, parts.claims, Arc::clone(&parts.store), &parts.limits).await?;
+        let strays = parts.workers_elsewhere.then(Arc::<Strays>::default);
+        let store = Arc::clone(&parts.store);
+        let queue = Queue::start(parts.transport, parts.claims, store, strays.clone(), &parts.limits).await?;
         let own = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
         let front = Arc::new(Front {
             served: RwLock::new(Served { library: parts.library, listing }),
             store: parts.store,
+            strays,
             limits: parts.limits,
             files: parts.files,
             access,
@@ -174,6 +181,11 @@ impl Front {
         });
         tokio::spawn(watch::watch(Arc::downgrade(&front), front.shutdown.clone()));
         Ok(front)
+    }
+
+    /// True when requests need an application: there is one, or the settings ask for one.
+    pub fn is_closed(&self) -> bool {
+        self.access.is_closed()
     }
 
     /// Serves other graphs from now on. Jobs under way keep the graphs they were made from.
@@ -227,6 +239,11 @@ impl Front {
 
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// Where results of workers are noted that are not in our store; `None` when workers are in this process.
+    pub(crate) fn strays(&self) -> Option<&Strays> {
+        self.strays.as_deref()
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -14,7 +14,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, Uri};
 use imgflo_cache::Address;
-use imgflo_job::key::{self, Keeping, is_key};
+use imgflo_job::key::{self, Keeping};
 use imgflo_job::request::{self, Request};
 use imgflo_job::{Category, Job, JobData, JobError, Urgency, message};
 use serde_json::json;
@@ -26,6 +26,7 @@ use crate::flight::{Commission, Wanted};
 use crate::front::{Front, SharedFront};
 use crate::respond::Problem;
 use crate::stored::STORE_TIMEOUT;
+use crate::strays::key_of;
 use crate::{never, quota};
 
 /// A redirect, and how long it may be kept.
@@ -97,6 +98,13 @@ async fn wait(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) ->
         reservation,
     });
     let url = waiter.outcome(arrival + limit, front.out_of_time()).await?;
+    // Where workers have another store by mistake, clients would keep redirects to nothing for an hour. A result that is
+    // at another address need not be in the store.
+    if let (Some(strays), Some(key)) = (front.strays(), key_of(url.as_deref(), data))
+        && !strays.find(front.store(), key).await
+    {
+        return Err(JobError::new(Category::Unavailable, "the result was reported, and it is not in the store").into());
+    }
     redirect(front, asked, url, how).await
 }
 
@@ -202,7 +210,7 @@ fn to_page(request: &Request, uri: &Uri) -> Response {
 /// Points to the result; `url` as a result message gives it.
 async fn redirect(front: &Front, asked: &Asked, url: Option<String>, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
-    let key = url.as_deref().and_then(|url| url.strip_prefix("./")).filter(|key| is_key(key)).unwrap_or(&data.cachekey);
+    let key = key_of(url.as_deref(), data).unwrap_or(&data.cachekey);
     let private = Keeping::of(key) == Keeping::Private;
     let mut keep = Cow::Borrowed(match private {
         _ if data.no_cache => "no-store",

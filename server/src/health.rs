@@ -11,9 +11,11 @@ use imgflo_apps::Standing;
 use imgflo_msgflo::Link;
 use serde_json::json;
 
+use crate::around::within;
 use crate::front::SharedFront;
 use crate::respond;
 use crate::stored::STORE_TIMEOUT;
+use crate::strays::{self, Strays};
 
 /// A key of the right form that no request has, to ask the store about.
 const NO_KEY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -64,6 +66,12 @@ pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
     let listens = !front.queue().is_deaf();
     if listens && link == Link::Up && traffic.unanswered_for.is_some_and(|time| time > front.limits().urgent_deadline) {
         reasons.push("no worker answers: an urgent job is past its deadline, and no result has come since it began");
+    }
+    if link == Link::Up && within(STORE_TIMEOUT, front.flights().is_staffed()).await == Some(false) {
+        warnings.push("no worker is connected to the broker: only stored results are served".into());
+    }
+    if front.strays().is_some_and(Strays::are_there) {
+        warnings.push(strays::REASON.into());
     }
     let listing = front.listing();
     if listing.len() == 0 {

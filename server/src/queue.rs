@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use imgflo_cache::{Claims, Store};
 use imgflo_job::message::JobsLost;
-use imgflo_job::{Cancel, Category, JobError, JobResult, Limits, Urgency, key, network};
+use imgflo_job::{Cancel, Category, Job, JobError, JobResult, Limits, Urgency, key, network};
 use imgflo_msgflo::discovery::queue_name;
 use imgflo_msgflo::{
     Binding, Consumer, Death, Definition, Link, Network, NetworkError, Outcome, Participant, Port, SendError,
@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::flight::{Commission, Flights, Means, Pace};
 use crate::ledger::Ledger;
+use crate::strays::{Strays, key_of};
 
 /// What a front end is, as the original calls it.
 const COMPONENT: &str = "imgflo-server/HttpApi";
@@ -57,6 +58,7 @@ impl Queue {
         transport: Arc<dyn Transport>,
         claims: Arc<dyn Claims>,
         store: Arc<dyn Store>,
+        strays: Option<Arc<Strays>>,
         limits: &Limits,
     ) -> Result<Self, QueueError> {
         let roles = Network::from_graph(&network::graph())?;
@@ -96,7 +98,8 @@ impl Queue {
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
         };
         if let Some(Ears { results, dead_letters }) = ears {
-            let hearing = listen(results, Arc::clone(&flights), Arc::clone(&ledger), claims, Arc::clone(&connected));
+            let (told, settled) = (Arc::clone(&flights), Arc::clone(&ledger));
+            let hearing = listen(results, told, settled, claims, strays, Arc::clone(&connected));
             run(hearing.boxed());
             run(mourn(dead_letters, Arc::clone(&flights)).boxed());
         }
@@ -233,6 +236,7 @@ async fn listen(
     flights: Arc<Flights>,
     ledger: Arc<Ledger>,
     claims: Arc<dyn Claims>,
+    strays: Option<Arc<Strays>>,
     connected: Arc<AtomicBool>,
 ) {
     while let Some(delivery) = consumer.next().await {
@@ -243,6 +247,9 @@ async fn listen(
                     |error: &&JobError| error.category == Category::GivenUp || error.is_too_large_for_avif();
                 if let Some(error) = result.error.as_ref().filter(not_again) {
                     tokio::spawn(refuse(Arc::clone(&claims), result.job.data.cachekey.clone(), error.message.clone()));
+                }
+                if let Some(strays) = &strays {
+                    look_for(strays, &flights, &result);
                 }
                 // First: whoever is answered finds it counted.
                 ledger.settle(&result);
@@ -261,6 +268,18 @@ async fn listen(
     }
     connected.store(false, Ordering::Release);
     tracing::error!("no more results come: the transport is closed");
+}
+
+/// Looks for the result of a background job of ours. Clients that wait for an urgent one look themselves.
+fn look_for(strays: &Arc<Strays>, flights: &Flights, result: &JobResult) {
+    let Job { id, urgency, data, .. } = &result.job;
+    if *urgency == Urgency::Background
+        && result.error.is_none()
+        && flights.is_ours(id)
+        && let Some(key) = key_of(result.results.url.as_deref(), data)
+    {
+        strays.look(Arc::clone(flights.store()), key.to_owned());
+    }
 }
 
 /// Time that the result of a rejected job has to arrive. The worker sends a result and rejects the job, and the two

@@ -59,6 +59,14 @@ impl Server {
         Server::start_as("runtime", crate::program::command(), data, arguments)
     }
 
+    /// Starts an `imgflo runtime` by a command that runs the program, in a folder of its own for instance.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn runtime_by(command: Command, data: TempDir, arguments: &[&str]) -> Self {
+        Server::start_as("runtime", command, data, arguments)
+    }
+
     fn start_as(role: &str, mut command: Command, data: TempDir, arguments: &[&str]) -> Self {
         let mut child = command
             .args([role, "--bind", "127.0.0.1:0", "--log", "warn", "--data-dir"])

@@ -1,6 +1,6 @@
 //! `imgflo graph versions` and `rollback`: what graphs were.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -8,7 +8,8 @@ use imgflo_job::Limits;
 use imgflo_job::limits::LimitSetting;
 use imgflo_runtime::{Catalogue, Saving, Version, Versions};
 
-use crate::render::graphs_arg;
+use super::shipped_only;
+use crate::render::{graphs_arg, graphs_folder};
 use crate::{Failure, catalogue, limits};
 
 /// The name of a graph in the folder.
@@ -17,7 +18,21 @@ pub fn name_arg() -> Arg {
 }
 
 fn version_arg() -> Arg {
-    Arg::new("version").value_name("VERSION").value_parser(value_parser!(u64)).help("Number of a version")
+    Arg::new("version")
+        .value_name("VERSION")
+        .value_parser(value_parser!(u64))
+        .help("Number of a version; or NAME@VERSION")
+}
+
+/// The name of a graph, and the number of a version where one is given: `NAME VERSION` or `NAME@VERSION`.
+fn given(matches: &ArgMatches) -> Result<(&str, Option<u64>), Failure> {
+    let name = matches.get_one::<String>("name").expect("the name is required").as_str();
+    let number = matches.get_one::<u64>("version").copied();
+    match (name.rsplit_once('@').map(|(name, version)| (name, version.parse())), number) {
+        (Some((name, Ok(version))), None) => Ok((name, Some(version))),
+        (Some((_, Ok(_))), Some(number)) => Err(vec![format!("two versions are given: {name} and {number}")]),
+        _ => Ok((name, number)),
+    }
 }
 
 /// `--faulty`.
@@ -65,7 +80,7 @@ pub fn from_args(matches: &ArgMatches, catalogue: &Arc<Catalogue>) -> Result<Ver
             (limit.set)(&mut limits, *value);
         }
     }
-    within(matches.get_one::<PathBuf>("graphs").expect("it has a default"), catalogue, &limits)
+    within(graphs_folder(matches)?, catalogue, &limits)
 }
 
 pub fn list_command() -> Command {
@@ -81,12 +96,10 @@ pub fn list_command() -> Command {
 
 pub fn list(matches: &ArgMatches) -> Result<(), Failure> {
     let failed = |error: imgflo_runtime::VersionError| vec![error.to_string()];
-    let name = matches.get_one::<String>("name").expect("the name is required");
-    // Nothing is checked against it.
-    let versions = from_args(matches, &Arc::new(Catalogue::native()))?;
+    let (name, number) = given(matches)?;
+    let versions = from_args(matches, &shipped_only())?;
     let all = versions.list(name).map_err(failed)?;
     let newest = all.last().map_or(0, |version| version.number);
-    let number = matches.get_one::<u64>("version").copied();
     let all = match matches.get_one::<String>("title") {
         Some(title) => vec![versions.name(name, number.unwrap_or(newest), Some(title)).map_err(failed)?],
         None => all.into_iter().filter(|version| number.is_none_or(|number| version.number == number)).collect(),
@@ -94,13 +107,15 @@ pub fn list(matches: &ArgMatches) -> Result<(), Failure> {
     if all.is_empty() {
         return Err(vec![format!("graph '{name}' has no such version; its newest is {newest}")]);
     }
-    print!("{}", table(&all));
+    out!("{}", table(&all));
     Ok(())
 }
 
 fn table(versions: &[Version]) -> String {
     let mut text = format!("{:>7}  {:20}  {:>8}  {:12}  TITLE\n", "VERSION", "TIME", "BYTES", "SHA-256");
-    for Version { number, time, bytes, content, title, .. } in versions {
+    for version in versions {
+        let Version { number, time, bytes, content, title, .. } = version;
+        let time = if version.is_shipped() { "shipped" } else { time };
         let (content, title) = (content.get(..12).unwrap_or(content), title.as_deref().unwrap_or_default());
         text += format!("{number:>7}  {time:20}  {bytes:>8}  {content:12}  {title}").trim_end();
         text.push('\n');
@@ -112,7 +127,7 @@ pub fn rollback_command() -> Command {
     Command::new("rollback")
         .about("Makes an old version of a graph the newest; those between stay")
         .arg(name_arg())
-        .arg(version_arg().required(true))
+        .arg(version_arg())
         .arg(title_arg().help("What the new version is called"))
         .arg(faulty_arg())
         .arg(graphs_arg())
@@ -121,12 +136,12 @@ pub fn rollback_command() -> Command {
 }
 
 pub fn rollback(matches: &ArgMatches) -> Result<(), Failure> {
-    let name = matches.get_one::<String>("name").expect("the name is required");
-    let number = *matches.get_one::<u64>("version").expect("the version is required");
+    let (name, number) = given(matches)?;
+    let number = number.ok_or_else(|| vec!["a version is needed: NAME VERSION or NAME@VERSION".to_owned()])?;
     let versions = from_args(matches, &Arc::new(catalogue::from_flags(matches)?))?;
     let title = matches.get_one::<String>("title").map(String::as_str);
     let saving = Saving { title, faulty: matches.get_flag("faulty"), ..Saving::default() };
     let version = versions.rollback(name, number, &saving).map_err(|error| vec![error.to_string()])?;
-    println!("{name}: version {} is as version {number}", version.number);
+    outln!("{name}: version {} is as version {number}", version.number);
     Ok(())
 }

@@ -23,6 +23,7 @@ fn flags_win_over_the_environment() {
     let settings = read_all(&["--quality", "70"], &[("IMGFLO_QUALITY", "60"), ("IMGFLO_GRAPHS", "/g")]).unwrap();
     assert_eq!(settings.quality, 70);
     assert_eq!(settings.graphs, PathBuf::from("/g"));
+    assert!(settings.graphs_named && !settings.files_named);
 }
 
 #[test]
@@ -33,11 +34,13 @@ fn every_fault_is_reported_at_once() {
             ("IMGFLO_WORKERS", "many"),
             ("IMGFLO_LOG_FORMAT", "xml"),
             ("IMGFLO_QALITY", "3"),
+            ("IMGFLO_ELEPHANT", "3"),
             ("IMGFLO_ALLOW_ADDRESSES", "10.0.0.0/99"),
         ],
     )
     .unwrap_err();
-    assert_eq!(faults.len(), 6, "{faults:#?}");
+    assert_eq!(faults.len(), 7, "{faults:#?}");
+    assert!(faults.iter().any(|f| f == "IMGFLO_ELEPHANT: no such setting; `imgflo settings` lists all"), "{faults:#?}");
     assert!(
         faults.iter().any(|f| f.contains("IMGFLO_QALITY") && f.contains("did you mean IMGFLO_QUALITY")),
         "{faults:#?}"
@@ -75,12 +78,51 @@ fn a_database_of_applications_closes_other_addresses() {
 
 #[test]
 fn port_alone_opens_only_what_is_signed() {
-    let settings = read_all(&[], &[("PORT", "9000")]).unwrap();
-    assert_eq!(settings.bind, "127.0.0.1:9000".parse().unwrap());
+    // A platform that sets PORT reaches nobody on loopback, and does not say so.
+    let faults = read_all(&[], &[("PORT", "9000")]).unwrap_err();
+    assert!(faults[0].starts_with("PORT: 0.0.0.0:9000 "), "{faults:?}");
+    assert!(faults[0].contains("IMGFLO_API_KEY") && faults[0].contains("--bind 127.0.0.1:9000"), "{faults:?}");
+    let settings = read_all(&[], &[("PORT", "9000"), ("IMGFLO_ALLOW_UNSIGNED", "true")]).unwrap();
+    assert_eq!(settings.bind, "0.0.0.0:9000".parse().unwrap());
+    assert!(read_for(Command::Worker, &[], &[("PORT", "9000")]).is_ok());
     let settings = read_all(&[], &[("PORT", "9000"), ("IMGFLO_API_KEY", "k"), ("IMGFLO_API_SECRET", "s")]).unwrap();
     assert_eq!(settings.bind, "0.0.0.0:9000".parse().unwrap());
     let settings = read_all(&[], &[("PORT", "9000"), ("IMGFLO_BIND", "127.0.0.1:1")]).unwrap();
     assert_eq!(settings.bind.port(), 1);
+}
+
+#[test]
+fn service_links_of_kubernetes_are_no_settings() {
+    // As kubelet makes them for the Services imgflo, imgflo-web and imgflo-port (pkg/kubelet/envvars).
+    let links = [
+        ("IMGFLO_SERVICE_HOST", "10.0.0.11"),
+        ("IMGFLO_SERVICE_PORT", "80"),
+        ("IMGFLO_SERVICE_PORT_HTTP", "80"),
+        ("IMGFLO_PORT", "tcp://10.0.0.11:80"),
+        ("IMGFLO_PORT_80_TCP", "tcp://10.0.0.11:80"),
+        ("IMGFLO_PORT_80_TCP_PROTO", "tcp"),
+        ("IMGFLO_PORT_80_TCP_PORT", "80"),
+        ("IMGFLO_PORT_80_TCP_ADDR", "10.0.0.11"),
+        ("IMGFLO_WEB_SERVICE_HOST", "10.0.0.12"),
+        ("IMGFLO_WEB_SERVICE_PORT_METRICS_UDP", "53"),
+        ("IMGFLO_WEB_PORT", "udp://10.0.0.12:53"),
+        ("IMGFLO_WEB_PORT_53_UDP_ADDR", "10.0.0.12"),
+        ("IMGFLO_PORT_PORT", "tcp://10.0.0.13:80"),
+        ("IMGFLO_PORT_PORT_80_TCP_PORT", "80"),
+    ];
+    assert_eq!(read_all(&[], &links).unwrap(), read_all(&[], &[]).unwrap());
+    for (name, value) in [
+        ("IMGFLO_PORT", "8080"),
+        ("IMGFLO_PORT", "http://a"),
+        ("IMGFLO_PORT_HTTP", "tcp://a:1"),
+        ("IMGFLO_PORT_80_TCP_NAME", "tcp"),
+        ("IMGFLO_SERVICE", "a"),
+        ("IMGFLO_SERVICE_NAME", "a"),
+    ] {
+        assert!(read_all(&[], &[(name, value)]).unwrap_err()[0].starts_with(name), "{name}={value}");
+    }
+    let links: std::collections::BTreeSet<_> = links.into_iter().map(|(name, _)| name).collect();
+    assert!(all().iter().flat_map(|setting| &setting.variables).all(|name| !links.contains(name.as_str())));
 }
 
 #[test]

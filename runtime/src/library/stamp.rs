@@ -11,9 +11,9 @@ use super::Form;
 use crate::c_operations::sources;
 
 /// The graph files of a folder and the sources of operations beside them, with what tells of each that it was written. Equal ones mean equal
-/// graphs, unless somebody sets clocks and dates back.
+/// graphs, unless somebody sets clocks and dates back. `None` = the folder is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp(BTreeMap<OsString, Option<File>>);
+pub struct Stamp(Option<BTreeMap<OsString, Option<File>>>);
 
 /// A file that was replaced is another inode, one that was written has another date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +36,14 @@ impl From<&Metadata> for File {
 }
 
 impl Stamp {
-    /// Looks at a folder; reads no file.
-    pub(super) fn of(dir: &Path) -> io::Result<Stamp> {
+    /// Looks at a folder, which may be missing if `optional`; reads no file.
+    pub(super) fn of(dir: &Path, optional: bool) -> io::Result<Stamp> {
         let mut files = BTreeMap::new();
-        for entry in fs::read_dir(dir)? {
+        let entries = match fs::read_dir(dir) {
+            Err(error) if optional && error.kind() == io::ErrorKind::NotFound => return Ok(Stamp(None)),
+            entries => entries?,
+        };
+        for entry in entries {
             let path = entry?.path();
             if Form::of(&path).is_some() {
                 // Of what a link leads to. A link to nothing is a file, too, until it leads somewhere.
@@ -51,6 +55,11 @@ impl Stamp {
             let file = fs::metadata(&path).ok().map(|metadata| File::from(&metadata));
             files.insert(path.into_os_string(), file);
         }
-        Ok(Stamp(files))
+        Ok(Stamp(Some(files)))
+    }
+
+    /// True when there was no folder to look at.
+    pub(super) fn is_missing(&self) -> bool {
+        self.0.is_none()
     }
 }

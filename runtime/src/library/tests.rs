@@ -1,4 +1,5 @@
 use super::*;
+use crate::ShippedGraph;
 use crate::testing::{LIMITS, catalogue};
 
 const GOOD: &str = "INPORT=a.INPUT:INPUT\nOUTPORT=a.OUTPUT:OUTPUT\na(test/add)\n";
@@ -155,4 +156,59 @@ fn a_stamp_tells_of_every_change() {
     let part = Library::load_for(&crate::testing::graph(GOOD), dir.path(), Arc::new(catalogue()), &LIMITS);
     let part = part.expect("readable");
     assert_eq!((part.stamp(), part.look().expect("nothing to read")), (None, None));
+}
+
+const SHIPPED: &[ShippedGraph] = &[
+    ShippedGraph { file: "outer.fbp", text: "INPORT=i.INPUT:INPUT\nOUTPORT=i.OUTPUT:OUTPUT\ni(inner)\n" },
+    ShippedGraph { file: "inner.fbp", text: GOOD },
+    ShippedGraph { file: "roles.fbp", text: "# @runtime msgflo\na(imgflo-server/HttpApi) JOB -> JOB b(a/B)\n" },
+    ShippedGraph { file: "README.md", text: "not a graph" },
+];
+const OTHER: &str = "INPORT=b.INPUT:INPUT\nOUTPORT=b.OUTPUT:OUTPUT\nb(test/add) OUTPUT -> INPUT c(test/add)\n";
+
+#[test]
+fn shipped_graphs_are_those_of_a_folder_that_has_none_of_their_name() {
+    let top = tempfile::tempdir().expect("a folder");
+    let dir = top.path().join("graphs");
+    let load = || Library::load(&dir, Arc::new(catalogue().with_graphs(SHIPPED)), &LIMITS);
+    let missing = load().expect("the folder may be missing");
+    assert_eq!((names(&missing), missing.faults()), (vec!["inner", "outer"], &[][..]));
+    // In a file the same text is the same graph, and so the same key of results.
+    fs::create_dir(&dir).expect("created");
+    fs::write(dir.join("inner.fbp"), GOOD).expect("written");
+    let same = load().expect("readable");
+    let content = |library: &Library, name: &str| library.get(name).expect("served").content().to_owned();
+    for name in ["inner", "outer"] {
+        assert_eq!(content(&missing, name), content(&same, name), "{name}");
+    }
+    // A file of the same name wins, whatever its form, also where the graph is a part of a shipped one.
+    fs::remove_file(dir.join("inner.fbp")).expect("removed");
+    let json = crate::testing::graph(&OTHER.replace("OUTPORT=b", "OUTPORT=c")).to_json();
+    fs::write(dir.join("inner.json"), json.to_string()).expect("written");
+    let own = load().expect("readable");
+    assert_eq!((names(&own), own.faults()), (vec!["inner", "outer"], &[][..]));
+    for name in ["inner", "outer"] {
+        assert_ne!(content(&missing, name), content(&own, name), "{name}");
+    }
+    // So does one that is broken: it is a fault, and not the shipped graph without a word.
+    fs::write(dir.join("inner.json"), "{").expect("written");
+    let broken = load().expect("readable");
+    assert_eq!(names(&broken), [""; 0]);
+    assert_fault(&broken, "inner.json", "line 1");
+}
+
+#[test]
+fn a_folder_that_comes_is_read_and_one_that_goes_changes_nothing() {
+    let top = tempfile::tempdir().expect("a folder");
+    let dir = top.path().join("graphs");
+    let first = Library::load(&dir, Arc::new(catalogue().with_graphs(SHIPPED)), &LIMITS).expect("no folder");
+    assert_eq!(first.look().expect("no folder").as_ref(), first.stamp());
+    fs::create_dir(&dir).expect("created");
+    fs::write(dir.join("mine.fbp"), GOOD).expect("written");
+    assert_ne!(first.look().expect("a folder").as_ref(), first.stamp());
+    let second = first.reload().expect("a folder");
+    assert_eq!(names(&second), ["inner", "mine", "outer"]);
+    // A folder on a disk that is away for a moment must not take the graphs in it out of service.
+    fs::remove_dir_all(&dir).expect("removed");
+    assert!(second.look().is_err() && second.reload().is_err());
 }

@@ -20,7 +20,7 @@ pub struct Version {
     /// From 1 upwards; never given twice.
     pub number: u64,
     /// When it was saved, in UTC as RFC 3339 has it, to the second; of a file written by hand, when it
-    /// was last written.
+    /// was last written; of a shipped graph, the beginning of 1970.
     pub time: String,
     /// What a person calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,6 +31,13 @@ pub struct Version {
     pub form: Form,
     /// Its text, bytes.
     pub bytes: u64,
+}
+
+impl Version {
+    /// True for the graph as it is in the program.
+    pub fn is_shipped(&self) -> bool {
+        self.time == rfc3339(SystemTime::UNIX_EPOCH)
+    }
 }
 
 /// All versions on record, the oldest first.

@@ -5,6 +5,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
+use crate::ShippedGraph;
 use crate::testing::{LIMITS, catalogue, graph};
 
 const MANY: VersionLimits = VersionLimits { max_versions: 1000, max_bytes: 1 << 20, library: LIMITS };
@@ -367,4 +368,30 @@ fn sources_of_operations_are_kept_with_what_they_were() {
     for wrong in ["../soft", "Soft", ""] {
         assert!(matches!(versions.save_source(wrong, "int a;"), Err(VersionError::Name(_))), "{wrong}");
     }
+}
+
+#[test]
+fn a_shipped_graph_goes_on_record_before_another_takes_its_place() {
+    const SHIPPED: &[ShippedGraph] = &[ShippedGraph {
+        file: "plus.fbp",
+        text: "# as shipped\nINPORT=a.INPUT:INPUT\nOUTPORT=a.OUTPUT:OUTPUT\n'0.5' -> AMOUNT a(test/add)\n",
+    }];
+    let top = tempfile::tempdir().expect("a folder");
+    let dir = top.path().join("graphs");
+    let catalogue = Arc::new(catalogue().with_graphs(SHIPPED));
+    let versions = Versions::open(&dir, catalogue, MANY).expect("the folder may be missing");
+    assert_eq!(numbers(&versions, "plus"), [1]);
+    assert!(matches!(versions.list("minus"), Err(VersionError::NoGraph(_))));
+    let shipped = versions.content("plus").expect("readable").expect("shipped");
+    // The same graph needs no file.
+    assert_eq!(versions.save("plus", &adds(0.5), &ANY).expect("the same").number, 1);
+    assert!(!dir.join("plus.fbp").exists());
+    let saved = versions.save("plus", &adds(0.7), &Saving { over: Some(&shipped), ..ANY }).expect("saved");
+    assert_eq!(saved.number, 2);
+    let shipped = versions.list("plus").expect("two").iter().map(Version::is_shipped).collect::<Vec<_>>();
+    assert_eq!(shipped, [true, false]);
+    assert_eq!(amount(&versions.load("plus", 1).expect("on record")), 0.5);
+    assert!(fs::read_to_string(dir.join("plus.fbp")).expect("a file").contains("0.7"));
+    versions.rollback("plus", 1, &ANY).expect("rolled back");
+    assert_eq!(fs::read_to_string(dir.join("plus.fbp")).expect("a file"), SHIPPED[0].text);
 }

@@ -145,6 +145,7 @@ impl Driver {
             }
             if waited_for && self.sent.is_some() && Box::pin(self.has_no_worker()).await {
                 let reason = "no worker is connected to the broker, so nobody makes the image";
+                tracing::warn!(job = self.id, "{reason}; start one: imgflo worker");
                 return self.fail(&JobError::new(Category::Unavailable, reason));
             }
         }

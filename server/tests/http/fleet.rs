@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
-use imgflo_job::{Category, JobError, Urgency, key};
+use imgflo_job::{Category, JobError, JobResult, Urgency, key};
 use imgflo_msgflo::Link;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -212,4 +212,56 @@ async fn clients_that_wait_when_the_server_stops_are_told_in_time() {
     assert_eq!(answer.header("retry-after"), "5");
     // The job goes on: somebody will ask again.
     assert_eq!(rig.waiting("imgflo_urgentworker-peer.JOBCANCEL"), 0);
+}
+
+#[tokio::test]
+async fn a_result_in_another_store_is_no_redirect_to_nothing() {
+    let rig = Rig::with(Wish { workers_elsewhere: true, ..Wish::default() }).await;
+    let peer = rig.peer(Urgency::Urgent).await;
+    let background = rig.peer(Urgency::Background).await;
+    // The worker has a folder of its own, so the result is not where this front end looks.
+    let (answer, ()) = tokio::join!(rig.get(TARGET), async {
+        let job = peer.take().await;
+        let url = format!("./{}", job.data.cachekey);
+        let mut result = JobResult::of(job);
+        result.results.url = Some(url);
+        peer.report(&result).await;
+    });
+    answer.problem(503);
+    let ready = rig.get("/readyz").await;
+    let warnings = ready.json()["warnings"].to_string();
+    assert!(ready.status == 200 && warnings.contains("IMGFLO_S3_BUCKET"), "{warnings}");
+    // So is a result that nobody waits for, after one that was there.
+    let order = async |target: &str, stored: bool| {
+        let (answer, ()) = tokio::join!(rig.ask("POST", target, &[]), async {
+            let job = background.take().await;
+            if stored {
+                background.store(&job).await;
+            }
+            background.report(&JobResult::of(job)).await;
+        });
+        assert_eq!(answer.status, 202);
+        let end = Instant::now() + crate::rig::PATIENCE;
+        while rig.get("/readyz").await.json()["warnings"].to_string().contains("IMGFLO_S3_BUCKET") == stored {
+            assert!(Instant::now() < end, "{target}: it does not show");
+        }
+    };
+    order("/graph/plain?input=files/a.gif&width=11", true).await;
+    order("/graph/plain?input=files/a.gif&width=12", false).await;
+    // The next one is there.
+    let (answer, ()) = tokio::join!(rig.get("/graph/plain?input=files/sub/b%20c.gif"), async {
+        peer.finish(peer.take().await).await;
+    });
+    assert_eq!(answer.status, 301);
+    assert_eq!(rig.get("/readyz").await.json()["warnings"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn no_worker_shows_before_anyone_asks() {
+    let rig = Rig::start().await;
+    let ready = rig.get("/readyz").await;
+    let warnings = ready.json()["warnings"].to_string();
+    assert!(ready.status == 200 && warnings.contains("no worker is connected"), "{warnings}");
+    let _peer = rig.peer(Urgency::Urgent).await;
+    assert_eq!(rig.get("/readyz").await.json()["warnings"], serde_json::json!([]));
 }

@@ -55,6 +55,8 @@ pub struct Wish {
     pub drain: Option<Duration>,
     /// What is between the front end and its broker.
     pub switch: Option<Arc<Switch>>,
+    /// Whether the workers are taken for other processes.
+    pub workers_elsewhere: bool,
     /// In place of the broker in the process.
     pub transport: Option<Arc<dyn Transport>>,
 }
@@ -161,6 +163,7 @@ impl Rig {
             store: Arc::clone(&store),
             claims: Arc::clone(&claims),
             transport: queues,
+            workers_elsewhere: wish.workers_elsewhere,
             limits: wish.limits,
             files: folder.path().join("files"),
             applications: wish.applications,

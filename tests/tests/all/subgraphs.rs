@@ -96,7 +96,7 @@ async fn another_inner_graph_is_another_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_graphs_of_graphs_is_listed() {
     let graphs = folder(&SOFT.replace("gegl/gaussian-blur", "graph/a-nested"));
-    let server = Server::start(&["--graphs", path(graphs.path())]);
+    let server = Server::start(&["--graphs", path(graphs.path()), "--shipped-graphs", "false"]);
     let listing = json(&server, "/graphs").await;
     assert_eq!(listing["graphs"].as_object().unwrap().keys().collect::<Vec<_>>(), ["by-hand"]);
     let faults = listing["faults"].as_array().unwrap();

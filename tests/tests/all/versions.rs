@@ -278,7 +278,7 @@ impl Rig {
         let mut program = command();
         program.stderr(std::fs::File::create(&log).unwrap());
         let graphs = folder.path().to_str().unwrap();
-        let arguments = ["--graphs", graphs, "--engine", "native", "--workers", "2"];
+        let arguments = ["--graphs", graphs, "--shipped-graphs", "false", "--engine", "native", "--workers", "2"];
         let server = Server::start_by(program, tempfile::tempdir().unwrap(), &arguments);
         Rig { folder, server, log }
     }

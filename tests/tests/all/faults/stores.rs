@@ -150,3 +150,37 @@ async fn a_result_that_the_folder_lost_is_made_again() {
         }
     }
 }
+
+/// Each process has a folder of its own, as containers without a volume do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_another_store_is_told_and_leaves_no_redirect() {
+    let broker = virtual_host();
+    let (fleet, elsewhere) = (Fleet::new(&broker), Fleet::new(&broker));
+    let front = fleet.front();
+    assert!(front.process.log().contains("IMGFLO_S3_BUCKET"), "{}", front.process.log());
+    let warnings = async || {
+        let ready = front.get("/readyz").await;
+        assert_eq!(ready.status(), 200);
+        let ready: serde_json::Value = serde_json::from_str(&ready.text().await.unwrap()).unwrap();
+        ready["warnings"].to_string()
+    };
+    assert!(warnings().await.contains("no worker is connected"));
+    {
+        let worker = elsewhere.worker(&[]);
+        assert!(worker.log().contains("IMGFLO_S3_BUCKET"), "{}", worker.log());
+        let answer = front.get("/graph/passthrough?input=files/card.png&width=41").await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["cache-control"].to_str().unwrap()),
+            (503, &"no-store")
+        );
+        assert!(warnings().await.contains("is not in the store"));
+        assert!(front.process.log().contains("is not in the store"), "{}", front.process.log());
+    }
+    // One that shares the folder ends it.
+    let _worker = fleet.worker(&[]);
+    until("a worker of ours makes it", LONG, async || {
+        ask(&front, "/graph/passthrough?input=files/card.png&width=42").await.0 == 301
+    })
+    .await;
+    assert_eq!(warnings().await, "[]");
+}
