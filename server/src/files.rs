@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
 use crate::front::SharedFront;
+use crate::pieces;
 use crate::respond::{self, Problem};
 
 /// Files may be replaced: kept for some minutes, then asked about by date.
@@ -49,9 +50,10 @@ pub(crate) async fn get(State(front): State<SharedFront>, request: Request) -> R
     if parts.headers.get_all(IF_MATCH).iter().any(|tags| tags != "*") {
         return Ok(respond::no_match());
     }
-    let folder = ServeDir::new(front.files()).append_index_html_on_directories(false);
+    let folder =
+        ServeDir::new(front.files()).append_index_html_on_directories(false).with_buf_chunk_size(pieces::SMALL);
     let response = match folder.oneshot(Request::from_parts(parts, Body::empty())).await {
-        Ok(response) => response.map(Body::new),
+        Ok(response) => response.map(|body| pieces::one_by_one(Body::new(body), None)),
         Err(never) => match never {},
     };
     match response.status() {

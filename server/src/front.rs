@@ -24,6 +24,7 @@ use crate::asked::{Asked, Memory};
 use crate::auth::{Access, Application};
 use crate::flight::Flights;
 use crate::listing::Listing;
+use crate::pieces::Room;
 use crate::queue::{Queue, QueueError};
 use crate::resolve::Resolver;
 use crate::strays::Strays;
@@ -141,6 +142,7 @@ pub struct Front {
     drain: Duration,
     queue: Queue,
     memory: Memory,
+    room: Room,
 }
 
 impl Front {
@@ -178,6 +180,7 @@ impl Front {
             drain: parts.drain,
             queue,
             memory: Memory::default(),
+            room: Room::default(),
         });
         tokio::spawn(watch::watch(Arc::downgrade(&front), front.shutdown.clone()));
         Ok(front)
@@ -252,6 +255,11 @@ impl Front {
 
     pub(crate) fn files(&self) -> &Path {
         &self.files
+    }
+
+    /// Room for large pieces of bodies.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
     }
 
     pub(crate) fn version(&self) -> &VersionInfo {

@@ -28,6 +28,7 @@ mod listing;
 mod live;
 mod never;
 mod page;
+mod pieces;
 mod queue;
 mod quota;
 mod resolve;
