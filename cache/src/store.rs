@@ -108,7 +108,8 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`CacheError::ReadOnly`] where it gives blobs but takes none; any other where it does neither.
     async fn check(&self) -> Result<(), CacheError> {
-        self.contains(NO_KEY).await.map(|_| ())
+        // Not looked up only: a bucket that is gone has no text in the answer to that.
+        self.get(NO_KEY).await.map(|_| ())
     }
 
     /// Where a client gets the blob without us, if it can: an absolute URL, and for how long it is

@@ -215,7 +215,8 @@ mod tests {
     use super::*;
 
     fn answer(key: &str, blob: &Blob, method: &Method, asked: &HeaderMap) -> Response {
-        let answer = super::answer(key, blob.clone().into(), method, asked, &Room::default());
+        let room = Room::default();
+        let answer = super::answer(key, blob.clone().into(), method, asked, &room);
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer).unwrap()
     }
 

@@ -3,6 +3,8 @@
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
 use imgflo_ops::{Cancel, Image, Rect};
 use imgflo_tests::server::Server;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A photo-like picture of 4000 x 3000 pixels with some noise.
 fn photo() -> Image {
@@ -71,4 +73,47 @@ async fn jobs_take_what_was_predicted() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A connection that asked for a path and takes what its own small buffer holds.
+async fn slow_reader(server: &Server, path: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let address = server.url.trim_start_matches("http://").parse().unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    stream.read_exact(&mut [0; 100]).await.unwrap();
+    stream
+}
+
+/// A client that reads slowly holds a piece of what it reads, not all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_readers_take_little_memory() {
+    const READERS: usize = 300;
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bytes: Vec<u8> = (0..30_000_000_u32).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
+    let key = format!("0{}.png", "b".repeat(63));
+    let folder = data.path().join("cache/0/bb");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(&key), &bytes).unwrap();
+    std::fs::write(files.path().join("large.png"), &bytes).unwrap();
+    let server = Server::start_in(data, &["--files", files.path().to_str().unwrap()]);
+    for path in [format!("/cache/{key}"), "/files/large.png".into()] {
+        // As any request takes.
+        assert!(server.get(&path).await.bytes().await.unwrap() == bytes, "{path}");
+        let before = server.peak_memory();
+        let mut readers = Vec::new();
+        for _ in 0..READERS {
+            readers.push(slow_reader(&server, &path).await);
+        }
+        let taken = server.peak_memory() - before;
+        println!("{path}: {READERS} slow readers of 30 MB take {:.1} MB", taken as f64 / 1e6);
+        // Whole it would be 9,000 MB.
+        assert!(taken < 40_000_000, "{path}: {READERS} slow readers take {taken} bytes");
+        // Others are served, and so is the slowest in the end.
+        assert!(server.get(&path).await.bytes().await.unwrap() == bytes, "{path}");
+        let mut rest = Vec::new();
+        readers.pop().unwrap().read_to_end(&mut rest).await.unwrap();
+        assert!(rest.ends_with(&bytes[bytes.len() - 1_000_000..]) && rest.len() > bytes.len(), "{path}");
+    }
 }
