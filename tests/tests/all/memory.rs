@@ -2,6 +2,8 @@
 
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
 use imgflo_ops::{Cancel, Image, Rect};
+use imgflo_tests::program;
+use imgflo_tests::s3::{self, S3};
 use imgflo_tests::server::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -116,4 +118,35 @@ async fn slow_readers_take_little_memory() {
         readers.pop().unwrap().read_to_end(&mut rest).await.unwrap();
         assert!(rest.ends_with(&bytes[bytes.len() - 1_000_000..]) && rest.len() > bytes.len(), "{path}");
     }
+}
+
+/// The same where results are in a bucket: many readers share one file of the front end.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_readers_of_a_bucket_take_little_memory() {
+    const READERS: usize = 300;
+    let s3 = S3::start();
+    let bytes: Vec<u8> = (0..30_000_000_u32).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
+    let key = format!("0{}.png", "b".repeat(63));
+    s3.write(&key, &bytes);
+    let mut command = program::command();
+    command.envs([("AWS_ACCESS_KEY_ID", s3::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", s3::SECRET)]);
+    let endpoint = format!("http://127.0.0.1:{}", s3.port());
+    let arguments = ["--s3-bucket", s3::BUCKET, "--s3-endpoint", &endpoint];
+    let server = Server::start_by(command, tempfile::tempdir().unwrap(), &arguments);
+    let path = format!("/cache/{key}");
+    assert!(server.get(&path).await.bytes().await.unwrap() == bytes);
+    let before = server.peak_memory();
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        readers.push(slow_reader(&server, &path).await);
+    }
+    let taken = server.peak_memory() - before;
+    println!("{READERS} slow readers of 30 MB in a bucket take {:.1} MB", taken as f64 / 1e6);
+    assert!(taken < 60_000_000, "{READERS} slow readers take {taken} bytes");
+    let mut rest = Vec::new();
+    readers.pop().unwrap().read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(&bytes[bytes.len() - 1_000_000..]) && rest.len() > bytes.len());
+    drop(readers);
+    // Files of the spool have no names.
+    assert_eq!(std::fs::read_dir(server.data.path().join("spool")).unwrap().count(), 0);
 }
