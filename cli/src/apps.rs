@@ -139,7 +139,7 @@ async fn change(action: &str, matches: &ArgMatches, applications: &Applications)
             let rotated = applications.rotate(text("key"), Duration::from_secs(grace * HOUR)).await?;
             tell_secret(&rotated, as_json);
             if !as_json && grace > 0 {
-                println!("the old secret stays good for {grace} h");
+                outln!("the old secret stays good for {grace} h");
             }
         }
         "quota" => {
@@ -168,15 +168,15 @@ fn tell_secret(application: &Application, as_json: bool) {
         let mut value = json!(application);
         value["secret"] = json!(application.secret);
         value["previous_secret_until"] = json!(previous_until);
-        println!("{value:#}");
+        outln!("{value:#}");
     } else {
-        println!("key     {}\nsecret  {}", application.key, application.secret);
+        outln!("key     {}\nsecret  {}", application.key, application.secret);
     }
 }
 
 fn tell(application: &Application, as_json: bool) {
     if as_json {
-        println!("{:#}", json!(application));
+        outln!("{:#}", json!(application));
     } else {
         let Application { key, label, quota, .. } = application;
         let quota = match quota {
@@ -186,7 +186,7 @@ fn tell(application: &Application, as_json: bool) {
         };
         let mut facts = vec![state(application), quota.as_str()];
         facts.extend(rights(application));
-        println!("{key}  {label}: {}", facts.join(", "));
+        outln!("{key}  {label}: {}", facts.join(", "));
     }
 }
 
@@ -198,19 +198,24 @@ fn list(applications: &[Application], usage: &HashMap<String, Tally>, as_json: b
             value["used_today"] = json!(used(application));
             value
         };
-        println!("{:#}", applications.iter().map(with_usage).collect::<Value>());
+        outln!("{:#}", applications.iter().map(with_usage).collect::<Value>());
         return;
     }
     let widest = |text: fn(&Application) -> &str, least| {
         applications.iter().map(|application| text(application).chars().count()).chain([least]).max().unwrap_or(least)
     };
     let (key, label, email) = (widest(|a| &a.key, 3), widest(|a| &a.label, 5), widest(|a| &a.email, 5));
-    println!(
+    outln!(
         "{:key$}  {:label$}  {:email$}  {:8}  {:>10}  {:>10}  RIGHTS",
-        "KEY", "LABEL", "EMAIL", "STATE", "MP A DAY", "MP TODAY"
+        "KEY",
+        "LABEL",
+        "EMAIL",
+        "STATE",
+        "MP A DAY",
+        "MP TODAY"
     );
     for application in applications {
-        println!(
+        outln!(
             "{:key$}  {:label$}  {:email$}  {:8}  {:>10}  {:>10.2}  {}",
             application.key,
             application.label,

@@ -42,7 +42,7 @@ pub fn from_flags(matches: &ArgMatches) -> Result<Catalogue, Failure> {
     let limits = ChildLimits::new(1);
     let catalogue = catalogue(engine, gpl, &limits);
     Ok(match matches.get_one::<PathBuf>("ops") {
-        Some(folder) => catalogue.with_c(operations(Some(folder), &limits, gpl, |fault| eprintln!("imgflo: {fault}"))?),
+        Some(folder) => catalogue.with_c(operations(Some(folder), &limits, gpl, |fault| errln!("imgflo: {fault}"))?),
         None => catalogue,
     })
 }

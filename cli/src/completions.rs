@@ -14,6 +14,8 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches, mut program: Command) -> Result<(), Failure> {
     let shell = *matches.get_one::<Shell>("shell").expect("the shell is required");
-    clap_complete::generate(shell, &mut program, "imgflo", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut program, "imgflo", &mut script);
+    out!("{}", String::from_utf8_lossy(&script));
     Ok(())
 }

@@ -121,18 +121,18 @@ async fn act(action: &str, matches: &ArgMatches, transport: &dyn Transport) -> R
     match action {
         "list" if as_json => {
             let all: Vec<Value> = letters.iter().map(Letter::to_json).collect();
-            println!("{}", pretty(&Value::Array(all)));
+            outln!("{}", pretty(&Value::Array(all)));
         }
         "list" => {
-            letters.iter().for_each(|letter| println!("{}", letter.line()));
+            letters.iter().for_each(|letter| outln!("{}", letter.line()));
             if letters.is_empty() {
                 // Not where scripts read the list.
-                eprintln!("there are no dead letters");
+                errln!("there are no dead letters");
             }
         }
         "show" => {
             let letter = &letters[chosen.expect("clap requires an id")];
-            println!("{}", pretty(&letter.to_json()));
+            outln!("{}", pretty(&letter.to_json()));
         }
         _ => {
             let claims = claims(matches)?;
@@ -151,9 +151,9 @@ async fn act(action: &str, matches: &ArgMatches, transport: &dyn Transport) -> R
             }
             let done = if action == "replay" { "put back into their queues" } else { "dropped" };
             if as_json {
-                println!("{}", json!({ "count": count }));
+                outln!("{}", json!({ "count": count }));
             } else {
-                println!("{count} {done}");
+                outln!("{count} {done}");
             }
         }
     }
@@ -176,7 +176,7 @@ async fn take(transport: &dyn Transport) -> Result<Vec<Letter>, Failure> {
         }
     }
     if waiting > MOST {
-        eprintln!("imgflo: there are {waiting} dead letters; these are the oldest {MOST}");
+        errln!("imgflo: there are {waiting} dead letters; these are the oldest {MOST}");
     }
     Ok(letters)
 }

@@ -11,22 +11,16 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use imgflo_fbp::{Graph, ParseOptions};
 use imgflo_job::Limits;
 use imgflo_msgflo::Network;
-use imgflo_runtime::{Catalogue, Form, ImageGraph, Library};
+use imgflo_runtime::{Catalogue, Form, ImageGraph, Library, nearest};
 
 use crate::render::{graphs_arg, graphs_folder};
 use crate::{Failure, catalogue, limits, shipped};
 
 pub fn command() -> Command {
-    let graph = || {
-        Arg::new("graph")
-            .required(true)
-            .value_name("GRAPH")
-            .help("A graph file, .json or .fbp; the name of one in --graphs; or NAME@VERSION; - reads standard input")
-    };
     Command::new("graph")
         .visible_alias("graphs")
         .about("Looks at, checks, converts, compares, publishes and exports graphs, and keeps their versions")
@@ -35,29 +29,39 @@ pub fn command() -> Command {
         .subcommand(
             Command::new("info")
                 .about("Prints a graph as JSON, its exported ports with type, description, default and range")
-                .arg(graph())
+                .arg(graph_arg("graph"))
                 .arg(graphs_arg())
                 .args(catalogue::engine_args()),
         )
         .subcommand(
             Command::new("check")
                 .about("Says everything that is wrong with graphs; exits with 1 if there is anything")
-                .arg(graph().num_args(1..))
+                .arg(graph_arg("graph").num_args(1..))
                 .arg(graphs_arg())
                 .args(catalogue::engine_args()),
         )
         .subcommand(
             Command::new("convert")
                 .about("Converts between JSON and .fbp, by the extension of OUTPUT")
-                .arg(graph())
-                .arg(graphs_arg())
+                .after_help(
+                    "The .fbp form has no place for descriptions, ranges and defaults of exported ports, nor for drawings.\n\
+                     Example: imgflo graph convert retro retro.fbp --lossy",
+                )
+                .arg(graph_arg("graph"))
                 .arg(
                     Arg::new("output")
                         .required(true)
                         .value_name("OUTPUT")
                         .value_parser(value_parser!(PathBuf))
                         .help("A .json or .fbp file; .json or .fbp alone prints to standard output"),
-                ),
+                )
+                .arg(
+                    Arg::new("lossy")
+                        .long("lossy")
+                        .action(ArgAction::SetTrue)
+                        .help("Leaves out what the .fbp form has no place for, and tells it on standard error"),
+                )
+                .arg(graphs_arg())
         )
         .subcommand(versions::list_command())
         .subcommand(versions::rollback_command())
@@ -66,16 +70,23 @@ pub fn command() -> Command {
         .subcommand(export::command())
 }
 
+/// A graph, as [`find`] takes it.
+pub fn graph_arg(name: &'static str) -> Arg {
+    Arg::new(name)
+        .required(true)
+        .value_name("GRAPH")
+        .help("A graph file, - for standard input, the name of a graph in --graphs, or NAME@VERSION")
+}
+
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (name, matches) = matches.subcommand().expect("clap requires a sub-command");
     match name {
         "info" => {
             let catalogue = Arc::new(catalogue::from_flags(matches)?);
-            let given = matches.get_one::<String>("graph").expect("the graph is required");
-            let (file, _, mut graph) = find(given, graphs_folder(matches)?, &catalogue)?;
+            let (file, _, mut graph) = of_args(matches, "graph", &catalogue)?;
             let library = beside(&file, &graph, &catalogue)?;
             imgflo_fbp::info::enrich(&mut graph, |component| library.component(component));
-            println!("{}", pretty(&graph));
+            outln!("{}", pretty(&graph));
             Ok(())
         }
         "check" => {
@@ -99,13 +110,13 @@ fn check(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(), F
     let (file, name, graph) = find(given, folder, catalogue)?;
     if graph.runtime() == Some("msgflo") {
         Network::from_graph(&graph).map_err(|error| vec![format!("{given}: {error}")])?;
-        println!("{given}: ok");
+        outln!("{given}: ok");
         return Ok(());
     }
     for note in assemble(&file, &name, graph, catalogue)?.passed_over() {
-        println!("{given}: {note}");
+        outln!("{given}: {note}");
     }
-    println!("{given}: ok");
+    outln!("{given}: ok");
     Ok(())
 }
 
@@ -126,32 +137,56 @@ fn assemble(file: &Path, name: &str, graph: Graph, catalogue: &Arc<Catalogue>) -
 }
 
 fn convert(matches: &ArgMatches) -> Result<(), Failure> {
-    let given = matches.get_one::<String>("graph").expect("the graph is required");
-    let catalogue = Arc::new(Catalogue::native().with_graphs(shipped::graphs()));
-    let (_, _, graph) = find(given, graphs_folder(matches)?, &catalogue)?;
+    let (_, _, graph) = of_args(matches, "graph", &shipped_only())?;
     let output = matches.get_one::<PathBuf>("output").expect("the output is required");
     let to_fbp = match output.to_str().unwrap_or_default() {
         name if name.ends_with(".fbp") => true,
         name if name.ends_with(".json") => false,
         _ => return Err(vec![format!("{}: the extension must be .json or .fbp", output.display())]),
     };
-    let text = if to_fbp {
-        imgflo_fbp::to_fbp(&graph).map_err(|error| vec![error.to_string()])?
-    } else {
-        pretty(&graph) + "\n"
-    };
+    let text = if to_fbp { fbp_text(&graph, matches.get_flag("lossy"))? } else { pretty(&graph) + "\n" };
     if output.file_stem().is_some_and(|stem| stem == ".json" || stem == ".fbp") {
-        print!("{text}");
+        out!("{text}");
         return Ok(());
     }
     std::fs::write(output, text).map_err(|error| vec![format!("{}: {error}", output.display())])
 }
 
+/// The graph in the `.fbp` form. `lossy`: without what that has no place for, which is told; else that is the failure.
+fn fbp_text(graph: &Graph, lossy: bool) -> Result<String, Failure> {
+    if lossy {
+        let (text, lost) = imgflo_fbp::to_fbp_lossy(graph).map_err(|error| vec![error.to_string()])?;
+        lost.iter().for_each(|lost| errln!("imgflo: lost: {lost}"));
+        return Ok(text);
+    }
+    imgflo_fbp::to_fbp(graph).map_err(|error| match error {
+        imgflo_fbp::Error::Unwritable(parts) => {
+            let lost = parts.iter().map(|part| format!("would be lost: {part}"));
+            lost.chain(["nothing is written; --lossy leaves this out".to_owned()]).collect()
+        }
+        error => vec![error.to_string()],
+    })
+}
+
 /// A graph of `imgflo render`: as [`find`] takes it.
 pub fn load(matches: &ArgMatches, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
-    let given = matches.get_one::<String>("graph").expect("the graph is required");
-    let (file, name, graph) = find(given, graphs_folder(matches)?, catalogue)?;
+    let (file, name, graph) = of_args(matches, "graph", catalogue)?;
     assemble(&file, &name, graph, catalogue)
+}
+
+/// The graph that the argument `argument` names, as [`find`] takes it, in the folder `--graphs`.
+pub fn of_args(
+    matches: &ArgMatches,
+    argument: &str,
+    catalogue: &Arc<Catalogue>,
+) -> Result<(PathBuf, String, Graph), Failure> {
+    let given = matches.get_one::<String>(argument).expect("the graph is required");
+    find(given, graphs_folder(matches)?, catalogue)
+}
+
+/// The shipped graphs, for graphs that are not checked.
+pub fn shipped_only() -> Arc<Catalogue> {
+    Arc::new(Catalogue::native().with_graphs(shipped::graphs()))
 }
 
 /// A graph that is given as a file, as a name in the folder of graphs, as the name of a shipped one, or as a version of
@@ -159,7 +194,8 @@ pub fn load(matches: &ArgMatches, catalogue: &Arc<Catalogue>) -> Result<ImageGra
 pub fn find(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(PathBuf, String, Graph), Failure> {
     let in_folder = || Form::ALL.map(|form| folder.join(format!("{given}.{}", form.extension())));
     let version = || given.rsplit_once('@').and_then(|(name, number)| Some((name, number.parse().ok()?)));
-    let file = if given == "-" || Path::new(given).is_file() {
+    let is_file = |path: &Path| path.exists() && !path.is_dir();
+    let file = if given == "-" || is_file(Path::new(given)) {
         PathBuf::from(given)
     } else if let Some(file) = in_folder().into_iter().find(|file| file.is_file()) {
         file
@@ -171,11 +207,23 @@ pub fn find(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(P
         let graph = versions::open(folder, catalogue)?.load(name, number).map_err(|error| vec![error.to_string()])?;
         return Ok((folder.join(given), name.to_owned(), graph));
     } else {
-        return Err(vec![format!("no graph file '{given}', and none of that name in {}", folder.display())]);
+        let names = names(folder);
+        let shipped = catalogue.shipped().iter().filter_map(|graph| Some(graph.file.rsplit_once('.')?.0));
+        let meant = nearest(given, names.iter().map(String::as_str).chain(shipped))
+            .map(|near| format!("; did you mean {near}?"));
+        let meant = meant.unwrap_or_default();
+        return Err(vec![format!("no graph file '{given}', and none of that name in {}{meant}", folder.display())]);
     };
     let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or("graph").to_owned();
     let graph = read(&file)?;
     Ok((file, name, graph))
+}
+
+/// Names of the files in a folder that may be graphs.
+fn names(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let graphs = files.filter(|path| Form::of(path).is_some());
+    graphs.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
 }
 
 /// The file that a shipped graph would be in; `None` when there is no such graph.

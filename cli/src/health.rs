@@ -63,7 +63,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         if status != 200 {
             return Err(vec![format!("{url}: {status}: {}", reasons(&body))]);
         }
-        println!("{url}: ok");
+        outln!("{url}: ok");
         Ok(())
     })
 }

@@ -1,6 +1,10 @@
 //! The `imgflo` program: sub-commands and wiring, no logic.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; `out!` does not")]
+
+#[macro_use]
+mod out;
 
 mod apps;
 mod catalogue;
@@ -82,7 +86,7 @@ fn main() -> ExitCode {
         "ops" => ops::run(matches),
         "url" => url::run(matches),
         "settings" => {
-            print!("{}", settings::table());
+            out!("{}", settings::table());
             Ok(())
         }
         "completions" => completions::run(matches, command()),
@@ -90,11 +94,11 @@ fn main() -> ExitCode {
         "child" => child::run(matches),
         _ => unreachable!("clap knows no other sub-command"),
     };
-    match result {
+    match result.and_then(|()| out::failure().map_or(Ok(()), |failure| Err(vec![failure]))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(lines) => {
             for line in lines {
-                eprintln!("imgflo: {line}");
+                errln!("imgflo: {line}");
             }
             ExitCode::FAILURE
         }

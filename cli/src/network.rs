@@ -1,13 +1,15 @@
 //! `imgflo setup` and `imgflo procfile`: the network of roles, on a broker and as processes.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command};
 use imgflo_job::Limits;
 use imgflo_msgflo::network::Process;
 use imgflo_msgflo::{Binding, Link, Network, Transport, connect};
 
+use crate::graph::{graph_arg, of_args, shipped_only};
+use crate::render::{graphs_arg, graphs_folder};
 use crate::{Failure, graph};
 
 /// How long the broker may take to answer.
@@ -15,17 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What starts a role, by its component.
 const COMMANDS: &[(&str, &str)] = &[(HTTP_API, "imgflo serve"), ("imgflo-server/ProcessImage", "imgflo worker")];
-/// The network, unless another is named.
-const GRAPH: &str = "graphs/imgflo.fbp";
+/// The file of the network, unless another is named.
+const GRAPH: &str = "imgflo.fbp";
 /// The component of front ends.
 const HTTP_API: &str = "imgflo-server/HttpApi";
 /// The name that platforms give to the process that takes requests.
 const WEB: &str = "web";
 
-fn graph_arg() -> Arg {
-    Arg::new("graph").value_name("GRAPH").value_parser(value_parser!(PathBuf)).help(
-        "The network, .fbp or .json [default: graphs/imgflo.fbp, or the one in the program where that is missing]",
-    )
+fn graph_args() -> [Arg; 2] {
+    let help = "The network: a graph file, - for standard input, the name of a graph in --graphs, or NAME@VERSION [default: imgflo.fbp in --graphs, or the one in the program where that is missing]";
+    [graph_arg("graph").required(false).help(help), graphs_arg()]
 }
 
 /// `--broker URL`.
@@ -45,16 +46,16 @@ pub fn setup_command() -> Command {
             "Makes the queues and bindings of a network on a broker.\n\nFront ends and workers do so themselves when \
              they start; this shows what they do, and does it before them.",
         )
-        .arg(graph_arg())
+        .args(graph_args())
         .arg(broker_arg())
 }
 
 pub fn procfile_command() -> Command {
-    Command::new("procfile").about("Prints the Procfile of a network: a line for each role").arg(graph_arg())
+    Command::new("procfile").about("Prints the Procfile of a network: a line for each role").args(graph_args())
 }
 
 pub fn set_up(matches: &ArgMatches) -> Result<(), Failure> {
-    let network = network(matches)?;
+    let network = read(matches)?;
     let work = async {
         let transport = reach(matches, "imgflo setup").await?;
         let limit = |queue: &str| {
@@ -63,7 +64,7 @@ pub fn set_up(matches: &ArgMatches) -> Result<(), Failure> {
         };
         network.set_up(&*transport, &limit).await.map_err(|error| vec![error.to_string()])?;
         transport.close().await;
-        print!("{}", listing(&network));
+        out!("{}", listing(&network));
         Ok(())
     };
     block_on(work)
@@ -80,7 +81,7 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
 }
 
 /// Connects to the broker that is named, or the one on this machine.
-pub async fn reach(matches: &ArgMatches, name: &str) -> Result<std::sync::Arc<dyn Transport>, Failure> {
+pub async fn reach(matches: &ArgMatches, name: &str) -> Result<Arc<dyn Transport>, Failure> {
     let url = matches.get_one::<String>("broker").cloned();
     let url = url.or_else(|| std::env::var("CLOUDAMQP_URL").ok()).unwrap_or_else(|| "amqp://localhost".to_owned());
     if url.starts_with("mqtt") {
@@ -101,18 +102,20 @@ pub async fn reach(matches: &ArgMatches, name: &str) -> Result<std::sync::Arc<dy
 }
 
 pub fn procfile(matches: &ArgMatches) -> Result<(), Failure> {
-    let network = network(matches)?;
-    print!("{}", lines(&network)?);
+    let network = read(matches)?;
+    out!("{}", lines(&network)?);
     Ok(())
 }
 
-fn network(matches: &ArgMatches) -> Result<Network, Failure> {
-    let file = match matches.get_one::<PathBuf>("graph") {
-        Some(file) => file.as_path(),
-        None => Path::new(GRAPH),
+fn read(matches: &ArgMatches) -> Result<Network, Failure> {
+    let (file, graph) = if matches.contains_id("graph") {
+        let (file, _, graph) = of_args(matches, "graph", &shipped_only())?;
+        (file, graph)
+    } else {
+        let file = graphs_folder(matches)?.join(GRAPH);
+        let graph = if file.is_file() { graph::read(&file)? } else { imgflo_job::network::graph() };
+        (file, graph)
     };
-    let is_missing = matches.get_one::<PathBuf>("graph").is_none() && !file.exists();
-    let graph = if is_missing { imgflo_job::network::graph() } else { graph::read(file)? };
     Network::from_graph(&graph).map_err(|error| vec![format!("{}: {error}", file.display())])
 }
 

@@ -67,16 +67,16 @@ fn build(matches: &ArgMatches) -> Result<(), Failure> {
     for building in &built {
         let file = building.file.display();
         for message in &building.messages {
-            eprintln!("{message}");
+            errln!("{message}");
         }
         match (building.built, building.unchanged) {
-            (true, true) => println!("{file}: unchanged"),
-            (true, false) => println!("{file}: built"),
+            (true, true) => outln!("{file}: unchanged"),
+            (true, false) => outln!("{file}: built"),
             (false, _) => failed.push(format!("{file}: not built; what was built of it before stays")),
         }
     }
     if built.is_empty() {
-        println!("{}: no .c file", sources.display());
+        outln!("{}: no .c file", sources.display());
     }
     if failed.is_empty() { Ok(()) } else { Err(failed) }
 }
@@ -91,7 +91,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
                 std::io::ErrorKind::AlreadyExists => vec![format!("there is an operation '{name}' already")],
                 _ => vec![error.to_string()],
             })?;
-            println!("{}: written; build it with `imgflo ops build`", file.display());
+            outln!("{}: written; build it with `imgflo ops build`", file.display());
             return Ok(());
         }
         _ => {}
@@ -103,33 +103,38 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             // GEGL writes gegl:crop where components are named gegl/crop.
             let operation =
                 catalogue.operation(&name.replacen(':', "/", 1)).ok_or_else(|| vec![unknown(&catalogue, name)])?;
-            print!("{}", describe(operation.info()));
+            out!("{}", describe(&catalogue, operation.info()));
         }
         _ => {
             let width = catalogue.infos().map(|info| info.name.len()).max().unwrap_or(0);
             for info in catalogue.infos() {
-                let engine = match info.name.split_once('/') {
-                    _ if catalogue.registry().get(info.name).is_some() => "native",
-                    Some((imgflo_ops::c::LIBRARY, _)) => "c",
-                    _ => "gegl",
-                };
-                println!("{:width$}  {engine:6}  {}", info.name, info.description);
+                outln!("{:width$}  {:6}  {}", info.name, engine(&catalogue, info), info.description);
             }
             if let Some(Err(reason)) = catalogue.gegl().map(|gegl| gegl.version()) {
-                eprintln!("imgflo: {reason}");
+                errln!("imgflo: {reason}");
             }
         }
     }
     Ok(())
 }
 
-fn unknown(catalogue: &Catalogue, name: &str) -> String {
-    let near = catalogue.infos().map(|i| i.name).max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
-    format!("no operation '{name}'; did you mean {}? `imgflo ops list` lists all", near.unwrap_or_default())
+/// The engine of an operation: `native`, `c` for a library built of C, or `gegl`.
+fn engine(catalogue: &Catalogue, info: &Info) -> &'static str {
+    match info.name.split_once('/') {
+        _ if catalogue.registry().get(info.name).is_some() => "native",
+        Some((imgflo_ops::c::LIBRARY, _)) => "c",
+        _ => "gegl",
+    }
 }
 
-fn describe(info: &Info) -> String {
+fn unknown(catalogue: &Catalogue, name: &str) -> String {
+    let meant = catalogue.nearest(name).map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+    format!("no operation '{name}'; {meant}`imgflo ops list` lists all")
+}
+
+fn describe(catalogue: &Catalogue, info: &Info) -> String {
     let mut lines = vec![format!("{} - {}", info.name, info.title), info.description.to_owned(), String::new()];
+    lines.push(format!("engine: {}", engine(catalogue, info)));
     if !info.aliases.is_empty() {
         lines.push(format!("aliases: {}", info.aliases.join(", ")));
     }

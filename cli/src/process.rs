@@ -43,7 +43,8 @@ fn open_many_files() {
 
 fn start_log(settings: &Settings) {
     let filter = filter(&settings.log);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A message that cannot be written would be told on standard error, which panics where nobody reads it.
+    let log = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(std::io::stderr);
     if settings.log_json {
         log.json().init();
     } else {

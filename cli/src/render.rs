@@ -12,7 +12,7 @@ use imgflo_ops::{Cancel, Color, Rect};
 use imgflo_runtime::{Control, Engine, ImageGraph, InputShape, NativeEngine, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::graph::load;
+use crate::graph::{graph_arg, load};
 use crate::{Failure, catalogue, limits};
 
 /// Quality where none is given.
@@ -27,12 +27,7 @@ pub fn command() -> Command {
         .after_help(
             "Example: imgflo render gaussianblur --input photo.jpg --output soft.png -p std-dev-x=8 -p width=600",
         )
-        .arg(
-            Arg::new("graph")
-                .required(true)
-                .value_name("GRAPH")
-                .help("A graph file, the name of one in --graphs, or NAME@VERSION"),
-        )
+        .arg(graph_arg("graph"))
         .arg(path("input", "The input picture; not for graphs that generate one").short('i'))
         .arg(
             path(
@@ -184,13 +179,13 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
 
 fn explain(matches: &ArgMatches, plan: &Plan) {
     if matches.get_flag("explain") {
-        print!("{plan}");
+        out!("{plan}");
     }
 }
 
 fn write(output: &Path, bytes: &[u8], size: Rect) -> Result<(), Failure> {
     std::fs::write(output, bytes).map_err(|error| vec![format!("{}: {error}", output.display())])?;
-    println!("{}: {} x {} pixels, {} bytes", output.display(), size.width, size.height, bytes.len());
+    outln!("{}: {} x {} pixels, {} bytes", output.display(), size.width, size.height, bytes.len());
     Ok(())
 }
 

@@ -49,6 +49,6 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         text("format"),
     )
     .map_err(|error| vec![error.to_string()])?;
-    println!("{url}");
+    outln!("{url}");
     Ok(())
 }

@@ -26,7 +26,7 @@ fn codecs() -> String {
 }
 
 pub fn run(_: &ArgMatches) -> Result<(), Failure> {
-    println!("imgflo {}", short());
-    print!("{}", codecs());
+    outln!("imgflo {}", short());
+    out!("{}", codecs());
     Ok(())
 }

@@ -29,7 +29,7 @@ pub fn command() -> Command {
             Arg::new("role")
                 .value_name("ROLE")
                 .value_parser(clap::builder::PossibleValuesParser::new(roles.collect::<Vec<_>>()))
-                .help("Which jobs to take; none: urgent ones first, then background ones"),
+                .help("Which jobs to take; without it urgent ones first, then background ones. The role video is reserved: it makes no pictures yet"),
         );
     settings::flags(command, settings::Command::Worker)
 }

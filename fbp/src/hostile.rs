@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Error, Graph, ParseOptions, parse, to_fbp};
+use crate::{Error, Graph, ParseOptions, parse, to_fbp, to_fbp_lossy};
 
 /// A small generator of equal numbers everywhere (xorshift64*).
 struct Chance(u64);
@@ -97,6 +97,16 @@ fn holds_together(graph: &Graph, from: &str) {
             assert_eq!(again.canonical(), graph.canonical(), "{from:?}");
         }
         Err(Error::Unwritable(parts)) => assert!(!parts.is_empty()),
+        Err(other) => panic!("{from:?}: {other}"),
+    }
+    match to_fbp_lossy(graph) {
+        Ok((text, lost)) => {
+            let again = parse(&text, &ParseOptions::default());
+            let again = again.unwrap_or_else(|error| panic!("{from:?} -> {text:?}: {error}"));
+            assert_eq!(again, graph.writable(), "{from:?} -> {text:?}");
+            assert_eq!(lost.is_empty(), to_fbp(graph).is_ok(), "{from:?}: {lost:?}");
+        }
+        Err(Error::Unwritable(parts)) => assert!(!parts.is_empty() && to_fbp(graph).is_err()),
         Err(other) => panic!("{from:?}: {other}"),
     }
 }

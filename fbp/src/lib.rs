@@ -53,7 +53,7 @@ pub use error::{Error, Unwritable};
 pub use graph::{Connection, End, Export, Graph, Group, Origin, Process};
 pub use parse::{ParseOptions, parse};
 pub use validate::{Fault, FaultKind, Place};
-pub use write::to_fbp;
+pub use write::{to_fbp, to_fbp_lossy};
 
 /// How deep arrays and objects may be nested in a literal, in metadata and in properties. Deeper
 /// ones are refused: no component needs them, and walking them would cost stack.

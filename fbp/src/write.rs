@@ -21,17 +21,38 @@ use crate::validate::{Key, Place};
 /// numbers from 0, case sensitivity, and more. [`Graph::without_drawing`] removes what matters to
 /// drawing only.
 pub fn to_fbp(graph: &Graph) -> Result<String, Error> {
-    let faults = unwritable(graph);
-    if !faults.is_empty() {
-        return Err(Error::Unwritable(faults));
+    let faults = unwritable(graph, Ports::Plain);
+    if faults.is_empty() { Ok(written(graph)) } else { Err(Error::Unwritable(faults)) }
+}
+
+/// The graph as a `.fbp` text with all that the language has words for, and the list of what it lost.
+///
+/// Descriptions, ranges and defaults of exported ports, groups, and what matters to drawing can be
+/// lost. Processes, connections, literals and names of ports cannot: [`parse`](crate::parse()) makes
+/// a graph of the text that computes the same. Port names keep their dashes, which the original
+/// parser does not read; the list says so.
+///
+/// # Errors
+///
+/// [`Error::Unwritable`] with what would change the result of the graph if it were left out.
+pub fn to_fbp_lossy(graph: &Graph) -> Result<(String, Vec<Unwritable>), Error> {
+    let less = graph.writable();
+    let faults = unwritable(&less, Ports::Dashed);
+    if faults.is_empty() {
+        Ok((written(&less), unwritable(graph, Ports::Plain)))
+    } else {
+        Err(Error::Unwritable(faults))
     }
+}
+
+fn written(graph: &Graph) -> String {
     let mut writer = Writer { graph, text: String::new(), declared: 0 };
     writer.header();
     for connection in &graph.connections {
         writer.connection(&connection.src, &connection.tgt);
     }
     writer.declare_below(graph.processes.len());
-    Ok(writer.text)
+    writer.text
 }
 
 impl Graph {
@@ -46,6 +67,25 @@ impl Graph {
         for export in graph.inports.values_mut().chain(graph.outports.values_mut()) {
             export.metadata.retain(|key, _| !matches!(key.as_str(), "x" | "y" | "width" | "height" | "route"));
         }
+        graph
+    }
+
+    /// The graph without those properties and metadata that the `.fbp` form cannot hold, and
+    /// without groups.
+    pub(crate) fn writable(&self) -> Self {
+        let mut graph = self.clone();
+        graph.groups.clear();
+        if let Some(Value::Object(environment)) = graph.properties.get_mut("environment") {
+            environment.retain(|key, _| key == "type");
+        }
+        graph.properties.retain(|key, value| property_fault(key, value).is_none());
+        for export in graph.inports.values_mut().chain(graph.outports.values_mut()) {
+            export.metadata.clear();
+        }
+        for process in graph.processes.values_mut() {
+            process.metadata.retain(|key, value| metadata_fault(key, value).is_none());
+        }
+        graph.connections.iter_mut().for_each(|connection| connection.metadata.clear());
         graph
     }
 }
@@ -160,8 +200,8 @@ fn literal(data: &Value) -> String {
 }
 
 /// Everything that the language cannot hold.
-fn unwritable(graph: &Graph) -> Vec<Unwritable> {
-    let mut check = Check { faults: Vec::new() };
+fn unwritable(graph: &Graph, ports: Ports) -> Vec<Unwritable> {
+    let mut check = Check { ports, faults: Vec::new() };
     if graph.case_sensitive {
         check.fault(&"caseSensitive", "the form cannot say that ports are case sensitive");
     }
@@ -190,7 +230,18 @@ fn unwritable(graph: &Graph) -> Vec<Unwritable> {
     check.faults
 }
 
+/// Characters that port names may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ports {
+    /// Those that the original parser reads.
+    Plain,
+    /// Dashes inside, too: an extension of [`ParseOptions`](crate::ParseOptions).
+    Dashed,
+}
+
+/// Collects what cannot be written.
 struct Check {
+    ports: Ports,
     faults: Vec<Unwritable>,
 }
 
@@ -201,30 +252,8 @@ impl Check {
 
     fn properties(&mut self, properties: &Map<String, Value>) {
         for (key, value) in properties {
-            let place = format!("properties{}", Key(key));
-            let text = match (key.as_str(), value) {
-                ("environment", Value::Object(environment)) => {
-                    if environment.len() != 1 {
-                        self.fault(&place, "the form holds the type of an environment, and only that");
-                        continue;
-                    }
-                    environment.get("type").and_then(Value::as_str)
-                }
-                ("runtime", _) => {
-                    self.fault(&place, "the form takes this name for the type of the environment");
-                    continue;
-                }
-                (_, value) => value.as_str(),
-            };
-            if !written_with(key, "-_") || key == "__proto__" {
-                self.fault(&place, "a name must be of letters, digits, - and _");
-            }
-            match text {
-                None => self.fault(&place, "a property must be a string"),
-                Some(text) if !written_with(text, "-_ .") || text.starts_with(' ') => {
-                    self.fault(&place, "a value must be of letters, digits, spaces, '.', '-' and '_', and not empty");
-                }
-                Some(_) => {}
+            if let Some(reason) = property_fault(key, value) {
+                self.fault(&format_args!("properties{}", Key(key)), reason);
             }
         }
     }
@@ -238,16 +267,29 @@ impl Check {
             self.port(&place, "", public);
             self.port(&place, ".port", &export.port);
             if !export.metadata.is_empty() {
-                self.fault(&format_args!("{place}.metadata"), "the form has no metadata of exported ports");
+                let keys = export.metadata.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let reason = format!("the form has no metadata of exported ports: {keys}");
+                self.fault(&format_args!("{place}.metadata"), &reason);
             }
         }
     }
 
     fn port(&mut self, place: &Place, step: &str, name: &str) {
-        if !starts_name(name) || !written_with(name, "._") || name == "__proto__" {
-            let reason = format!("the form cannot write the port {name:?}: it must be of letters, digits, '.' and '_'");
-            self.fault(&format_args!("{place}{step}"), &reason);
+        let is_read = |name: &str| starts_name(name) && written_with(name, "._") && name != "__proto__";
+        // A dash stands inside: each piece but the first may begin with a digit.
+        let is_dashed = |name: &str| {
+            let mut pieces = name.split('-');
+            pieces.next().is_some_and(is_read) && pieces.all(|piece| written_with(piece, "._"))
+        };
+        if is_read(name) || (self.ports == Ports::Dashed && is_dashed(name)) {
+            return;
         }
+        let reason = if is_dashed(name) {
+            format!("the original form has no dash in ports, only imgflo reads {name:?}")
+        } else {
+            format!("the form cannot write the port {name:?}: it must be of letters, digits, '.' and '_'")
+        };
+        self.fault(&format_args!("{place}{step}"), &reason);
     }
 
     fn process(&mut self, name: &str, process: &Process) {
@@ -262,16 +304,8 @@ impl Check {
             self.fault(&format_args!("{place}.component"), "the name must be of letters, digits, '/', '-' and '_'");
         }
         for (key, value) in &process.metadata {
-            let place = format!("{place}.metadata{}", Key(key));
-            if !(key.is_empty() || written_with(key, "/_")) || key == "__proto__" {
-                self.fault(&place, "a name must be of letters, digits, '/' and '_'");
-            }
-            match (key.as_str(), value) {
-                ("x" | "y", Value::Number(number)) if position(number).is_some() => {}
-                ("x" | "y", Value::Null) => {}
-                ("x" | "y", _) => self.fault(&place, "a position must be a whole number from 0 to 2^53"),
-                (_, Value::String(text)) if text.is_empty() || written_with(text, "/_") => {}
-                _ => self.fault(&place, "a value must be a string of letters, digits, '/' and '_'"),
+            if let Some(reason) = metadata_fault(key, value) {
+                self.fault(&format_args!("{place}.metadata{}", Key(key)), reason);
             }
         }
     }
@@ -296,6 +330,42 @@ impl Check {
                 _ => {}
             }
         }
+    }
+}
+
+/// Why a property of the graph cannot be written; `None` if it can.
+fn property_fault(key: &str, value: &Value) -> Option<&'static str> {
+    let text = match (key, value) {
+        ("environment", Value::Object(environment)) => {
+            if environment.len() != 1 {
+                return Some("the form holds the type of an environment, and only that");
+            }
+            environment.get("type").and_then(Value::as_str)
+        }
+        ("runtime", _) => return Some("the form takes this name for the type of the environment"),
+        (_, value) => value.as_str(),
+    };
+    match text {
+        _ if !written_with(key, "-_") || key == "__proto__" => Some("a name must be of letters, digits, - and _"),
+        None => Some("a property must be a string"),
+        Some(text) if !written_with(text, "-_ .") || text.starts_with(' ') => {
+            Some("a value must be of letters, digits, spaces, '.', '-' and '_', and not empty")
+        }
+        Some(_) => None,
+    }
+}
+
+/// Why metadata of a process cannot be written; `None` if it can.
+fn metadata_fault(key: &str, value: &Value) -> Option<&'static str> {
+    if !(key.is_empty() || written_with(key, "/_")) || key == "__proto__" {
+        return Some("a name must be of letters, digits, '/' and '_'");
+    }
+    match (key, value) {
+        ("x" | "y", Value::Number(number)) if position(number).is_some() => None,
+        ("x" | "y", Value::Null) => None,
+        ("x" | "y", _) => Some("a position must be a whole number from 0 to 2^53"),
+        (_, Value::String(text)) if text.is_empty() || written_with(text, "/_") => None,
+        _ => Some("a value must be a string of letters, digits, '/' and '_'"),
     }
 }
 
@@ -495,6 +565,41 @@ last(L)
             "connections[1].metadata",
         ];
         assert_eq!(places(&json), expected);
+    }
+
+    #[test]
+    fn what_is_lost_is_told_and_the_graph_computes_the_same() {
+        let json = json!({
+            "groups": [{"name": "g", "nodes": ["a"]}],
+            "properties": {"name": "n", "description": "Soft, and more", "environment": {"type": "imgflo", "content": "x"}},
+            "inports": {"std-dev-x": {"process": "a", "port": "std-dev-x", "metadata": {"maximum": 5, "description": "d"}}},
+            "processes": {"a": {"component": "A", "metadata": {"x": -1.5, "y": 3, "label": "An A"}}},
+            "connections": [{"data": 1.5, "tgt": {"process": "a", "port": "r-2"}, "metadata": {"route": 1}}]
+        });
+        let graph = Graph::from_json(&json).unwrap();
+        let (text, lost) = to_fbp_lossy(&graph).unwrap();
+        let expected = "# @name n\n# @runtime imgflo\nINPORT=a.STD-DEV-X:STD-DEV-X\n\n1.5 -> R-2 a(A:y=3)\n";
+        assert_eq!(text, expected);
+        assert_eq!(Err(Error::Unwritable(lost.clone())), to_fbp(&graph));
+        assert_eq!(parse(&text, &ParseOptions::default()).unwrap(), graph.writable());
+        let lost = lost.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for told in [
+            "groups: the form has no groups",
+            "inports.std-dev-x.metadata: the form has no metadata of exported ports: maximum, description",
+            "connections[0].tgt.port: the original form has no dash in ports, only imgflo reads \"r-2\"",
+        ] {
+            assert!(lost.iter().any(|line| line == told), "{told}: {lost:#?}");
+        }
+        assert_eq!(lost.len(), 10, "{lost:#?}");
+        // Parts that would change the result are never left out.
+        for json in [
+            json!({"processes": {"a b": {"component": "A"}}}),
+            json!({"caseSensitive": true, "processes": {"a": {"component": "A"}}}),
+            json!({"processes": {"a": {"component": "A"}},
+                "connections": [{"data": 1, "tgt": {"process": "a", "port": "r-"}}]}),
+        ] {
+            assert!(to_fbp_lossy(&Graph::from_json(&json).unwrap()).is_err(), "{json}");
+        }
     }
 
     #[test]

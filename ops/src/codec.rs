@@ -15,6 +15,7 @@
 mod avif;
 mod baseline;
 mod colors;
+mod cut;
 mod gif;
 mod heap;
 mod icc;
@@ -268,13 +269,14 @@ impl Header {
 /// [`CodecError::Unrecognised`], [`CodecError::Broken`] or [`CodecError::Unsupported`]. A header
 /// that can be read does not mean that the pixels can.
 pub fn read_header(bytes: &[u8]) -> Result<Header, CodecError> {
-    match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
+    let header = match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
         FileFormat::Jpeg => jpeg::Source::open(bytes, &Cancel::new()).map(|source| source.header()),
         FileFormat::Png => png::Source::open(bytes).map(|source| source.header()),
         FileFormat::Webp => webp::Source::open(bytes).map(|source| source.header()),
         FileFormat::Gif => gif::Source::open(bytes).map(|source| source.header()),
         FileFormat::Avif => Err(CodecError::Unrecognised),
-    }
+    };
+    header.map_err(|error| cut::explain(error, bytes))
 }
 
 /// Reads the picture in a file: upright, in sRGB, with its corner at (0, 0) and in
@@ -299,13 +301,15 @@ pub fn decode_part(
     cancel: &Cancel,
 ) -> Result<Image, CodecError> {
     let missing = || CodecError::broken(FileFormat::Jpeg, "no picture");
-    match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
-        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(part, false, limits, cancel)?.ok_or_else(missing),
-        FileFormat::Png => png::Source::open(bytes)?.decode(limits, cancel),
-        FileFormat::Webp => webp::Source::open(bytes)?.decode(limits, cancel),
-        FileFormat::Gif => gif::Source::open(bytes)?.decode(limits, cancel),
+    let image = match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
+        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)
+            .and_then(|source| source.decode(part, false, limits, cancel)?.ok_or_else(missing)),
+        FileFormat::Png => png::Source::open(bytes).and_then(|source| source.decode(limits, cancel)),
+        FileFormat::Webp => webp::Source::open(bytes).and_then(|source| source.decode(limits, cancel)),
+        FileFormat::Gif => gif::Source::open(bytes).and_then(|source| source.decode(limits, cancel)),
         FileFormat::Avif => Err(CodecError::Unrecognised),
-    }
+    };
+    image.map_err(|error| cut::explain(error, bytes))
 }
 
 /// As [`decode_part`]; `None` for a reduced picture that leaves out so much detail that it is not within the tolerance of
@@ -320,7 +324,9 @@ pub fn decode_smooth(
     cancel: &Cancel,
 ) -> Result<Option<Image>, CodecError> {
     match FileFormat::sniff(bytes) {
-        Some(FileFormat::Jpeg) => jpeg::Source::open(bytes, cancel)?.decode(part, true, limits, cancel),
+        Some(FileFormat::Jpeg) => jpeg::Source::open(bytes, cancel)
+            .and_then(|source| source.decode(part, true, limits, cancel))
+            .map_err(|error| cut::explain(error, bytes)),
         _ => decode_part(bytes, part, limits, cancel).map(Some),
     }
 }
@@ -342,7 +348,9 @@ pub fn recode(
     match (FileFormat::sniff(bytes), options.format) {
         // The writer of coefficients knows one scan, and nothing of which ones are worth their bits.
         (Some(FileFormat::Jpeg), FileFormat::Jpeg) if !options.small && !options.progressive => {
-            jpeg::Source::open(bytes, cancel)?.recode(options.quality.clamp(1, 100), limits, cancel)
+            let quality = options.quality.clamp(1, 100);
+            let recoded = jpeg::Source::open(bytes, cancel).and_then(|source| source.recode(quality, limits, cancel));
+            recoded.map_err(|error| cut::explain(error, bytes))
         }
         _ => Ok(None),
     }

@@ -9,7 +9,7 @@ use imgflo_ops::{Info, Kind, Operation, Property, Registry, Value};
 use serde_json::Value as Json;
 
 use crate::c_operations::{self, Revision};
-use crate::{COperations, EngineChoice, Form, Gegl};
+use crate::{COperations, EngineChoice, Form, Gegl, nearest};
 
 /// Operations, and what graph information says of their components.
 #[derive(Clone, Debug, Default)]
@@ -143,24 +143,10 @@ impl Catalogue {
 
     /// The component whose operation is named most like that of `name`, if one is near. Libraries
     /// do not count: that two names begin with `gegl/` is no likeness.
-    pub(crate) fn nearest(&self, name: &str) -> Option<&'static str> {
+    pub fn nearest(&self, name: &str) -> Option<&'static str> {
         let meant = nearest(operation(name), self.infos().map(|info| operation(info.name)))?;
         self.infos().map(|info| info.name).find(|name| operation(name) == meant)
     }
-}
-
-/// The candidate most like `name`, if it is a likely misspelling of it.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Similarity costs the product of the lengths; what is this long is no misspelling.
-    if name.len() > 200 {
-        return None;
-    }
-    let name = name.to_lowercase();
-    candidates
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(similarity, _)| *similarity > 0.65)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
 
 fn component(name: &str, info: &Info) -> Component {

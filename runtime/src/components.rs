@@ -6,8 +6,7 @@ use imgflo_fbp::Graph;
 use imgflo_fbp::info::{Component, Port};
 use serde_json::Value as Json;
 
-use crate::catalogue::nearest;
-use crate::{Catalogue, ImageGraph, Library};
+use crate::{Catalogue, ImageGraph, Library, nearest};
 
 /// The library that graphs have as components: `graph/NAME`. `NAME` alone means the same, as no
 /// operation is without a library.

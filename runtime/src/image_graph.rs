@@ -9,13 +9,12 @@ use imgflo_ops::{Operation, Properties};
 use serde_json::{Map, Value as Json};
 
 use crate::c_operations::{self, Module, Revision};
-use crate::catalogue::nearest;
 use crate::components::Components;
 use crate::flatten::{Flat, flatten};
 use crate::leftovers;
 use crate::parameters::{self, Port, literal};
 use crate::plan::{CUT, RESCALE};
-use crate::{ArgumentFault, Arguments, Catalogue, EngineChoice, Gegl, LibraryLimits, Parameter};
+use crate::{ArgumentFault, Arguments, Catalogue, EngineChoice, Gegl, LibraryLimits, Parameter, nearest};
 
 /// What runs a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -200,6 +200,13 @@ impl Library {
         self.faulty.contains(name)
     }
 
+    /// Returns the faults of the files that keep the graph of that name from being served. Empty if it is served, or if
+    /// there is no such file.
+    pub fn faults_of(&self, name: &str) -> Vec<&LibraryFault> {
+        let of = |fault: &&LibraryFault| fault.path.file_stem().is_some_and(|stem| stem == name);
+        if self.graphs.contains_key(name) { Vec::new() } else { self.faults.iter().filter(of).collect() }
+    }
+
     /// All graphs, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<ImageGraph>> {
         self.graphs.values()
@@ -322,7 +329,8 @@ impl<'l> Loader<'l> {
                 }
                 (Ok(Some(graph)), None) => found = Some(Written { path, graph }),
                 (Ok(Some(_)), Some(other)) => {
-                    let other = other.path.display();
+                    // The message reaches strangers, who need not know where the folder is.
+                    let other = other.path.file_name().unwrap_or_default().display();
                     let message = format!("a second graph of the name '{name}', beside {other}; neither is served");
                     self.fault(name, &path, message);
                     twice = true;

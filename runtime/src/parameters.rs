@@ -7,7 +7,8 @@ use imgflo_ops::{Color, Kind, Properties, Property, Value, ValueFault};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use crate::catalogue::{nearest, range};
+use crate::catalogue::range;
+use crate::near::nearest;
 
 /// What a request may set: a public inport of a graph other than `input`.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -72,6 +72,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/debug/{*rest}", reading(get(page::index)))
         .route("/page/style.css", reading(get(page::style)))
         .route("/page/fields.js", reading(get(page::fields)))
+        .route("/page/transparency.js", reading(get(page::transparency)))
         .route("/page/app.js", reading(get(page::script)))
         .route("/page/icon.svg", reading(get(page::icon)))
         .route("/favicon.ico", reading(get(page::icon)))

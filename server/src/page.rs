@@ -32,6 +32,8 @@ static INDEX: LazyLock<Part> = LazyLock::new(|| Part::new("text/html; charset=ut
 static STYLE: LazyLock<Part> = LazyLock::new(|| Part::new("text/css; charset=utf-8", include_str!("page/style.css")));
 static FIELDS: LazyLock<Part> =
     LazyLock::new(|| Part::new("text/javascript; charset=utf-8", include_str!("page/fields.js")));
+static TRANSPARENCY: LazyLock<Part> =
+    LazyLock::new(|| Part::new("text/javascript; charset=utf-8", include_str!("page/transparency.js")));
 static SCRIPT: LazyLock<Part> =
     LazyLock::new(|| Part::new("text/javascript; charset=utf-8", include_str!("page/app.js")));
 static ICON: LazyLock<Part> = LazyLock::new(|| Part::new("image/svg+xml", include_str!("page/icon.svg")));
@@ -63,6 +65,11 @@ pub(crate) async fn style(asked: HeaderMap) -> Response {
 /// `GET /page/fields.js`.
 pub(crate) async fn fields(asked: HeaderMap) -> Response {
     FIELDS.answer(&asked)
+}
+
+/// `GET /page/transparency.js`.
+pub(crate) async fn transparency(asked: HeaderMap) -> Response {
+    TRANSPARENCY.answer(&asked)
 }
 
 /// `GET /page/app.js`.

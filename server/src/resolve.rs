@@ -12,7 +12,7 @@ use imgflo_job::{
     Background, Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Quality, Source, served,
 };
 use imgflo_runtime::ops::codec::FileFormat;
-use imgflo_runtime::{ImageGraph, Library, RuntimeKind};
+use imgflo_runtime::{ImageGraph, Library, RuntimeKind, near};
 use serde_json::{Value, json};
 
 use crate::auth::Access;
@@ -32,8 +32,6 @@ const PASSED_TYPES: [&str; 4] = ["jpg", "png", "webp", "gif"];
 const QUALITY: &str = "quality";
 /// How many graphs are named to who asks for one that does not exist.
 const NEAREST: usize = 3;
-/// How near (Jaro-Winkler similarity, 0 to 1) a name must be to be worth naming.
-const NEAR: f64 = 0.75;
 /// What is shown of a nested request's address in an error text, characters.
 const SHOWN: usize = 100;
 
@@ -205,15 +203,16 @@ impl Resolver<'_> {
         Ok((data, instead))
     }
 
+    /// The error of a request for a graph that is not served.
     fn no_graph(&self, asked: &str) -> JobError {
-        let mut near: Vec<(f64, &str)> = self
-            .library
-            .iter()
-            .map(|graph| (strsim::jaro_winkler(&asked.to_lowercase(), graph.name()), graph.name()))
-            .filter(|(similarity, _)| *similarity >= NEAR)
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let nearest: Vec<&str> = near.into_iter().take(NEAREST).map(|(_, name)| name).collect();
+        if let [fault, ..] = self.library.faults_of(asked)[..] {
+            let file = fault.path.file_name().unwrap_or_default().display();
+            let text =
+                format!("graph '{asked}' cannot be served, because its file is broken: {file}: {}", fault.message);
+            return JobError::new(Category::NotFound, text);
+        }
+        let mut nearest = near(asked, self.library.iter().map(|graph| graph.name()));
+        nearest.truncate(NEAREST);
         let hint = match nearest[..] {
             [] => "all graphs are listed at /graphs".to_owned(),
             _ => format!("did you mean {}? All graphs are listed at /graphs", nearest.join(", ")),

@@ -98,12 +98,41 @@ impl Editor {
     /// # Panics
     /// When an error or nothing comes.
     pub async fn until(&mut self, protocol: &str, command: &str) -> Value {
+        self.until_that(protocol, command, |_| true).await
+    }
+
+    /// The payload of the next message of that command that `is_it`; others are passed over, errors are not.
+    ///
+    /// # Panics
+    /// As [`Editor::until`].
+    pub async fn until_that(&mut self, protocol: &str, command: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         loop {
             let mut message = self.next().await.expect("the runtime is there");
-            if message["protocol"] == protocol && message["command"] == command {
+            if message["protocol"] == protocol && message["command"] == command && is_it(&message["payload"]) {
                 return message["payload"].take();
             }
             assert_ne!(message["command"], "error", "{message}");
+        }
+    }
+
+    /// Waits until the component `name` is told of. Components that changed for other reasons are passed over.
+    ///
+    /// # Panics
+    /// As [`Editor::until`].
+    pub async fn until_component(&mut self, name: &str) -> Value {
+        self.until_that("component", "component", |component| component["name"] == name).await
+    }
+
+    /// The text of the next error. What the runtime tells all editors meanwhile is passed over.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub async fn until_error(&mut self) -> String {
+        loop {
+            let message = self.next().await.expect("the runtime is there");
+            if message["command"] == "error" {
+                return message["payload"]["message"].as_str().expect("a message").to_owned();
+            }
         }
     }
 
@@ -124,8 +153,10 @@ impl Editor {
         self.send(protocol, command, payload).await;
         loop {
             let message = self.next().await.expect("the runtime is there");
-            let is_done = message["protocol"] == protocol && message["command"] == answer(protocol, command);
-            assert!(!is_done, "was done: {message}");
+            if message["protocol"] != protocol {
+                continue;
+            }
+            assert_ne!(message["command"], answer(protocol, command), "was done: {message}");
             if message["command"] == "error" {
                 return message["payload"]["message"].as_str().expect("a message").to_owned();
             }

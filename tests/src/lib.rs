@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod context;
 pub mod editor;
 pub mod fleet;

@@ -81,7 +81,7 @@ struct Prepared {
 enum Outcome {
     Picture(Picture),
     /// The input has too much detail for the plan: the order is handed back.
-    Detailed(Order, Prepared),
+    Detailed(Box<(Order, Prepared)>),
 }
 
 impl Renderer {
@@ -93,8 +93,8 @@ impl Renderer {
         loop {
             match self.admitted(order, prepared, cancel).await? {
                 Outcome::Picture(picture) => return Ok(picture),
-                Outcome::Detailed(given_back, first) => {
-                    let this = Arc::clone(self);
+                Outcome::Detailed(given_back) => {
+                    let (this, (given_back, first)) = (Arc::clone(self), *given_back);
                     (order, prepared) = blocking(move || Ok(this.for_detail(given_back, first))).await?;
                 }
             }
@@ -188,7 +188,7 @@ impl Renderer {
                     codec::decode_part(bytes, part, limits, cancel).map(Some)
                 };
                 let Some(image) = image.map_err(|error| self.unreadable(error))? else {
-                    return Ok(Outcome::Detailed(order, prepared));
+                    return Ok(Outcome::Detailed(Box::new((order, prepared))));
                 };
                 Some(image)
             }

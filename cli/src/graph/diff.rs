@@ -9,15 +9,14 @@ use imgflo_ops::Cancel;
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
 use imgflo_runtime::{Catalogue, Engine, NativeEngine, Picture, Renderer, changes, difference, side_by_side};
 
-use super::{assemble, find};
-use crate::render::{graphs_arg, graphs_folder, output_format, parameter_arg, parameters};
+use super::{assemble, graph_arg, of_args};
+use crate::render::{graphs_arg, output_format, parameter_arg, parameters};
 use crate::{Failure, catalogue, limits};
 
 /// Most samples that graphs are compared by.
 const MAX_SAMPLES: usize = 1000;
 
 pub fn command() -> Command {
-    let graph = |name: &'static str| Arg::new(name).required(true).value_name(name.to_uppercase());
     let path = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf)).help(help)
     };
@@ -27,8 +26,8 @@ pub fn command() -> Command {
             "Distances are hundredths of Oklab's unit: 0 for equal pictures, 79 between black and white; 2 can just be seen.\n\
              Example: imgflo graph diff retro@3 retro --input photo.jpg --output retro.png",
         )
-        .arg(graph("a").help("A graph file, the name of one in --graphs, or NAME@VERSION"))
-        .arg(graph("b").help("Another"))
+        .arg(graph_arg("a").value_name("A"))
+        .arg(graph_arg("b").value_name("B"))
         .arg(path("input", "The input picture of both").short('i'))
         .arg(path("output", "Gets both pictures and their difference, eight times as large, side by side").short('o'))
         .arg(parameter_arg())
@@ -59,11 +58,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let format = output.map(|output| output_format(output)).transpose()?;
     let given = parameters(matches)?;
     let catalogue = Arc::new(catalogue::from_flags(matches)?);
-    let folder = graphs_folder(matches)?;
-    let found = |name: &str| find(matches.get_one::<String>(name).expect("both are required"), folder, &catalogue);
-    let (a, b) = (found("a")?, found("b")?);
+    let (a, b) = (of_args(matches, "a", &catalogue)?, of_args(matches, "b", &catalogue)?);
     for change in changes(&a.2, &b.2) {
-        println!("{change}");
+        outln!("{change}");
     }
     let input = matches.get_one::<PathBuf>("input");
     let graph = |(file, name, graph)| assemble(file, name, graph, &catalogue);
@@ -82,7 +79,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let picture = |graph| renderer.picture(graph, &given, input.as_deref(), &cancel);
     let failed = |error: imgflo_runtime::SampleError| vec![error.to_string()];
     let (a, b) = (picture(&a).map_err(failed)?, picture(&b).map_err(failed)?);
-    println!("distance: {}", difference(&a, &b, &cancel).map_err(failed)?);
+    outln!("distance: {}", difference(&a, &b, &cancel).map_err(failed)?);
     match (output.zip(format), a, b) {
         (None, ..) => Ok(()),
         (Some((output, format)), Picture::Image(a), Picture::Image(b)) => {
@@ -97,6 +94,6 @@ fn write(output: &Path, format: FileFormat, whole: &imgflo_ops::Image, cancel: &
     let failed = |error: &dyn std::fmt::Display| vec![format!("{}: {error}", output.display())];
     let bytes = codec::encode(whole, EncodeOptions::new(format, 90), cancel).map_err(|error| failed(&error))?;
     std::fs::write(output, bytes).map_err(|error| failed(&error))?;
-    println!("{}: first, second and difference", output.display());
+    outln!("{}: first, second and difference", output.display());
     Ok(())
 }

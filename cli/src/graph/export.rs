@@ -55,6 +55,6 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         fs::create_dir_all(folder).map_err(failed(folder))?;
         files::replace(path, bytes).map_err(failed(path))?;
     }
-    println!("{}: {} of {total} files written, the others are there already", folder.display(), missing.len());
+    outln!("{}: {} of {total} files written, the others are there already", folder.display(), missing.len());
     Ok(())
 }

@@ -9,23 +9,17 @@ use imgflo_ops::Cancel;
 use imgflo_runtime::{Catalogue, Compared, Saving, Version, VersionError, Versions, check};
 
 use super::diff::{engine, renderer};
-use super::read;
 use super::versions::{faulty_arg, from_args, limit_args, name_arg, title_arg};
+use super::{graph_arg, of_args};
 use crate::render::graphs_arg;
 use crate::{Failure, catalogue};
 
 pub fn command() -> Command {
     Command::new("publish")
-        .about("Makes a file the newest version of a graph; with --samples only if the pictures of both are alike")
+        .about("Makes a graph the newest version of another; with --samples only if the pictures of both are alike")
         .after_help("A running `imgflo serve` serves it within a few seconds.")
         .arg(name_arg())
-        .arg(
-            Arg::new("file")
-                .required(true)
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help("The new graph, .json or .fbp; - reads standard input"),
-        )
+        .arg(graph_arg("graph"))
         .arg(
             Arg::new("samples")
                 .long("samples")
@@ -57,8 +51,8 @@ fn distance(text: &str) -> Result<f64, String> {
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let name = matches.get_one::<String>("name").expect("the name is required");
-    let graph = read(matches.get_one::<PathBuf>("file").expect("the file is required"))?;
     let catalogue = Arc::new(catalogue::from_flags(matches)?);
+    let (_, _, graph) = of_args(matches, "graph", &catalogue)?;
     let versions = from_args(matches, &catalogue)?;
     let most = *matches.get_one::<f64>("max-distance").expect("it has a default");
     let conditions = Conditions {
@@ -67,8 +61,8 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         faulty: matches.get_flag("faulty"),
         over: None,
     };
-    let (version, is_new) = publish(&versions, &catalogue, name, &graph, &conditions, |line| println!("{line}"))?;
-    println!("{name}: is version {} {}", version.number, if is_new { "now" } else { "already" });
+    let (version, is_new) = publish(&versions, &catalogue, name, &graph, &conditions, |line| outln!("{line}"))?;
+    outln!("{name}: is version {} {}", version.number, if is_new { "now" } else { "already" });
     Ok(())
 }
 

@@ -8,8 +8,9 @@ use imgflo_job::Limits;
 use imgflo_job::limits::LimitSetting;
 use imgflo_runtime::{Catalogue, Saving, Version, Versions};
 
+use super::shipped_only;
 use crate::render::{graphs_arg, graphs_folder};
-use crate::{Failure, catalogue, limits, shipped};
+use crate::{Failure, catalogue, limits};
 
 /// The name of a graph in the folder.
 pub fn name_arg() -> Arg {
@@ -17,7 +18,21 @@ pub fn name_arg() -> Arg {
 }
 
 fn version_arg() -> Arg {
-    Arg::new("version").value_name("VERSION").value_parser(value_parser!(u64)).help("Number of a version")
+    Arg::new("version")
+        .value_name("VERSION")
+        .value_parser(value_parser!(u64))
+        .help("Number of a version; or NAME@VERSION")
+}
+
+/// The name of a graph, and the number of a version where one is given: `NAME VERSION` or `NAME@VERSION`.
+fn given(matches: &ArgMatches) -> Result<(&str, Option<u64>), Failure> {
+    let name = matches.get_one::<String>("name").expect("the name is required").as_str();
+    let number = matches.get_one::<u64>("version").copied();
+    match (name.rsplit_once('@').map(|(name, version)| (name, version.parse())), number) {
+        (Some((name, Ok(version))), None) => Ok((name, Some(version))),
+        (Some((_, Ok(_))), Some(number)) => Err(vec![format!("two versions are given: {name} and {number}")]),
+        _ => Ok((name, number)),
+    }
 }
 
 /// `--faulty`.
@@ -81,12 +96,10 @@ pub fn list_command() -> Command {
 
 pub fn list(matches: &ArgMatches) -> Result<(), Failure> {
     let failed = |error: imgflo_runtime::VersionError| vec![error.to_string()];
-    let name = matches.get_one::<String>("name").expect("the name is required");
-    // Nothing is checked against its operations.
-    let versions = from_args(matches, &Arc::new(Catalogue::native().with_graphs(shipped::graphs())))?;
+    let (name, number) = given(matches)?;
+    let versions = from_args(matches, &shipped_only())?;
     let all = versions.list(name).map_err(failed)?;
     let newest = all.last().map_or(0, |version| version.number);
-    let number = matches.get_one::<u64>("version").copied();
     let all = match matches.get_one::<String>("title") {
         Some(title) => vec![versions.name(name, number.unwrap_or(newest), Some(title)).map_err(failed)?],
         None => all.into_iter().filter(|version| number.is_none_or(|number| version.number == number)).collect(),
@@ -94,7 +107,7 @@ pub fn list(matches: &ArgMatches) -> Result<(), Failure> {
     if all.is_empty() {
         return Err(vec![format!("graph '{name}' has no such version; its newest is {newest}")]);
     }
-    print!("{}", table(&all));
+    out!("{}", table(&all));
     Ok(())
 }
 
@@ -114,7 +127,7 @@ pub fn rollback_command() -> Command {
     Command::new("rollback")
         .about("Makes an old version of a graph the newest; those between stay")
         .arg(name_arg())
-        .arg(version_arg().required(true))
+        .arg(version_arg())
         .arg(title_arg().help("What the new version is called"))
         .arg(faulty_arg())
         .arg(graphs_arg())
@@ -123,12 +136,12 @@ pub fn rollback_command() -> Command {
 }
 
 pub fn rollback(matches: &ArgMatches) -> Result<(), Failure> {
-    let name = matches.get_one::<String>("name").expect("the name is required");
-    let number = *matches.get_one::<u64>("version").expect("the version is required");
+    let (name, number) = given(matches)?;
+    let number = number.ok_or_else(|| vec!["a version is needed: NAME VERSION or NAME@VERSION".to_owned()])?;
     let versions = from_args(matches, &Arc::new(catalogue::from_flags(matches)?))?;
     let title = matches.get_one::<String>("title").map(String::as_str);
     let saving = Saving { title, faulty: matches.get_flag("faulty"), ..Saving::default() };
     let version = versions.rollback(name, number, &saving).map_err(|error| vec![error.to_string()])?;
-    println!("{name}: version {} is as version {number}", version.number);
+    outln!("{name}: version {} is as version {number}", version.number);
     Ok(())
 }

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use imgflo_runtime::nearest;
+
 use super::all;
 
 /// The environment as the settings see it; tests give their own.
 pub type Environment = BTreeMap<String, String>;
 
+/// Begins the names of our own variables.
+const PREFIX: &str = "IMGFLO_";
 /// Variables of ours that are no settings of the server.
 const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
 /// What the variables begin with that the tests have for themselves.
@@ -41,15 +45,18 @@ pub fn unknown(environment: &Environment) -> Vec<String> {
     environment
         .iter()
         .filter(|&(name, value)| {
-            name.starts_with("IMGFLO_")
+            name.starts_with(PREFIX)
                 && !name.starts_with(TESTS)
                 && !known.contains(name)
                 && !OTHER_VARIABLES.contains(&name.as_str())
                 && !is_service_link(name, value)
         })
         .map(|(name, _)| {
-            let near = known.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
-            format!("{name}: no such setting; did you mean {}?", near.map_or("", String::as_str))
+            // The prefix that all have in common does not count as likeness.
+            let own = name.strip_prefix(PREFIX).unwrap_or(name);
+            let near = nearest(own, known.iter().filter_map(|known| known.strip_prefix(PREFIX)));
+            let meant = near.map(|near| format!("; did you mean {PREFIX}{near}?"));
+            format!("{name}: no such setting{}", meant.as_deref().unwrap_or("; `imgflo settings` lists all"))
         })
         .collect()
 }

@@ -34,11 +34,13 @@ fn every_fault_is_reported_at_once() {
             ("IMGFLO_WORKERS", "many"),
             ("IMGFLO_LOG_FORMAT", "xml"),
             ("IMGFLO_QALITY", "3"),
+            ("IMGFLO_ELEPHANT", "3"),
             ("IMGFLO_ALLOW_ADDRESSES", "10.0.0.0/99"),
         ],
     )
     .unwrap_err();
-    assert_eq!(faults.len(), 6, "{faults:#?}");
+    assert_eq!(faults.len(), 7, "{faults:#?}");
+    assert!(faults.iter().any(|f| f == "IMGFLO_ELEPHANT: no such setting; `imgflo settings` lists all"), "{faults:#?}");
     assert!(
         faults.iter().any(|f| f.contains("IMGFLO_QALITY") && f.contains("did you mean IMGFLO_QUALITY")),
         "{faults:#?}"

@@ -237,13 +237,33 @@ fn a_file_cut_anywhere_is_an_error_or_the_whole_picture() {
                     assert!(image == picture, "{name} cut at {at} of {}", bytes.len());
                     whole += 1;
                 }
-                Err(CodecError::Broken { .. } | CodecError::Unrecognised) => {}
+                // The early end is named, whatever the decoder stumbled over.
+                Err(CodecError::Broken { reason, .. }) => {
+                    assert!(
+                        reason.starts_with(&format!("the file ends early, after {at} bytes (")),
+                        "{name}: {reason}"
+                    );
+                }
+                Err(CodecError::Unrecognised) => {}
                 Err(error) => panic!("{name} cut at {at}: {error}"),
             }
             cuts += 1;
         }
     }
     assert!(cuts > 10 * CORPUS && (CORPUS / 2..CORPUS * 4).contains(&whole), "{cuts} cuts, {whole} without loss");
+}
+
+#[test]
+fn a_whole_file_that_is_broken_does_not_end_early() {
+    for name in ["rgb-8.png", "baseline.jpg", "lossy.webp"] {
+        let mut bytes = file(name);
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 4].copy_from_slice(&[0xff, 0xda, 0xff, 0xc0]);
+        match decode(&bytes) {
+            Ok(_) => assert!(!name.ends_with("png"), "{name} has checksums"),
+            Err(error) => assert!(!error.to_string().contains("ends early"), "{name}: {error}"),
+        }
+    }
 }
 
 #[test]

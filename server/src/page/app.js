@@ -1,6 +1,6 @@
 // The page where graphs are tried out. Everything on it comes from /graphs, /files and /version; the
 // state is in the address (#graph.format?parameters), so that a link reproduces it. The controls come
-// from fields.js.
+// from fields.js, the type of a picture that has none from transparency.js.
 'use strict';
 
 const KEY_ITEM = 'imgflo-server-api-key';
@@ -106,20 +106,19 @@ function readAddress() {
 
 /** The field of a port, tied to the state. */
 function field(name, info) {
-  const preset = presetOf(info);
+  const [preset, start] = [presetOf(info), startOf(info)];
   const holder = make('div', { className: 'field' });
   holder.dataset.name = name;
   const update = () => {
     const value = made.read();
-    const changed = !same(info, value, preset);
-    if (changed && value !== '') state.parameters[name] = value;
+    if (value !== '' && !same(info, value, preset)) state.parameters[name] = value;
     else delete state.parameters[name];
-    holder.classList.toggle('changed', changed);
+    holder.classList.toggle('changed', !same(info, value, start));
   };
   const made = control(name, info, () => { update(); ask(); });
-  const undo = make('button', { type: 'button', className: 'undo', title: `Back to ${preset || 'nothing'}` }, 'reset');
+  const undo = make('button', { type: 'button', className: 'undo', title: `Back to ${start || 'nothing'}` }, 'reset');
   undo.setAttribute('aria-label', `Reset ${name}`);
-  undo.onclick = () => { made.write(preset); update(); ask(); };
+  undo.onclick = () => { made.write(start); update(); ask(); };
   const label = make('label', { htmlFor: made.id }, name);
   const hint = make('p', { className: 'hint', id: `${made.id}-hint` }, [info.description, rangeText(info)].filter(Boolean).join(' · '));
   const fault = make('p', { className: 'fault', id: `${made.id}-fault`, hidden: true });
@@ -144,10 +143,28 @@ function sizeField(name, info) {
     const value = number.value.trim();
     if (value === '') delete state.parameters[name];
     else state.parameters[name] = value;
+    if (value !== '' && $('aspect').checked) leaveOther(name);
     ask();
   };
   holder.append(make('label', { htmlFor: id }, name === 'width' ? 'Width' : 'Height'), number, fault);
   return holder;
+}
+
+/** Empties the other one of width and height: with one alone the picture keeps its aspect. */
+function leaveOther(name) {
+  const other = name === 'width' ? 'height' : 'width';
+  delete state.parameters[other];
+  const field = $(`p-${other}`);
+  if (field) field.value = '';
+}
+
+/** Width and height together set the aspect. */
+const isStretched = () => 'width' in state.parameters && 'height' in state.parameters;
+
+/** Parameters that a graph begins with, where those are not its defaults. */
+function startParameters(graph) {
+  const ports = Object.entries(inportsOf(graph)).map(([name, port]) => [name, port.metadata ?? {}]);
+  return Object.fromEntries(ports.filter(([, info]) => info.ui?.value !== undefined).map(([name, info]) => [name, startOf(info)]));
 }
 
 function buildForm() {
@@ -159,16 +176,19 @@ function buildForm() {
   markSample();
 
   const plain = isNoop(state.graph);
-  const choices = [['', plain ? 'as the input' : 'default'], ...formats.map((format) => [format, format])];
+  const choices = [['', plain ? 'as the input' : 'auto'], ...formats.map((format) => [format, format])];
   if (state.format !== '' && !formats.includes(state.format)) choices.push([state.format, state.format]);
   $('format').replaceChildren(...choices.map(([value, text]) => make('option', { value }, text)));
   $('format').value = state.format;
+  showFormat();
 
   const inports = inportsOf(state.graph);
   const metadata = (name) => inports[name]?.metadata ?? {};
   const sizes = ['width', 'height'].filter((name) => name in inports);
   // The format stays: it is the one element of the row that no graph brings.
   $('size').replaceChildren(...sizes.map((name) => sizeField(name, metadata(name))), $('format').closest('.field'));
+  $('aspect').closest('.field').hidden = sizes.length < 2;
+  if (isStretched()) $('aspect').checked = false;
 
   const names = Object.keys(inports).filter((name) => !['input', 'width', 'height'].includes(name) && metadata(name).type !== 'buffer');
   $('fields').replaceChildren(...names.map((name) => field(name, metadata(name))));
@@ -188,9 +208,12 @@ let running = null;
 function ask(wait = WAIT_MS) {
   markSample();
   writeAddress();
-  $('reset').disabled = Object.keys(state.parameters).length === 0 && state.format === '';
+  $('reset').disabled = queryOf(state.parameters) === queryOf(startParameters(state.graph)) && state.format === '';
   clearTimeout(timer);
-  timer = setTimeout(run, wait);
+  timer = setTimeout(() => {
+    timer = 0;
+    run();
+  }, wait);
 }
 
 async function run() {
@@ -207,7 +230,10 @@ async function run() {
   $('stage').setAttribute('aria-busy', 'true');
   const began = performance.now();
   try {
-    const path = await pathOf(state.graph, state.format, requestParameters());
+    const format = await formatFor(state.input);
+    if (running !== mine) return;
+    showFormat();
+    const path = await pathOf(state.graph, format, requestParameters());
     const address = new URL(path, location.href).href;
     $('url').value = address;
     $('open').href = address;
@@ -278,16 +304,26 @@ function faultsOf(problem) {
   return concernsInput ? [{ parameter: 'input', message: detail.replace(/^input: /, '') }] : [];
 }
 
+/** Shows a fault at its field, if that is on the page. */
+function showFault({ parameter, message }) {
+  const holder = [...document.querySelectorAll('.field:not([hidden])')].find((field) => field.dataset.name === parameter);
+  const place = holder?.querySelector('.fault');
+  if (!place) return false;
+  place.textContent = message;
+  place.hidden = false;
+  holder.querySelector('input:not([type=range]), select')?.setAttribute('aria-invalid', 'true');
+  return true;
+}
+
 async function showProblem(response) {
   const problem = await response.json().catch(() => ({}));
-  const faults = faultsOf(problem);
-  for (const { parameter, message } of faults) {
-    const holder = [...document.querySelectorAll('.field')].find((field) => field.dataset.name === parameter);
-    const place = holder?.querySelector('.fault');
-    if (!place) continue;
-    place.textContent = message;
-    place.hidden = false;
-    holder.querySelector('input:not([type=range]), select')?.setAttribute('aria-invalid', 'true');
+  // Each fault stands once: at its field, or else in the box.
+  const faults = faultsOf(problem).filter((fault) => !showFault(fault));
+  const marked = [...document.querySelectorAll('.fault:not([hidden])')].map((fault) => fault.closest('.field').dataset.name);
+  if (faults.length === 0 && marked.length > 0) {
+    $('stage').classList.add('failed');
+    $('facts').textContent = `No picture: see ${marked.join(', ')}.`;
+    return;
   }
   const detail = faults.map(({ parameter, message }) => `${parameter}: ${message}`).join('\n') || problem.detail || response.statusText;
   const more = [];
@@ -305,7 +341,7 @@ function choose(graph) {
     // Size and format stay; the other parameters are those of one graph.
     const { width, height } = state.parameters;
     const inports = inportsOf(graph);
-    state.parameters = {};
+    state.parameters = startParameters(graph);
     if (width !== undefined && 'width' in inports) state.parameters.width = width;
     if (height !== undefined && 'height' in inports) state.parameters.height = height;
     state.graph = graph;
@@ -449,8 +485,13 @@ function listen() {
   $('parameters').onsubmit = (event) => { event.preventDefault(); ask(0); };
   $('input').oninput = () => { state.input = $('input').value.trim(); ask(600); };
   $('input').onchange = () => ask(0);
-  $('format').onchange = () => { state.format = $('format').value; ask(0); };
-  $('reset').onclick = () => { state.parameters = {}; state.format = ''; buildForm(); ask(0); };
+  $('format').onchange = () => { state.format = $('format').value; showFormat(); ask(0); };
+  $('aspect').onchange = () => {
+    if (!$('aspect').checked || !isStretched()) return;
+    leaveOther('width');
+    ask(0);
+  };
+  $('reset').onclick = () => { state.parameters = startParameters(state.graph); state.format = ''; buildForm(); ask(0); };
   $('show-before').onclick = () => { shown.before = true; showStage(); };
   $('show-after').onclick = () => { shown.before = false; showStage(); };
   $('copy').onclick = copyAddress;
@@ -481,6 +522,7 @@ async function start() {
   buildGraphs();
   if (!readAddress()) {
     state.graph = FIRST_GRAPHS.find((name) => name in graphs) ?? Object.keys(graphs)[0] ?? '';
+    state.parameters = startParameters(state.graph);
     state.input = firstSample();
   }
   if (state.graph === '') return;

@@ -17,14 +17,22 @@ function stepOf(span) {
   return power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
 }
 
-/** Where a slider goes. Wide and open ranges get a part that is useful around the default. */
+/**
+ * Where a slider goes: as the graph says (`ui` of the port), else over the whole range. Of a wide or open range it is the
+ * part around the default.
+ */
 function sliderRange(info) {
   const preset = finite(info.default) ? info.default : 0;
   let low = finite(info.minimum) ? info.minimum : Math.min(preset * 2, -100);
   let high = finite(info.maximum) ? info.maximum : Math.max(preset * 2, low + 200);
-  if (preset > 0 && high > preset * 100) high = preset * 20;
-  if (preset === 0 && low === -high && high > 1000) [low, high] = [-1000, 1000];
-  return [low, high];
+  if (preset > 0 && high > preset * 10) high = Math.max(preset * 2, Math.min(high, 10));
+  if (preset === 0 && low >= 0 && high > 1000) high = low + 100;
+  if (preset === 0 && low === -high && high > 100) [low, high] = [-100, 100];
+  // A graph around this one may take less.
+  const within = (value) => Math.min(Math.max(value, finite(info.minimum) ? info.minimum : value), finite(info.maximum) ? info.maximum : value);
+  const [least, most] = [info.ui?.minimum, info.ui?.maximum].map((end) => (finite(end) ? within(end) : undefined));
+  const [from, to] = [least ?? low, most ?? high];
+  return from < to ? [from, to] : [low, high];
 }
 
 /** One field: a control, and how its value is read and set as text. */
@@ -34,13 +42,15 @@ function control(name, info, changed) {
   switch (info.type) {
     case 'int':
     case 'number': {
-      const number = element('input', { id, type: 'number', step: info.type === 'int' ? '1' : 'any' });
+      const number = element('input', { id, type: 'number' });
       if (finite(info.minimum)) number.min = info.minimum;
       if (finite(info.maximum)) number.max = info.maximum;
       const [low, high] = sliderRange(info);
-      const slider = element('input', { type: 'range', min: low, max: high, tabIndex: -1 });
+      const slider = element('input', { type: 'range', min: low, max: high });
       slider.step = info.type === 'int' ? Math.max(1, Math.round(stepOf(high - low))) : stepOf(high - low);
-      slider.setAttribute('aria-hidden', 'true');
+      slider.setAttribute('aria-label', `${name}, slider`);
+      // Keys move both by the same steps. Other values can be typed.
+      number.step = info.type === 'int' ? 1 : slider.step;
       slider.addEventListener('input', () => { number.value = String(Number(Number(slider.value).toPrecision(6))); }, { capture: true });
       number.addEventListener('input', () => { slider.value = number.value; });
       return { id, parts: [slider, number], read: () => number.value.trim(), write: (text) => { number.value = text; slider.value = text; } };
@@ -101,6 +111,11 @@ function presetOf(info) {
   if (info.type === 'boolean') return 'false';
   if (info.type === 'color') return '#000000ff';
   return Array.isArray(info.values) && info.values.length > 0 ? String(info.values[0]) : '';
+}
+
+/** The value that a port has when its graph is chosen: as the graph says (`ui` of the port), else the default. */
+function startOf(info) {
+  return info.ui?.value === undefined ? presetOf(info) : String(info.ui.value);
 }
 
 function rangeText(info) {

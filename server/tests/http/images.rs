@@ -148,7 +148,7 @@ async fn failures_of_every_category_have_their_status() {
 #[tokio::test]
 async fn what_is_asked_for_wrongly_is_said_at_once() {
     let rig = Rig::start().await;
-    let problem = rig.get(&format!("/graph/plane?{INPUT}")).await.problem(404);
+    let problem = rig.get(&format!("/graph/plian?{INPUT}")).await.problem(404);
     assert_eq!(problem["nearest"][0], "plain");
     rig.get(&format!("/graph/broken?{INPUT}")).await.problem(404);
     rig.get("/graph/..%2f..%2fetc").await.problem(404);

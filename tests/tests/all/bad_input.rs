@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use imgflo_tests::origin::{Answer, Origin};
 use imgflo_tests::server::Server;
-use imgflo_tests::{corpus, sample};
+use imgflo_tests::{corpus, repository, sample};
 use reqwest::Response;
 use serde_json::Value;
 
@@ -96,6 +96,37 @@ async fn parameters() {
     assert_eq!(server.get("/healthz").await.status(), 200);
 }
 
+/// A name that no graph has is told from a graph whose file is broken.
+#[tokio::test(flavor = "multi_thread")]
+async fn graphs_that_are_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(repository().join("graphs/retro.json"), folder.path().join("retro.json")).unwrap();
+    std::fs::write(folder.path().join("broken.fbp"), "a(gegl/nop) OUTPUT -> INPUT b(gegl/nosuch)\n").unwrap();
+    std::fs::write(folder.path().join("torn.json"), "{\"processes\": {").unwrap();
+    std::fs::write(folder.path().join("twice.json"), "{\"processes\": {}}").unwrap();
+    std::fs::write(folder.path().join("twice.fbp"), "a(gegl/nop)\n").unwrap();
+    let server = Server::start(&["--graphs", folder.path().to_str().unwrap()]);
+    let ask = async |graph: &str| refused(&server, &format!("/graph/{graph}?input=files/card.png"), 404).await;
+    for (graph, told) in [
+        (
+            "broken.png",
+            "graph 'broken' cannot be served, because its file is broken: broken.fbp: processes.b: unknown component",
+        ),
+        ("torn", "graph 'torn' cannot be served, because its file is broken: torn.json: line 1"),
+        ("twice", "a second graph of the name 'twice', beside twice.fbp"),
+    ] {
+        let body = ask(graph).await;
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.contains(told) && !detail.contains(folder.path().to_str().unwrap()), "{body}");
+    }
+    let body = ask("retor.png").await;
+    assert_eq!(body["nearest"], serde_json::json!(["retro"]), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("there is no graph 'retor'; did you mean retro?"), "{body}");
+    let body = ask("elephant").await;
+    assert_eq!(body["nearest"], serde_json::json!([]), "{body}");
+    assert!(!body["detail"].as_str().unwrap().contains("did you mean"), "{body}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn inputs_that_are_no_pictures() {
     let jpeg = std::fs::read(sample("lake.jpg")).unwrap();
@@ -117,9 +148,11 @@ async fn inputs_that_are_no_pictures() {
     refused(&server, &graph("/lie"), 415).await;
     server.picture(&graph("/honest")).await;
     refused(&server, &graph("/empty"), 422).await;
-    refused(&server, &graph("/truncated"), 422).await;
-    refused(&server, &graph("/truncated"), 422).await;
-    refused(&server, &graph("/header"), 422).await;
+    for (path, bytes) in [("/truncated", jpeg.len() / 2), ("/truncated", jpeg.len() / 2), ("/header", 30)] {
+        let body = refused(&server, &graph(path), 422).await;
+        let told = format!("the file ends early, after {bytes} bytes");
+        assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(&told)), "{body}");
+    }
     refused(&server, &graph("/short"), 502).await;
     refused(&server, &graph("/gone"), 404).await;
     refused(&server, &graph("/broken"), 502).await;

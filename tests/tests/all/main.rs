@@ -19,6 +19,7 @@ mod origins;
 mod page;
 mod predecessors;
 mod shipped_graphs;
+mod signing;
 mod soak;
 mod subgraphs;
 mod versions;

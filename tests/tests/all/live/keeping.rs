@@ -137,11 +137,11 @@ async fn a_graph_that_came_as_a_source_is_saved() {
         json!({ "name": name, "library": library, "language": "json", "code": code.to_string() })
     };
     editor.send("component", "source", source("graph", "mine", 4)).await;
-    editor.until("component", "component").await;
+    editor.until_component("graph/mine").await;
     assert_eq!(radius(folder.path(), "mine"), Some(4));
     editor.ask("graph", "clear", json!({ "id": "things/yours" })).await;
     editor.send("component", "source", source("things", "yours", 5)).await;
-    editor.until("component", "component").await;
+    editor.until_component("things/yours").await;
     assert_eq!(radius(folder.path(), "yours"), None);
     save(&mut editor, json!({})).await;
     assert_eq!(radius(folder.path(), "yours"), Some(5));

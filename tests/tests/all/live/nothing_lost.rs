@@ -41,8 +41,7 @@ fn colour(bytes: &[u8]) -> [u8; 3] {
 async fn write(editor: &mut Editor, level: u32) {
     let source = json!({ "name": "flat", "library": "c", "language": "c", "code": flat(level) });
     editor.send("component", "source", source).await;
-    // Graphs that were saved with it are told as well.
-    while editor.until("component", "component").await["name"] != "c/flat" {}
+    editor.until_component("c/flat").await;
 }
 
 /// Draws `flat` cut to a few pixels.

@@ -77,8 +77,8 @@ async fn a_graphs_source_makes_a_component() {
         "INPORT=soft.INPUT:INPUT\nINPORT=soft.STD-DEV-X:AMOUNT\nOUTPORT=soft.OUTPUT:OUTPUT\nsoft(gegl/gaussian-blur)\n";
     let source = json!({ "name": "mine", "library": "graph", "language": "fbp", "code": code });
     editor.send("component", "source", source.clone()).await;
-    let component = editor.until("component", "component").await;
-    assert_eq!((&component["name"], &component["subgraph"]), (&json!("graph/mine"), &json!(true)));
+    let component = editor.until_component("graph/mine").await;
+    assert_eq!(component["subgraph"], true);
     editor.draw("g", &[("a", "graph/mine")]).await;
     editor.picture_url(true).await;
     for (language, code, said) in [
