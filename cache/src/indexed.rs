@@ -12,7 +12,7 @@ use lru::LruCache;
 use tokio::sync::OnceCell;
 
 use crate::redis_link::RedisLink;
-use crate::{Address, Blob, CacheError, Store, key};
+use crate::{Address, Blob, CacheError, Store, Stored, key};
 
 /// How an index is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,6 +253,18 @@ impl Store for IndexedStore {
             self.forget(key).await;
         }
         Ok(blob)
+    }
+
+    async fn open(&self, key: &str) -> Result<Option<Stored>, CacheError> {
+        let stored = self.inner.open(key).await?;
+        if stored.is_none() && key::check(key).is_ok() {
+            self.forget(key).await;
+        }
+        Ok(stored)
+    }
+
+    async fn check(&self) -> Result<(), CacheError> {
+        self.inner.check().await
     }
 
     async fn address(&self, key: &str) -> Result<Option<Address>, CacheError> {

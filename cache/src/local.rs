@@ -15,15 +15,20 @@ use std::fs::{self, File, FileTimes};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::NamedTempFile;
 
 use crate::index::Index;
-use crate::{Blob, CacheError, Store, key};
+use crate::stored::Digests;
+use crate::{Blob, CacheError, NO_KEY, Store, Stored, key};
 
+/// Interval at which it is tried whether the folder takes files, however often somebody asks.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of the file that is written to try it: more than a block, so that a full disk refuses it.
+const TRIED: usize = 64 << 10;
 const TEMPORARY: &str = "tmp";
 const PREFIX: &str = "put-";
 const SUFFIX: &str = ".part";
@@ -39,6 +44,9 @@ struct Inner {
     root: PathBuf,
     limit: u64,
     index: Mutex<Index>,
+    digests: Arc<Digests>,
+    /// When it was last tried whether the folder takes files, and what came of it.
+    tried: Mutex<Option<(Instant, Result<(), ErrorKind>)>>,
     /// Errors that the next writes meet halfway.
     #[cfg(test)]
     faults: Mutex<Vec<ErrorKind>>,
@@ -69,6 +77,8 @@ impl LocalStore {
             root: dir.to_owned(),
             limit: max_bytes,
             index: Mutex::new(index),
+            digests: Arc::default(),
+            tried: Mutex::default(),
             #[cfg(test)]
             faults: Mutex::default(),
         };
@@ -112,8 +122,26 @@ impl Store for LocalStore {
         self.blocking("read", key, Inner::read).await
     }
 
+    async fn open(&self, key: &str) -> Result<Option<Stored>, CacheError> {
+        self.blocking("read", key, |inner, key| {
+            let Some((file, metadata)) = inner.look(key)? else { return Ok(None) };
+            Stored::file(file, key, metadata.len(), metadata.modified()?, &inner.digests).map(Some)
+        })
+        .await
+    }
+
+    async fn check(&self) -> Result<(), CacheError> {
+        self.contains(NO_KEY).await?;
+        let inner = Arc::clone(&self.inner);
+        let tried = tokio::task::spawn_blocking(move || inner.try_to_write()).await;
+        tried.unwrap_or(Err(ErrorKind::Other)).map_err(|kind| CacheError::ReadOnly(kind.into()))
+    }
+
     async fn put(&self, key: &str, bytes: Bytes, replace: bool) -> Result<(), CacheError> {
         key::check(key)?;
+        if bytes.is_empty() {
+            return Err(CacheError::Empty(key.to_owned()));
+        }
         let size = bytes.len() as u64;
         if size > self.inner.limit {
             return Err(CacheError::TooLarge { bytes: size, limit: self.inner.limit });
@@ -146,6 +174,11 @@ impl Inner {
         let path = key::path(&self.root, key);
         let opened = File::open(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
         match opened {
+            // Something emptied it.
+            Ok((_, metadata)) if metadata.is_file() && metadata.len() == 0 => {
+                self.index().remove(key);
+                Ok(None)
+            }
             Ok((file, metadata)) if metadata.is_file() => {
                 let now = SystemTime::now();
                 if self.index().used(key, metadata.len(), now) {
@@ -198,12 +231,32 @@ impl Inner {
         Ok(())
     }
 
+    /// Writes a file where blobs are written, at most once in [`TRY_EVERY`].
+    fn try_to_write(&self) -> Result<(), ErrorKind> {
+        // Held meanwhile: many may ask at once.
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, outcome)) = *tried
+            && when.elapsed() < TRY_EVERY
+        {
+            return outcome;
+        }
+        let written = temporary_file(&self.root.join(TEMPORARY)).and_then(|mut file| file.write_all(&[0; TRIED]));
+        let outcome = written.map_err(|error| error.kind());
+        if let Err(error) = outcome {
+            tracing::warn!(folder = %self.root.display(), %error, "the cache folder takes no results");
+        }
+        *tried = Some((Instant::now(), outcome));
+        outcome
+    }
+
     /// Gives a finished temporary file its name, and back the space that was reserved for it.
     fn name(&self, file: io::Result<NamedTempFile>, key: &str, size: u64, replace: bool) -> io::Result<()> {
         // Under the lock, so that an eviction of the same key comes before or after all of this.
         let mut index = self.index();
         index.release(size);
         let path = key::path(&self.root, key);
+        // One that was emptied is no blob.
+        let replace = replace || fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == 0);
         let give = |file: NamedTempFile| if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
         let named = match (give(file?), path.parent()) {
             // The first one there.

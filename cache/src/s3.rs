@@ -6,8 +6,11 @@
 
 mod failure;
 mod options;
+mod read;
+mod spool;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,16 +27,18 @@ use aws_sdk_s3::config::{Builder, Credentials, RequestChecksumCalculation, Respo
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
-use aws_sdk_s3::primitives::{AggregatedBytes, ByteStream};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use crate::media_type::media_type;
-use crate::{Address, Blob, CacheError, Store, key};
+use crate::{Address, Blob, CacheError, Store, Stored, key};
 
-use failure::{chain, meaning, status};
+use failure::{meaning, status};
 pub use options::{Delivery, S3Limits, S3Options};
+use spool::Spool;
 
 /// Header of blobs, unless [`S3Store::with_cache_control`] says otherwise: what a key names never changes.
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
@@ -54,6 +59,7 @@ pub struct S3Store {
     client: Client,
     options: Arc<S3Options>,
     limits: S3Limits,
+    spool: Arc<Spool>,
     /// Where public objects are found, ending before the folder.
     public: Option<String>,
     /// The server knows `If-None-Match` of uploads, as far as we know.
@@ -108,6 +114,7 @@ impl S3Store {
             client: Client::from_conf(config.build()),
             options: Arc::new(options),
             limits: S3Limits::default(),
+            spool: Arc::default(),
             public,
             conditions: Arc::new(AtomicBool::new(true)),
             cache_control: |_| CACHE_CONTROL,
@@ -125,6 +132,13 @@ impl S3Store {
     #[must_use]
     pub fn with_cache_control(mut self, of: fn(&str) -> &'static str) -> S3Store {
         self.cache_control = of;
+        self
+    }
+
+    /// Returns this store with a folder for large results while they are read; without one they are held in memory.
+    #[must_use]
+    pub fn with_spool(mut self, folder: PathBuf) -> S3Store {
+        self.spool = Arc::new(Spool::new(Some(folder)));
         self
     }
 
@@ -147,6 +161,19 @@ impl S3Store {
         failure::error(action, key, &self.options.bucket, reason)
     }
 
+    /// What is there under a key.
+    async fn look(&self, key: &str) -> Result<Option<Found>, CacheError> {
+        key::check(key)?;
+        let head = self.client.head_object().bucket(&self.options.bucket).key(self.object(key));
+        let limits = self.limited(self.limits.look / 2, self.limits.look);
+        match head.customize().config_override(limits).send().await {
+            Ok(answer) if answer.content_length == Some(0) => Ok(Some(Found::Empty)),
+            Ok(_) => Ok(Some(Found::Blob)),
+            Err(error) if status(&error) == Some(404) && !no_bucket(&error) => Ok(None),
+            Err(error) => Err(self.failed("look up", key, &meaning(&error))),
+        }
+    }
+
     /// Stores, where `new` only if the key is not stored yet.
     async fn write(&self, key: &str, bytes: Bytes, new: bool) -> Result<(), SdkError<PutObjectError>> {
         let put = self
@@ -156,40 +183,12 @@ impl S3Store {
             .key(self.object(key))
             .content_type(media_type(&bytes, key))
             .cache_control((self.cache_control)(key))
+            .metadata(read::DIGEST, read::spelled(&Sha256::digest(&bytes)))
             .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
             .set_if_none_match(new.then(|| "*".to_owned()))
             .body(ByteStream::from(bytes));
         let limits = self.limited(self.limits.transfer / 2, self.limits.transfer);
         put.customize().config_override(limits).send().await.map(|_| ())
-    }
-
-    /// The blob; [`Cut`] where the answer ended too soon.
-    async fn read(&self, key: &str) -> Result<Result<Option<Blob>, Cut>, CacheError> {
-        let get = self.client.get_object().bucket(&self.options.bucket).key(self.object(key));
-        // Until the blob begins; all of it is timed by who calls.
-        let limits = self.limited(self.limits.look / 2, self.limits.look);
-        let answer = match get.customize().config_override(limits).send().await {
-            Ok(answer) => answer,
-            Err(error) if status(&error) == Some(404) && !no_bucket(&error) => return Ok(Ok(None)),
-            Err(error) => return Err(self.failed("read", key, &meaning(&error))),
-        };
-        let stored_at = answer.last_modified.and_then(|time| SystemTime::try_from(time).ok());
-        // Less than the announced length is an error.
-        let bytes = answer.body.collect().await.map(AggregatedBytes::into_bytes).map_err(|error| Cut(chain(&error)));
-        Ok(bytes.map(|bytes| Some(Blob { bytes, stored_at: stored_at.unwrap_or_else(SystemTime::now) })))
-    }
-
-    async fn read_in_attempts(&self, key: &str) -> Result<Option<Blob>, CacheError> {
-        let mut pause = PAUSES.0;
-        for attempt in 1.. {
-            match self.read(key).await? {
-                Ok(blob) => return Ok(blob),
-                Err(Cut(reason)) if attempt >= self.limits.attempts => return Err(self.failed("read", key, &reason)),
-                Err(Cut(_)) => tokio::time::sleep(pause).await,
-            }
-            pause = (pause * 2).min(PAUSES.1);
-        }
-        Ok(None)
     }
 
     /// An address that is signed until a while from now. The same for a quarter of its lifetime, so that clients and
@@ -207,8 +206,13 @@ impl S3Store {
     }
 }
 
-/// An answer that ended too soon, and why.
-struct Cut(String);
+/// What is under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Blob,
+    /// An object that something emptied.
+    Empty,
+}
 
 fn no_bucket<E: aws_sdk_s3::error::ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     matches!(error, SdkError::ServiceError(context) if context.err().code() == Some("NoSuchBucket"))
@@ -231,20 +235,17 @@ async fn address_of_bucket(bucket: &str, config: Builder) -> Result<String, Cach
 #[async_trait]
 impl Store for S3Store {
     async fn contains(&self, key: &str) -> Result<bool, CacheError> {
-        key::check(key)?;
-        let head = self.client.head_object().bucket(&self.options.bucket).key(self.object(key));
-        let limits = self.limited(self.limits.look / 2, self.limits.look);
-        match head.customize().config_override(limits).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if status(&error) == Some(404) && !no_bucket(&error) => Ok(false),
-            Err(error) => Err(self.failed("look up", key, &meaning(&error))),
-        }
+        Ok(self.look(key).await? == Some(Found::Blob))
     }
 
     async fn get(&self, key: &str) -> Result<Option<Blob>, CacheError> {
         key::check(key)?;
-        let read = tokio::time::timeout(self.limits.transfer, self.read_in_attempts(key));
-        read.await.unwrap_or_else(|_| Err(self.failed("read", key, "it does not send it in time")))
+        self.in_time(key, self.read(key)).await
+    }
+
+    async fn open(&self, key: &str) -> Result<Option<Stored>, CacheError> {
+        key::check(key)?;
+        self.in_time(key, self.read_open(key)).await
     }
 
     async fn address(&self, key: &str) -> Result<Option<Address>, CacheError> {
@@ -265,10 +266,15 @@ impl Store for S3Store {
         if size > LARGEST {
             return Err(CacheError::TooLarge { bytes: size, limit: LARGEST });
         }
-        // Saves sending it; and is all there is to keep what is stored where a server knows no conditions.
-        if !replace && self.contains(key).await? {
-            return Ok(());
+        if bytes.is_empty() {
+            return Err(CacheError::Empty(key.to_owned()));
         }
+        // Saves sending it; and is all there is to keep what is stored where a server knows no conditions.
+        let replace = replace
+            || match self.look(key).await? {
+                Some(Found::Blob) => return Ok(()),
+                found => found == Some(Found::Empty),
+            };
         let known = self.conditions.load(Ordering::Relaxed);
         let mut new = !replace && known;
         for attempt in 1.. {

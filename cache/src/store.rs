@@ -5,12 +5,20 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::Stored;
+
+/// A key of the right form that no request has, to ask stores about.
+pub const NO_KEY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
 /// Why a store could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// Not a key: other characters than `0-9a-z.-_`, or too long.
     #[error("'{0}' is no cache key")]
     BadKey(String),
+    /// A blob without bytes: stores keep none, since one that is found was emptied by accident.
+    #[error("'{0}' holds no bytes: an empty result cannot be stored")]
+    Empty(String),
     /// One blob is larger than the whole store may be.
     #[error("{bytes} bytes do not fit a store of {limit}")]
     TooLarge {
@@ -19,6 +27,9 @@ pub enum CacheError {
         /// Size of the store, bytes.
         limit: u64,
     },
+    /// What is stored can be read, but nothing can be stored.
+    #[error("no results can be stored: {0}")]
+    ReadOnly(std::io::Error),
     /// A service does not answer, or not as it should.
     #[error("{what}: {reason}")]
     Unreachable {
@@ -83,6 +94,23 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`CacheError`]; a missing key is none.
     async fn get(&self, key: &str) -> Result<Option<Blob>, CacheError>;
+
+    /// Opens the blob to read it in pieces, if it is stored. Counts as a use.
+    ///
+    /// # Errors
+    /// [`CacheError`]; a missing key is none.
+    async fn open(&self, key: &str) -> Result<Option<Stored>, CacheError> {
+        Ok(self.get(key).await?.map(Stored::from))
+    }
+
+    /// Checks that the store answers and, where that costs little, that it takes blobs.
+    ///
+    /// # Errors
+    /// [`CacheError::ReadOnly`] where it gives blobs but takes none; any other where it does neither.
+    async fn check(&self) -> Result<(), CacheError> {
+        // Not looked up only: a bucket that is gone has no text in the answer to that.
+        self.get(NO_KEY).await.map(|_| ())
+    }
 
     /// Where a client gets the blob without us, if it can: an absolute URL, and for how long it is
     /// good (none: for ever). None where the front end has to hand the blob out itself.

@@ -38,7 +38,8 @@ impl Parts {
         let mut store: Arc<dyn Store> = match &settings.s3 {
             Some(options) => {
                 let store = S3Store::open(options.clone()).await.map_err(|error| vec![error.to_string()])?;
-                Arc::new(store.with_cache_control(|key| Keeping::of(key).cache_control()))
+                let spool = settings.data_dir.join("spool");
+                Arc::new(store.with_cache_control(|key| Keeping::of(key).cache_control()).with_spool(spool))
             }
             None => {
                 if settings.broker.is_some() {

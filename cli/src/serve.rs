@@ -64,6 +64,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         directory: Some(Arc::clone(&directory)),
         open_when_empty: settings.open_when_empty,
         public_url: settings.public_url.clone(),
+        origins: settings.origins.clone(),
         bind,
         version: VersionInfo { server: version::short().into(), runtime: format!("native {}", version::short()) },
         quality: settings.quality,

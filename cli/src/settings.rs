@@ -5,6 +5,7 @@
 
 mod edit;
 mod environment;
+mod origins;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,7 +19,7 @@ use imgflo_cache::{Delivery, S3Options};
 use imgflo_job::limits::LimitSetting;
 use imgflo_job::{Background, Limits};
 use imgflo_runtime::{ChildLimits, EngineChoice};
-use imgflo_server::Application;
+use imgflo_server::{Application, Origins};
 use ipnet::IpNet;
 use url::Url;
 
@@ -98,6 +99,8 @@ pub struct Settings {
     pub files_named: bool,
     /// Address that clients see.
     pub public_url: Option<Url>,
+    /// Other sites whose scripts may read what is served.
+    pub origins: Origins,
     /// API clients beside those of the database.
     pub applications: Vec<Application>,
     /// The database of API clients; none: a file in the data folder, if there is one.
@@ -208,6 +211,11 @@ pub fn all() -> Vec<Setting> {
             "Folder with pictures, served under /files/; where it is not set and there is no folder files, the samples in the program are served",
         ))),
         setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
+        setting(
+            "origins",
+            "",
+            "Origins of other sites whose scripts may read graphs, files and results (https://app.example.org,https://b.example), or * for all; none of them may without it. Pages can show pictures in any case",
+        ),
         setting("api-key", "", "Key of the one ordinary application"),
         secret(setting("api-secret", "", "Its secret; without one its requests need no token")),
         setting("admin-key", "", "Key of the one application that may ask for _nocache"),
@@ -669,6 +677,7 @@ impl Reader {
             files: self.text("files").into(),
             files_named: self.is_given("files"),
             public_url,
+            origins: self.origins(),
             applications,
             database,
             open_when_empty: allow_unsigned || bind.ip().is_loopback(),

@@ -7,7 +7,7 @@ use crate::error::{Category, JobError, shown};
 use crate::key::Keeping;
 use crate::limits::Limits;
 use crate::message::Source;
-use crate::{key, percent};
+use crate::{key, percent, served};
 
 /// What may be an input, for error texts.
 const ALLOWED: &str = "allowed are http:// and https:// addresses, data: URLs, and paths of this server under files/, \
@@ -161,6 +161,10 @@ fn file_path(raw: &str, value: &str) -> Result<String, JobError> {
             "" => Some("a part of its path is empty"),
             "." | ".." => Some("its path holds '.' or '..'"),
             part if part.contains(['/', '\\']) => Some("a part of its path holds a slash or backslash"),
+            part if !served::is_name(part) => {
+                let message = format!("there is no file '{}'; the files are listed at /files", shown(value));
+                return Err(JobError::new(Category::NotFound, message));
+            }
             _ => None,
         };
         if let Some(trick) = trick {
@@ -252,6 +256,15 @@ mod tests {
     }
 
     #[test]
+    fn hidden_files_are_none() {
+        for value in
+            ["files/.env", "files/...jpg", "files/.git/config", "/files/a/%2ehidden", "http://localhost:8080/files/.x"]
+        {
+            assert_eq!(refused(value).category, Category::NotFound, "{value}");
+        }
+    }
+
+    #[test]
     fn files_of_ours() {
         for (value, path) in [
             ("files/a.jpg", "a.jpg"),
@@ -260,7 +273,6 @@ mod tests {
             ("files/my photo.jpg", "my photo.jpg"),
             ("files/a.jpg?v=2#top", "a.jpg"),
             ("files/x.jpg:large", "x.jpg:large"),
-            ("files/...jpg", "...jpg"),
             ("http://localhost:8080/files/a.jpg", "a.jpg"),
             ("HTTP://LOCALHOST:8080/files/a.jpg#x", "a.jpg"),
             ("http://localhost.:8080/files/a.jpg", "a.jpg"),

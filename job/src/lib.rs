@@ -27,6 +27,7 @@ pub mod network;
 mod percent;
 pub mod quality;
 pub mod request;
+pub mod served;
 pub mod sign;
 pub mod url;
 

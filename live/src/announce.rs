@@ -131,7 +131,7 @@ async fn tell(workspace: &Arc<Workspace>, id: &str, wake: &Wake, draft: bool) ->
                     }
                     Err((node, message)) => {
                         let node = node.unwrap_or_else(|| process.clone());
-                        let message = in_process(&part.graph, &node, &message);
+                        let message = workspace.private.hide(&in_process(&part.graph, &node, &message));
                         faults.insert(node, message);
                         known.insert(process.clone(), false);
                         false

@@ -41,6 +41,7 @@ mod marks;
 mod page;
 mod pictures;
 mod preview;
+mod private;
 mod refused;
 pub mod registry;
 mod requests;

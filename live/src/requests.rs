@@ -45,7 +45,7 @@ pub(crate) async fn handle(workspace: &Arc<Workspace>, client: u64, open: Level,
         } else {
             "runtime"
         };
-        workspace.state().answer(&asker, protocol, "error", &error(&message));
+        workspace.state().answer(&asker, protocol, "error", &error(&workspace.private.hide(&message)));
     }
 }
 

@@ -25,6 +25,7 @@ use crate::inputs::{Fetch, Inputs};
 use crate::live_graph::{LiveGraph, Part};
 use crate::lock::lock;
 use crate::pictures::Pictures;
+use crate::private::Private;
 use crate::watch;
 use crate::{Access, Level, LiveLimits};
 
@@ -156,6 +157,8 @@ pub(crate) struct State {
 /// A runtime: the graphs that are edited, and their editors.
 pub struct Workspace {
     pub(crate) parts: Parts,
+    /// Paths that no editor is told.
+    pub(crate) private: Private,
     pub(crate) inputs: Inputs,
     pub(crate) pictures: Pictures,
     /// Sources of operations in C that were written here, by name.
@@ -193,6 +196,11 @@ impl Workspace {
                 |error: &std::io::Error| tracing::warn!(%error, folder = %folder.display(), "no drafts are kept");
             Drafts::open(folder).inspect_err(failed).ok()
         });
+        let Parts { graphs, ops, drafts: unsaved, .. } = &parts;
+        let folders = [Some(graphs), ops.as_ref(), unsaved.as_ref()].into_iter().flatten();
+        // That of drafts is in the data folder.
+        let data = unsaved.as_ref().and_then(|folder| folder.parent());
+        let private = Private::new(folders.map(PathBuf::as_path).chain(data));
         let state = State {
             graphs: IndexMap::new(),
             main: None,
@@ -201,6 +209,7 @@ impl Workspace {
             waiting_bytes: parts.limits.waiting_bytes,
         };
         let workspace = Arc::new(Workspace {
+            private,
             inputs,
             pictures: Pictures::new(parts.threads),
             written: Mutex::default(),

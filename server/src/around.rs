@@ -11,8 +11,9 @@ use std::time::Duration;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue, Method};
+use http::header::{HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue, Method, Version};
 use imgflo_job::{Category, JobError};
 use tokio::time::Instant;
 
@@ -34,8 +35,9 @@ pub(crate) async fn around(State(front): State<SharedFront>, request: Request, n
     let method = request.method().clone();
     // The route, not the address: that may hold a token.
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let cross_origin = is_public(request.method(), request.uri().path());
-    let mut response = match too_long(&front, &request) {
+    let readable = is_public(request.method(), request.uri().path());
+    let origin = request.headers().get(ORIGIN).filter(|_| readable).cloned();
+    let mut response = match bad_host(&request).or_else(|| too_long(&front, &request)) {
         Some(error) => respond::problem(&error),
         None => {
             let limit = front.limits().urgent_deadline + SLACK;
@@ -48,9 +50,8 @@ pub(crate) async fn around(State(front): State<SharedFront>, request: Request, n
     log(&response, &id, &method, route.as_ref().map_or("-", MatchedPath::as_str), began);
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if cross_origin {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("location, etag, x-request-id"));
+    if readable {
+        front.origins().tell(origin.as_ref(), headers);
     }
     headers.insert(REQUEST_ID, id);
     response
@@ -99,7 +100,25 @@ fn too_long(front: &SharedFront, request: &Request) -> Option<JobError> {
     })
 }
 
-/// What pages of other origins may read: it holds no secret, and depends on no cookie.
+/// A request names the host that it is for, once (RFC 9112, 3.2); those of HTTP/1.0 need not.
+fn bad_host(request: &Request) -> Option<JobError> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let fault = match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() < Version::HTTP_11 => return None,
+        (None, _) => "the request has no header Host",
+        (Some(_), Some(_)) => "the request has more than one header Host",
+        (Some(host), None) => {
+            let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+            if host.is_empty() || authority.is_some_and(|host| !host.as_str().contains('@')) {
+                return None;
+            }
+            "the header Host is not a valid host and port"
+        }
+    };
+    Some(JobError::new(Category::Malformed, fault))
+}
+
+/// What pages of other origins may read, if their origin is allowed: it holds no secret, and depends on no cookie.
 fn is_public(method: &Method, path: &str) -> bool {
     let open = ["/graph/", "/cache/", "/files/"].iter().any(|prefix| path.starts_with(prefix))
         || ["/graphs", "/files", "/version"].contains(&path);

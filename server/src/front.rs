@@ -24,6 +24,8 @@ use crate::asked::{Asked, Memory};
 use crate::auth::{Access, Application};
 use crate::flight::Flights;
 use crate::listing::Listing;
+use crate::origins::{Allowed, Origins};
+use crate::pieces::Room;
 use crate::queue::{Queue, QueueError};
 use crate::resolve::Resolver;
 use crate::strays::Strays;
@@ -72,6 +74,8 @@ pub struct FrontParts {
     pub open_when_empty: bool,
     /// The address that clients see, if it is not the one we listen on. Redirects name it.
     pub public_url: Option<Url>,
+    /// Pages that may read what is served, beside ours.
+    pub origins: Origins,
     /// The address we listen on.
     pub bind: SocketAddr,
     /// What `/version` tells.
@@ -141,6 +145,8 @@ pub struct Front {
     drain: Duration,
     queue: Queue,
     memory: Memory,
+    room: Room,
+    origins: Allowed,
 }
 
 impl Front {
@@ -156,7 +162,8 @@ impl Front {
         let strays = parts.workers_elsewhere.then(Arc::<Strays>::default);
         let store = Arc::clone(&parts.store);
         let queue = Queue::start(parts.transport, parts.claims, store, strays.clone(), &parts.limits).await?;
-        let own = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
+        let own: Vec<Url> = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
+        let origins = Allowed::new(parts.origins, &own, parts.public_url.is_some());
         let front = Arc::new(Front {
             served: RwLock::new(Served { library: parts.library, listing }),
             store: parts.store,
@@ -178,6 +185,8 @@ impl Front {
             drain: parts.drain,
             queue,
             memory: Memory::default(),
+            room: Room::default(),
+            origins,
         });
         tokio::spawn(watch::watch(Arc::downgrade(&front), front.shutdown.clone()));
         Ok(front)
@@ -252,6 +261,16 @@ impl Front {
 
     pub(crate) fn files(&self) -> &Path {
         &self.files
+    }
+
+    /// Pages that may read what is served.
+    pub(crate) fn origins(&self) -> &Allowed {
+        &self.origins
+    }
+
+    /// Room for large pieces of bodies.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
     }
 
     pub(crate) fn version(&self) -> &VersionInfo {

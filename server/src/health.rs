@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use imgflo_apps::Standing;
+use imgflo_cache::CacheError;
 use imgflo_msgflo::Link;
 use serde_json::json;
 
@@ -16,9 +17,6 @@ use crate::front::SharedFront;
 use crate::respond;
 use crate::stored::STORE_TIMEOUT;
 use crate::strays::{self, Strays};
-
-/// A key of the right form that no request has, to ask the store about.
-const NO_KEY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// `GET /healthz`: the process answers. Depends on nothing.
 pub(crate) async fn healthz() -> Response {
@@ -30,8 +28,14 @@ pub(crate) async fn healthz() -> Response {
 /// taken out of service serves nobody.
 pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
     let mut reasons = Vec::new();
-    match tokio::time::timeout(STORE_TIMEOUT, front.store().get(NO_KEY)).await {
-        Ok(Ok(_)) => {}
+    let mut warnings: Vec<Cow<'static, str>> = Vec::new();
+    match tokio::time::timeout(STORE_TIMEOUT, front.store().check()).await {
+        Ok(Ok(())) => {}
+        // The log tells the folder.
+        Ok(Err(CacheError::ReadOnly(error))) => warnings.push(Cow::Owned(format!(
+            "the data folder takes no results ({}): only stored results are served",
+            error.kind()
+        ))),
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready: the store");
             reasons.push("the store of results fails");
@@ -45,7 +49,6 @@ pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
         reasons.push("no results come: the connection to the queue is closed");
     }
     let link = front.queue().link();
-    let mut warnings: Vec<Cow<'static, str>> = Vec::new();
     match link {
         Link::Up => {
             let faults = front.queue().faults().into_iter();

@@ -27,7 +27,9 @@ mod ledger;
 mod listing;
 mod live;
 mod never;
+mod origins;
 mod page;
+mod pieces;
 mod queue;
 mod quota;
 mod resolve;
@@ -49,6 +51,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use auth::Application;
 pub use front::{DRAIN, Front, FrontParts, LiveCode, Report, StartError, VersionInfo};
+pub use origins::Origins;
 pub use queue::QueueError;
 pub use serve::{ServeOptions, serve, serve_with};
 

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use imgflo_job::served;
 use imgflo_runtime::Library;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -127,8 +128,7 @@ fn json_response(value: &Value) -> Response {
     (headers, Body::from(value.to_string())).into_response()
 }
 
-/// Collects the images of a folder below `root`, sorted by name, without hidden ones, and without
-/// what links lead to outside of `root`: that is not served either.
+/// Collects the images of a folder below `root` that are served, sorted by name.
 fn walk(root: &Path, folder: &Path, prefix: &str, depth: usize, found: &mut Vec<Value>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut entries: Vec<_> = entries.flatten().collect();
@@ -136,13 +136,9 @@ fn walk(root: &Path, folder: &Path, prefix: &str, depth: usize, found: &mut Vec<
     for entry in entries {
         let file_name = entry.file_name();
         // A name that is not UTF-8 has no URL.
-        let Some(name) = file_name.to_str().filter(|name| !name.starts_with('.')) else { continue };
-        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        if is_link && !entry.path().canonicalize().is_ok_and(|target| target.starts_with(root)) {
-            continue;
-        }
-        let Ok(metadata) = std::fs::metadata(entry.path()) else { continue };
-        let name = format!("{prefix}{name}");
+        let Some(name) = file_name.to_str().map(|name| format!("{prefix}{name}")) else { continue };
+        let Ok(Some(place)) = served::locate(root, &name) else { continue };
+        let Ok(metadata) = std::fs::metadata(place) else { continue };
         if metadata.is_dir() && depth > 1 {
             walk(root, &entry.path(), &format!("{name}/"), depth - 1, found);
         } else if let Some(media_type) = sniff::by_name(&name).filter(|_| metadata.is_file()) {

@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use imgflo_job::input::{self, Input, OwnOrigins};
 use imgflo_job::key::{Keeping, cache_key};
 use imgflo_job::request::{self, Request};
-use imgflo_job::{Background, Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Quality, Source};
+use imgflo_job::{
+    Background, Category, FileVersion, Files, InputFile, JobData, JobError, Limits, Quality, Source, served,
+};
 use imgflo_runtime::ops::codec::FileFormat;
 use imgflo_runtime::{ImageGraph, Library, RuntimeKind, near};
 use serde_json::{Value, json};
@@ -103,10 +105,10 @@ pub(crate) struct Resolver<'a> {
     pub(crate) background: Background,
 }
 
-/// The version of a file below a folder; none if there is no such file. Blocks for as long as the
+/// The version of a file below a folder; none if no such file is served. Blocks for as long as the
 /// file system does.
 pub(crate) fn file_version(folder: &Path, path: &str) -> Option<FileVersion> {
-    let metadata = std::fs::metadata(folder.join(path)).ok().filter(std::fs::Metadata::is_file)?;
+    let metadata = std::fs::metadata(served::find(folder, path).ok()??).ok()?;
     let modified = metadata.modified().ok()?;
     // A time before 1970 is as good as 1970.
     let modified_ns = modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());

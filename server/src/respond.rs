@@ -178,7 +178,7 @@ pub(crate) fn no_method(allow: &'static str) -> Response {
 }
 
 /// No part of the stored bytes is in the asked range. `length`: bytes that there are.
-pub(crate) fn no_range(length: usize) -> Response {
+pub(crate) fn no_range(length: u64) -> Response {
     let mut response = problem(&JobError::new(Category::Malformed, format!("the range is outside of {length} bytes")));
     *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
     *response.body_mut() = Body::empty();

@@ -21,7 +21,8 @@ use crate::wire::{self, Wire};
 /// How connections are treated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServeOptions {
-    /// Most connections at a time; further ones are answered 503 and closed. Default 2048.
+    /// Most connections at a time; further ones are answered 503 and closed, but for those that ask `/healthz` or
+    /// `/readyz`. Default 2048.
     pub max_connections: usize,
     /// Most bytes of a request's line and headers together. Default 96 KiB.
     pub max_head_bytes: usize,
@@ -47,8 +48,15 @@ impl Default for ServeOptions {
     }
 }
 
-/// Refusals that are told at the same time; further connections are closed without a word.
+/// Connections beyond the most that are refused with a word, or asked for health, at the same time; further ones are
+/// closed.
 const MAX_REFUSALS: usize = 256;
+/// Time that such a connection has to begin its request, then for the rest of the head, and to take the answer.
+const RESERVED: Duration = Duration::from_secs(1);
+/// The paths that are answered although all connections are taken.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+/// Bytes that tell them from others, with the method and a space behind.
+const LONGEST_HEALTH: usize = 16;
 /// How long the listener may fail all the time. It does when file descriptors are used up, which
 /// passes; after this long, it is not that.
 const MAX_FAILING: Duration = Duration::from_secs(120);
@@ -96,11 +104,12 @@ pub async fn serve_with(
         failing_since = None;
         match Arc::clone(&slots).try_acquire_owned() {
             Ok(slot) => {
-                connections.spawn(connection(stream, router.clone(), shutdown.clone(), options.clone(), slot));
+                connections.spawn(connection(stream, router.clone(), shutdown.clone(), options.clone(), true, slot));
             }
             Err(_) => {
                 if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-                    connections.spawn(refuse(stream, permit));
+                    let (router, shutdown, options) = (router.clone(), shutdown.clone(), options.clone());
+                    connections.spawn(beyond(stream, router, shutdown, options, permit));
                 }
             }
         }
@@ -125,6 +134,7 @@ async fn connection(
     router: Router,
     shutdown: CancellationToken,
     options: ServeOptions,
+    keep_alive: bool,
     _slot: OwnedSemaphorePermit,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -136,6 +146,7 @@ async fn connection(
         let io = TokioIo::new(Wire::new(&mut stream, Arc::clone(&refused), options.stall_timeout));
         let serving = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
+            .keep_alive(keep_alive)
             .header_read_timeout(options.head_timeout)
             .max_buf_size(options.max_head_bytes)
             .serve_connection(io, service);
@@ -154,6 +165,32 @@ async fn connection(
     if refused.load(Ordering::Acquire) {
         wire::linger(&mut stream).await;
     }
+}
+
+/// A connection beyond the most: who asks for this process's health is answered, once; all others are refused.
+async fn beyond(
+    stream: TcpStream,
+    router: Router,
+    shutdown: CancellationToken,
+    mut options: ServeOptions,
+    permit: OwnedSemaphorePermit,
+) {
+    let mut first = [0; LONGEST_HEALTH];
+    let peeked = tokio::time::timeout(RESERVED, stream.peek(&mut first)).await;
+    if peeked.is_ok_and(|peeked| peeked.is_ok_and(|count| asks_for_health(&first[..count]))) {
+        options.head_timeout = options.head_timeout.min(RESERVED);
+        options.stall_timeout = options.stall_timeout.min(RESERVED);
+        connection(stream, router, shutdown, options, false, permit).await;
+    } else {
+        refuse(stream, permit).await;
+    }
+}
+
+/// True for the begin of a request for the health of this process.
+fn asks_for_health(first: &[u8]) -> bool {
+    let rest = first.strip_prefix(b"GET ").or_else(|| first.strip_prefix(b"HEAD "));
+    let path = rest.and_then(|rest| rest.split(|byte| matches!(byte, b' ' | b'?')).next());
+    path.is_some_and(|path| HEALTH.iter().any(|health| health.as_bytes() == path))
 }
 
 async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {

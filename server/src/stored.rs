@@ -2,21 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use imgflo_cache::{Blob, CacheError};
+use imgflo_cache::{CacheError, Stored};
 use imgflo_job::key::{self, Keeping, is_key};
 use imgflo_job::{Category, JobError};
-use sha2::{Digest, Sha256};
 
 use crate::front::SharedFront;
+use crate::pieces::{self, Room};
 use crate::respond::{self, Problem};
 use crate::sniff;
 
@@ -35,21 +33,21 @@ pub(crate) async fn get(
     if !is_key(key) {
         return Err(missing(key).into());
     }
-    if let Some(blob) = read(&front, key).await? {
-        return Ok(answer(key, &blob, &method, &headers));
+    if let Some(stored) = open(&front, key).await? {
+        return answer(key, stored, &method, &headers, front.room()).await;
     }
     // Who ordered it was told the key that it has where its origin lets everybody keep it.
     if let Some(key) = key::private(key)
-        && let Some(blob) = read(&front, &key).await?
+        && let Some(stored) = open(&front, &key).await?
     {
-        return Ok(answer(&key, &blob, &method, &headers));
+        return answer(&key, stored, &method, &headers, front.room()).await;
     }
     Err(missing(key).into())
 }
 
-async fn read(front: &SharedFront, key: &str) -> Result<Option<Blob>, JobError> {
-    match tokio::time::timeout(STORE_TIMEOUT, front.store().get(key)).await {
-        Ok(Ok(blob)) => Ok(blob),
+async fn open(front: &SharedFront, key: &str) -> Result<Option<Stored>, JobError> {
+    match tokio::time::timeout(STORE_TIMEOUT, front.store().open(key)).await {
+        Ok(Ok(stored)) => Ok(stored),
         Ok(Err(CacheError::BadKey(_))) => Ok(None),
         Ok(Err(error)) => Err(JobError::new(Category::Unavailable, error.to_string())),
         Err(_) => Err(JobError::new(Category::Unavailable, "the store does not answer")),
@@ -70,26 +68,26 @@ enum Part {
     /// All of it: no range was asked for, or one that may be answered with everything.
     Whole,
     /// From, to.
-    Bytes(usize, usize),
+    Bytes(u64, u64),
     /// Nothing of what there is.
     Outside,
 }
 
 /// Reads a `Range` of one part; several parts are answered whole, which RFC 9110 allows.
-fn part(range: &str, length: usize) -> Part {
+fn part(range: &str, length: u64) -> Part {
     let Some(spec) = range.trim().strip_prefix("bytes=") else { return Part::Whole };
     let Some((first, last)) = spec.trim().split_once('-') else { return Part::Whole };
     if spec.contains(',') {
         return Part::Whole;
     }
     match (first.trim(), last.trim()) {
-        ("", suffix) => match suffix.parse::<usize>() {
+        ("", suffix) => match suffix.parse::<u64>() {
             Ok(0) => Part::Outside,
             Ok(count) if length > 0 => Part::Bytes(length.saturating_sub(count), length - 1),
             Ok(_) => Part::Outside,
             Err(_) => Part::Whole,
         },
-        (first, last) => match (first.parse::<usize>(), last.parse::<usize>()) {
+        (first, last) => match (first.parse::<u64>(), last.parse::<u64>()) {
             (Ok(first), _) if first >= length => Part::Outside,
             (Ok(first), Ok(last)) if first <= last => Part::Bytes(first, last.min(length - 1)),
             (Ok(first), Err(_)) if last.is_empty() => Part::Bytes(first, length - 1),
@@ -106,10 +104,10 @@ pub(crate) fn matches_tag(header: &HeaderValue, etag: &str) -> bool {
 }
 
 /// The entity tag of a result: its key, if that names all that the result was made of, else the hash of its bytes.
-fn tag(key: &str, bytes: &[u8]) -> String {
+async fn tag(key: &str, stored: &Stored) -> Result<String, CacheError> {
     match Keeping::of(key) {
-        Keeping::Forever => format!("\"{key}\""),
-        Keeping::Checked | Keeping::Private => format!("\"{}\"", hex::encode(&Sha256::digest(bytes)[..16])),
+        Keeping::Forever => Ok(format!("\"{key}\"")),
+        Keeping::Checked | Keeping::Private => Ok(format!("\"{}\"", hex::encode(&stored.digest().await?[..16]))),
     }
 }
 
@@ -139,15 +137,25 @@ fn not_modified_since(header: &HeaderValue, stored_at: SystemTime) -> bool {
     seconds(stored_at) <= seconds(since)
 }
 
-fn answer(key: &str, blob: &Blob, method: &Method, asked: &HeaderMap) -> Response {
-    let etag = tag(key, &blob.bytes);
-    if is_precluded(asked, &etag, blob.stored_at) {
-        return respond::no_match();
+async fn answer(
+    key: &str,
+    stored: Stored,
+    method: &Method,
+    asked: &HeaderMap,
+    room: &Room,
+) -> Result<Response, Problem> {
+    let failed = |error: CacheError| JobError::new(Category::Unavailable, error.to_string());
+    let etag = tag(key, &stored).await.map_err(failed)?;
+    let stored_at = stored.stored_at();
+    // The content is the better witness: a `noop` result keeps whatever its input was.
+    let media_type = sniff::by_content(stored.head()).or_else(|| sniff::by_name(key));
+    if is_precluded(asked, &etag, stored_at) {
+        return Ok(respond::no_match());
     }
     let unchanged = match (asked.get(IF_NONE_MATCH), asked.get(IF_MODIFIED_SINCE)) {
         // RFC 9110: the date is ignored when tags are given.
         (Some(tags), _) => matches_tag(tags, &etag),
-        (None, Some(date)) => not_modified_since(date, blob.stored_at),
+        (None, Some(date)) => not_modified_since(date, stored_at),
         (None, None) => false,
     };
     let mut response = if unchanged {
@@ -155,12 +163,15 @@ fn answer(key: &str, blob: &Blob, method: &Method, asked: &HeaderMap) -> Respons
     } else {
         // A range is one of GET only.
         match asked.get(RANGE).filter(|_| method == Method::GET).and_then(|range| range.to_str().ok()) {
-            Some(range) if same_representation(asked, &etag) => in_part(&blob.bytes, part(range, blob.bytes.len())),
-            _ => Body::from(blob.bytes.clone()).into_response(),
+            Some(range) if same_representation(asked, &etag) => {
+                let part = part(range, stored.length());
+                in_part(stored, part, room)
+            }
+            _ => in_part(stored, Part::Whole, room),
         }
     };
     if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
-        return response;
+        return Ok(response);
     }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(Keeping::of(key).cache_control()));
@@ -168,13 +179,11 @@ fn answer(key: &str, blob: &Blob, method: &Method, asked: &HeaderMap) -> Respons
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         headers.insert(ETAG, etag);
     }
-    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(blob.stored_at)) {
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(stored_at)) {
         headers.insert(LAST_MODIFIED, date);
     }
-    // The content is the better witness: a `noop` result keeps whatever its input was.
-    let media_type = sniff::by_content(&blob.bytes).or_else(|| sniff::by_name(key));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type.unwrap_or("application/octet-stream")));
-    response
+    Ok(response)
 }
 
 /// False when the client wants a part only of another version than ours (`If-Range`).
@@ -182,13 +191,15 @@ fn same_representation(asked: &HeaderMap, etag: &str) -> bool {
     asked.get(IF_RANGE).is_none_or(|value| value.as_bytes() == etag.as_bytes())
 }
 
-fn in_part(bytes: &Bytes, part: Part) -> Response {
+fn in_part(stored: Stored, part: Part, room: &Room) -> Response {
+    let length = stored.length();
     match part {
-        Part::Whole => Body::from(bytes.clone()).into_response(),
-        Part::Outside => respond::no_range(bytes.len()),
+        Part::Whole => pieces::of_stored(stored, 0, length, room).into_response(),
+        Part::Outside => respond::no_range(length),
         Part::Bytes(first, last) => {
-            let mut response = (StatusCode::PARTIAL_CONTENT, Body::from(bytes.slice(first..=last))).into_response();
-            if let Ok(value) = HeaderValue::from_str(&format!("bytes {first}-{last}/{}", bytes.len())) {
+            let body = pieces::of_stored(stored, first, last - first + 1, room);
+            let mut response = (StatusCode::PARTIAL_CONTENT, body).into_response();
+            if let Ok(value) = HeaderValue::from_str(&format!("bytes {first}-{last}/{length}")) {
                 response.headers_mut().insert(CONTENT_RANGE, value);
             }
             response
@@ -198,7 +209,16 @@ fn in_part(bytes: &Bytes, part: Part) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use imgflo_cache::Blob;
+
     use super::*;
+
+    fn answer(key: &str, blob: &Blob, method: &Method, asked: &HeaderMap) -> Response {
+        let room = Room::default();
+        let answer = super::answer(key, blob.clone().into(), method, asked, &room);
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer).unwrap()
+    }
 
     #[test]
     fn ranges() {

@@ -99,6 +99,16 @@ impl S3 {
         std::fs::create_dir(self.folder.path().join(BUCKET)).expect("the bucket can be made");
     }
 
+    /// Puts an object there, as something else than the program would: without metadata.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, key: &str, bytes: &[u8]) {
+        let folder = self.folder.path().join(BUCKET).join("p");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join(key), bytes).expect("an object");
+    }
+
     /// The results in it, by key.
     ///
     /// # Panics

@@ -10,7 +10,7 @@ use imgflo_cache::{CacheError, Store};
 use imgflo_job::input::{self, Input, OwnOrigins};
 use imgflo_job::key::{self, Keeping};
 use imgflo_job::message::Source;
-use imgflo_job::{Category, JobError, Limits, Urgency};
+use imgflo_job::{Category, JobError, Limits, Urgency, served};
 
 use crate::fetch::{Fetched, Fetcher, Wanted};
 use crate::{Error, FetchSettings};
@@ -146,30 +146,15 @@ fn filled(fetched: Fetched, what: &str) -> Result<Fetched, Error> {
 enum FileRead {
     Whole(Vec<u8>),
     TooLarge(u64),
-    /// Not there, no file, or outside the folder: the client need not know which.
+    /// Not there, or not served: the client need not know which.
     None,
 }
 
-/// Reads `path` below `root`; neither `..` nor a symbolic link leads out of it.
+/// Reads the file that is served under `path`.
 fn read_below(root: &Path, path: &str, max_bytes: u64) -> io::Result<FileRead> {
-    use io::{ErrorKind, Read};
-    if path.contains('\0') {
-        return Ok(FileRead::None);
-    }
-    let root = root.canonicalize()?;
-    let full = match root.join(path).canonicalize() {
-        Ok(full) => full,
-        Err(error)
-            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename) =>
-        {
-            return Ok(FileRead::None);
-        }
-        Err(error) => return Err(error),
-    };
+    use io::Read;
     // Opening anything but a file (a pipe, a device) could block for ever.
-    if !full.starts_with(&root) || !full.metadata()?.is_file() {
-        return Ok(FileRead::None);
-    }
+    let Some(full) = served::find(root, path)? else { return Ok(FileRead::None) };
     let file = std::fs::File::open(&full)?;
     let size = file.metadata()?.len();
     if size > max_bytes {

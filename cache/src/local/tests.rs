@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use sha2::Digest as _;
+
 use super::*;
 
 fn open(dir: &tempfile::TempDir, limit: u64) -> LocalStore {
@@ -37,13 +39,11 @@ async fn a_blob_comes_back_whole_also_after_reopening() {
     assert!(!store.contains("6f95.png").await.unwrap());
     assert!(store.get("6f95.png").await.unwrap().is_none());
     store.put("6f95.png", blob(100, 7), false).await.unwrap();
-    store.put("empty", Bytes::new(), false).await.unwrap();
     for store in [store, open(&dir, 1000)] {
         assert!(store.contains("6f95.png").await.unwrap());
         let got = store.get("6f95.png").await.unwrap().unwrap();
         assert_eq!(got.bytes, blob(100, 7));
         assert!(got.stored_at >= before && got.stored_at <= SystemTime::now() + Duration::from_secs(2));
-        assert_eq!(store.get("empty").await.unwrap().unwrap().bytes.len(), 0);
         assert_eq!(store.stored_bytes(), 100);
     }
     assert!(dir.path().join("6/f9/6f95.png").is_file());
@@ -275,4 +275,64 @@ fn a_folder_that_cannot_be_used_is_named() {
     fs::write(&file, "").unwrap();
     let error = LocalStore::open(&file, 100).unwrap_err();
     assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn an_emptied_blob_is_a_miss_and_is_stored_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir, 1000);
+    store.put("a", blob(60, 1), false).await.unwrap();
+    File::options().write(true).truncate(true).open(key::path(dir.path(), "a")).unwrap();
+    assert!(!store.contains("a").await.unwrap());
+    assert!(store.get("a").await.unwrap().is_none());
+    assert!(store.open("a").await.unwrap().is_none());
+    assert_eq!(store.stored_bytes(), 0);
+    // Also by a process that has just begun.
+    let store = open(&dir, 1000);
+    assert!(!store.contains("a").await.unwrap());
+    store.put("a", blob(50, 2), false).await.unwrap();
+    assert_eq!(store.get("a").await.unwrap().unwrap().bytes, blob(50, 2));
+    assert_eq!(store.stored_bytes(), 50);
+}
+
+#[tokio::test]
+async fn a_folder_that_takes_no_files_is_told_and_what_it_has_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir, 1 << 20);
+    store.put("a", blob(60, 1), false).await.unwrap();
+    store.check().await.unwrap();
+    // Root may write where a mode forbids it, but not into a file as if it were a folder.
+    fs::remove_dir_all(dir.path().join(TEMPORARY)).unwrap();
+    fs::write(dir.path().join(TEMPORARY), "").unwrap();
+    // It is tried now and then only.
+    store.check().await.unwrap();
+    *store.inner.tried.lock().unwrap() = None;
+    let error = store.check().await.unwrap_err();
+    assert!(matches!(error, CacheError::ReadOnly(_)), "{error}");
+    assert!(store.contains("a").await.unwrap());
+    fs::remove_file(dir.path().join(TEMPORARY)).unwrap();
+    *store.inner.tried.lock().unwrap() = None;
+    store.check().await.unwrap();
+    assert_eq!(temporary_files(dir.path()), 0);
+}
+
+#[tokio::test]
+async fn an_open_blob_is_read_in_pieces_and_stays_the_same_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir, 10 << 20);
+    store.put("a", blob(1_000_000, 1), false).await.unwrap();
+    let stored = store.open("a").await.unwrap().unwrap();
+    assert!(stored.whole().is_none(), "it is held whole");
+    assert_eq!((stored.length(), stored.head()), (1_000_000, &[1; 32][..]));
+    let digest = stored.digest().await.unwrap();
+    assert_eq!(digest, <[u8; 32]>::from(sha2::Sha256::digest(blob(1_000_000, 1))));
+    store.put("a", blob(1_000_000, 2), true).await.unwrap();
+    assert_eq!(stored.read(999_990, 100).await.unwrap(), blob(10, 1));
+    assert_eq!(stored.read(10, 100).await.unwrap(), blob(100, 1));
+    assert_eq!(stored.read(1_000_000, 100).await.unwrap(), blob(0, 1));
+    assert_ne!(store.open("a").await.unwrap().unwrap().digest().await.unwrap(), digest);
+    // What becomes shorter while it is read is no end.
+    let stored = store.open("a").await.unwrap().unwrap();
+    File::options().write(true).open(key::path(dir.path(), "a")).unwrap().set_len(500_000).unwrap();
+    assert!(matches!(stored.read(400_000, 200_000).await, Err(CacheError::Io { .. })));
 }

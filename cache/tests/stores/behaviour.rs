@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use imgflo_cache::{CacheError, IndexOptions, IndexedStore, LocalStore, Store};
+use sha2::Digest as _;
 use tempfile::TempDir;
 
 use crate::server::{self, S3Server};
@@ -25,10 +26,10 @@ macro_rules! behaviours {
 }
 
 behaviours! {
-    local: [stores_and_gives_back, a_missing_key_is_no_error, what_is_stored_stays, replaces_when_told, refuses_other_keys, takes_eight_at_once]
-    s3: [stores_and_gives_back, a_missing_key_is_no_error, what_is_stored_stays, replaces_when_told, refuses_other_keys, takes_eight_at_once]
-    indexed_local: [stores_and_gives_back, a_missing_key_is_no_error, what_is_stored_stays, replaces_when_told, refuses_other_keys, takes_eight_at_once]
-    indexed_s3: [stores_and_gives_back, a_missing_key_is_no_error, what_is_stored_stays, replaces_when_told, refuses_other_keys, takes_eight_at_once]
+    local: [stores_and_gives_back, a_missing_key_is_no_error, what_is_stored_stays, replaces_when_told, refuses_other_keys, takes_eight_at_once, opens_and_reads_in_pieces, refuses_nothing_at_all]
+    s3: [stores_and_gives_back, a_missing_key_is_no_error, what_is_stored_stays, replaces_when_told, refuses_other_keys, takes_eight_at_once, opens_and_reads_in_pieces, refuses_nothing_at_all]
+    indexed_local: [stores_and_gives_back, a_missing_key_is_no_error, what_is_stored_stays, replaces_when_told, refuses_other_keys, takes_eight_at_once, opens_and_reads_in_pieces, refuses_nothing_at_all]
+    indexed_s3: [stores_and_gives_back, a_missing_key_is_no_error, what_is_stored_stays, replaces_when_told, refuses_other_keys, takes_eight_at_once, opens_and_reads_in_pieces, refuses_nothing_at_all]
 }
 
 /// What must stay alive with a store.
@@ -64,7 +65,7 @@ async fn read(store: &dyn Store, key: &str) -> Option<Bytes> {
 }
 
 async fn stores_and_gives_back(store: &dyn Store) {
-    for size in [0, 1, 100_000, 6 << 20] {
+    for size in [1, 100_000, 6 << 20] {
         let (key, bytes) = (crate::key("png"), Bytes::from(vec![7; size]));
         assert!(!store.contains(&key).await.unwrap());
         store.put(&key, bytes.clone(), false).await.unwrap();
@@ -75,6 +76,35 @@ async fn stores_and_gives_back(store: &dyn Store) {
         assert!(blob.stored_at.elapsed().unwrap_or_default() < Duration::from_secs(60));
         assert!(blob.stored_at < SystemTime::now() + Duration::from_secs(60));
     }
+}
+
+async fn opens_and_reads_in_pieces(store: &dyn Store) {
+    for size in [1, 40, 64 << 10, 300_000] {
+        let key = crate::key("png");
+        let bytes: Bytes = (0..size).map(|at| (at % 251) as u8).collect();
+        assert!(store.open(&key).await.unwrap().is_none());
+        store.put(&key, bytes.clone(), false).await.unwrap();
+        let stored = store.open(&key).await.unwrap().unwrap();
+        assert_eq!((stored.length(), stored.head()), (size as u64, &bytes[..size.min(32)]));
+        assert_eq!(stored.digest().await.unwrap(), <[u8; 32]>::from(sha2::Sha256::digest(&bytes)));
+        let mut read = Vec::new();
+        while read.len() < size {
+            let piece = stored.read(read.len() as u64, 70_000).await.unwrap();
+            assert!((1..=70_000).contains(&piece.len()));
+            read.extend_from_slice(&piece);
+        }
+        assert!(read == bytes, "{size} bytes came back otherwise");
+        assert!(stored.read(size as u64, 10).await.unwrap().is_empty());
+        assert_eq!(stored.read(size as u64 - 1, 10).await.unwrap(), bytes[size - 1..]);
+    }
+}
+
+async fn refuses_nothing_at_all(store: &dyn Store) {
+    let key = crate::key("png");
+    for replace in [false, true] {
+        assert!(matches!(store.put(&key, Bytes::new(), replace).await, Err(CacheError::Empty(_))));
+    }
+    assert!(!store.contains(&key).await.unwrap());
 }
 
 async fn a_missing_key_is_no_error(store: &dyn Store) {

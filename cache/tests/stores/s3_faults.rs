@@ -184,10 +184,92 @@ async fn a_server_that_refuses_conditions_stores_without() {
     }
 }
 
+/// What tells that an object of so many bytes is there.
+fn there(bytes: u64) -> Response<String> {
+    Response::builder().header("content-length", bytes).body(String::new()).unwrap()
+}
+
+/// The file of an object of that server.
+fn object(server: &S3Server, key: &str) -> std::path::PathBuf {
+    server.folder.path().join(BUCKET).join("p").join(key)
+}
+
+#[tokio::test]
+async fn an_emptied_object_is_a_miss_and_is_stored_again() {
+    let server = S3Server::start().await;
+    let store = server::store(server.address).await;
+    let key = crate::key("png");
+    store.put(&key, "first".into(), false).await.unwrap();
+    std::fs::write(object(&server, &key), "").unwrap();
+    assert!(!store.contains(&key).await.unwrap());
+    assert!(store.get(&key).await.unwrap().is_none());
+    assert!(store.open(&key).await.unwrap().is_none());
+    store.put(&key, "second".into(), false).await.unwrap();
+    assert_eq!(store.get(&key).await.unwrap().unwrap().bytes, "second");
+}
+
+#[tokio::test]
+async fn an_object_with_other_bytes_is_never_given_out_and_is_made_anew() {
+    let server = S3Server::start().await;
+    let spool = tempfile::tempdir().unwrap();
+    for (size, spools) in [(10, false), (300_000, false), (300_000, true)] {
+        let store = server::store(server.address).await;
+        let store = if spools { store.with_spool(spool.path().join("spool")) } else { store };
+        // One byte is another, and the end is missing.
+        for change in [|bytes: &mut Vec<u8>| bytes[5] = 9, |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2)] {
+            for opens in [false, true] {
+                let key = crate::key("png");
+                let bytes = Bytes::from(vec![7; size]);
+                store.put(&key, bytes.clone(), false).await.unwrap();
+                let mut altered = bytes.to_vec();
+                change(&mut altered);
+                std::fs::write(object(&server, &key), altered).unwrap();
+                if opens {
+                    assert!(store.open(&key).await.unwrap().is_none(), "{size}");
+                } else {
+                    assert!(store.get(&key).await.unwrap().is_none(), "{size}");
+                }
+                assert!(!store.contains(&key).await.unwrap(), "{size}: it stays");
+                store.put(&key, bytes.clone(), false).await.unwrap();
+                assert!(store.get(&key).await.unwrap().unwrap().bytes == bytes);
+            }
+        }
+    }
+    // The files have no names, and nothing stays.
+    assert_eq!(std::fs::read_dir(spool.path().join("spool")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn many_who_read_a_large_object_share_one_file() {
+    let server = S3Server::start().await;
+    let spool = tempfile::tempdir().unwrap();
+    let store = server::store(server.address).await.with_spool(spool.path().to_owned());
+    let key = crate::key("png");
+    let bytes = Bytes::from(vec![7; 1 << 20]);
+    store.put(&key, bytes.clone(), false).await.unwrap();
+    let files = || {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let open = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        open.filter(|file| file.starts_with(spool.path())).count()
+    };
+    let opened = futures::future::join_all((0..20).map(|_| store.open(&key))).await;
+    let opened: Vec<_> = opened.into_iter().map(|opened| opened.unwrap().unwrap()).collect();
+    assert_eq!(files(), 1);
+    assert!(opened.iter().all(|stored| stored.whole().is_none()), "it is held in memory");
+    // A new version is another file.
+    store.put(&key, vec![8; 1 << 20].into(), true).await.unwrap();
+    let new = store.open(&key).await.unwrap().unwrap();
+    assert_eq!((files(), new.read(0, 1).await.unwrap()), (2, vec![8].into()));
+    assert_eq!(opened[19].read((1 << 20) - 1, 9).await.unwrap(), vec![7]);
+    drop((opened, new));
+    assert_eq!(files(), 0);
+}
+
 #[tokio::test]
 async fn what_is_there_is_not_sent() {
     let (address, asked) =
-        server::serving(|_, request| server::status(if request.method() == Method::HEAD { 200 } else { 500 })).await;
+        server::serving(|_, request| if request.method() == Method::HEAD { there(3) } else { server::status(500) })
+            .await;
     let store = server::store(address).await;
     store.put(&crate::key("png"), "x".into(), false).await.unwrap();
     assert_eq!(asked.load(Ordering::SeqCst), 1);
@@ -199,7 +281,8 @@ async fn who_is_slower_than_another_is_content() {
     let faster = |refusal: u16| {
         server::serving(move |n, request| match *request.method() {
             // Not there at first, and there when it is looked at again.
-            Method::HEAD => server::status(if n == 0 { 404 } else { 200 }),
+            Method::HEAD if n == 0 => server::status(404),
+            Method::HEAD => there(3),
             _ if request.headers().contains_key("if-none-match") => server::status(refusal),
             _ => server::status(200),
         })

@@ -54,6 +54,37 @@ async fn long_headers_and_what_is_not_http_are_400_with_a_body() {
 }
 
 #[tokio::test]
+async fn a_request_names_its_host_once() {
+    let rig = Rig::start().await;
+    let ask = async |text: &str| rig.raw(format!("{text}\r\n\r\n").as_bytes()).await;
+    for good in [
+        "GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: a",
+        "GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: [::1]:8080",
+        "GET /healthz HTTP/1.1\r\nconnection: close\r\nhost:",
+        "GET http://a/healthz HTTP/1.1\r\nconnection: close\r\nhost: a",
+        // Older than the rule.
+        "GET /healthz HTTP/1.0",
+    ] {
+        assert_eq!(ask(good).await.status, 200, "{good}");
+    }
+    for bad in [
+        "GET /healthz HTTP/1.1\r\nconnection: close",
+        "GET http://a/healthz HTTP/1.1\r\nconnection: close",
+        "GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: a\r\nhost: b",
+        "GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: a\r\nhost: a",
+        "GET /healthz HTTP/1.0\r\nhost: a\r\nhost: b",
+        "GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: a/b",
+        "GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: user@a",
+        "GET /healthz HTTP/1.1\r\nconnection: close\r\nhost: a b",
+        "GET /graph/plain?input=files/a.gif HTTP/1.1\r\nconnection: close",
+        "GET /files/a.gif HTTP/1.1\r\nconnection: close",
+    ] {
+        let problem = ask(bad).await.problem(400);
+        assert!(problem["detail"].as_str().unwrap().contains("Host"), "{bad}: {problem}");
+    }
+}
+
+#[tokio::test]
 async fn a_head_that_comes_too_slowly_is_not_waited_for() {
     let rig = Rig::with(serving(|serve| serve.head_timeout = Duration::from_millis(200))).await;
     for sent in ["", "GET /healthz HTTP/1.1\r\nhost:"] {
@@ -92,9 +123,25 @@ async fn more_connections_than_allowed_are_told_so() {
     let answer = read_answer(&mut third).await;
     answer.problem(503);
     assert_eq!(answer.header("retry-after"), "5");
+    // Who watches over the process is answered all the same, once a connection.
+    for path in ["/healthz", "/readyz", "/healthz?x=1"] {
+        for method in ["GET", "HEAD"] {
+            let text = format!("{method} {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+            let answer = rig.raw(text.as_bytes()).await;
+            assert_eq!((answer.status, answer.header("connection")), (200, "close"), "{method} {path}");
+        }
+    }
+    for path in ["/healthzz", "/", "/graphs", "/readyz/x"] {
+        rig.get(path).await.problem(503);
+    }
+    // A head that does not end is not waited for.
+    let mut slow = rig.connect().await;
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
+    let mut rest = Vec::new();
+    tokio::time::timeout(PATIENCE, slow.read_to_end(&mut rest)).await.expect("still open").unwrap();
     drop(held);
     tokio::time::timeout(PATIENCE, async {
-        while rig.get("/healthz").await.status != 200 {
+        while rig.get("/version").await.status != 200 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })

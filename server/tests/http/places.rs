@@ -2,6 +2,7 @@
 
 use imgflo_job::Urgency;
 use imgflo_msgflo::Transport;
+use imgflo_server::Origins;
 use serde_json::json;
 
 use crate::rig::{PICTURE, Rig, Wish};
@@ -21,7 +22,6 @@ async fn a_result_may_be_kept_for_ever() {
     assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable");
     assert_eq!(answer.header("content-type"), "image/gif");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
-    assert_eq!(answer.header("access-control-allow-origin"), "*");
     assert_eq!(answer.header("content-length"), PICTURE.len().to_string());
     let etag = answer.header("etag");
     assert_eq!(etag, format!("\"{}\"", place.strip_prefix("/cache/").unwrap()));
@@ -38,6 +38,70 @@ async fn a_result_may_be_kept_for_ever() {
     assert_eq!(part.header("content-range"), format!("bytes 3-5/{}", PICTURE.len()));
     let outside = rig.ask("GET", &place, &[("range", "bytes=9999-")]).await;
     assert_eq!((outside.status, outside.header("cache-control")), (416, "no-store"));
+}
+
+#[tokio::test]
+async fn only_pages_of_named_origins_read_with_scripts() {
+    const APP: &str = "https://app.example";
+    let rule = |origins| Wish { origins, ..Wish::default() };
+    let cases = [
+        (Origins::Own, [("", ""), ("", "")]),
+        (Origins::Any, [("*", ""), ("*", "")]),
+        (Origins::Named(vec![APP.into()]), [(APP, "origin"), ("", "origin")]),
+    ];
+    for (origins, expected) in cases {
+        let rig = Rig::with(rule(origins)).await;
+        let place = stored(&rig).await;
+        for path in ["/files", "/files/a.gif", "/graphs", "/version", &place, "/graph/plain.png?input=files/a.gif"] {
+            for (origin, (allowed, vary)) in [APP, "http://evil.example"].into_iter().zip(expected) {
+                let answer = rig.ask("GET", path, &[("origin", origin)]).await;
+                assert!(answer.status < 400);
+                let told = (answer.header("access-control-allow-origin"), answer.header("vary"));
+                assert_eq!(told, (allowed, vary), "{path} for {origin}");
+            }
+        }
+        for path in ["/", "/readyz", "/healthz"] {
+            let answer = rig.ask("GET", path, &[("origin", APP)]).await;
+            assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hidden_file_is_no_input_either() {
+    let rig = Rig::start().await;
+    rig.busy_peer().await;
+    for graph in ["noop", "plain.png"] {
+        assert_eq!(rig.get(&format!("/graph/{graph}?input=files/a.gif")).await.status, 301);
+        for file in [".hidden.gif", "%2ehidden.gif", "sub/.git/config"] {
+            for base in ["", "/", &format!("http%3A%2F%2F{}%2F", rig.address)] {
+                let problem = rig.get(&format!("/graph/{graph}?input={base}files/{file}")).await.problem(404);
+                assert!(problem["detail"].as_str().unwrap().contains("there is no file"), "{problem}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_data_folder_that_takes_nothing_shows_in_readyz() {
+    let rig = Rig::start().await;
+    let place = stored(&rig).await;
+    let ready = rig.get("/readyz").await;
+    assert_eq!((ready.status, &ready.json()["warnings"]), (200, &json!([])));
+    // Root may write where a mode forbids it, but not into a file as if it were a folder.
+    let folder = rig.folder.path().join("cache/tmp");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let ready = rig.get("/readyz").await;
+    let warnings = ready.json()["warnings"].to_string();
+    assert_eq!(ready.status, 200);
+    assert!(warnings.contains("takes no results"), "{warnings}");
+    assert!(!ready.json().to_string().contains(rig.folder.path().to_str().unwrap()));
+    assert_eq!(rig.get(&place).await.status, 200);
+    std::fs::remove_file(&folder).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(rig.get("/readyz").await.json()["warnings"], json!([]));
 }
 
 #[tokio::test]

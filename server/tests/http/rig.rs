@@ -13,7 +13,7 @@ use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
 use imgflo_job::{Background, Cancel, Job, JobError, JobResult, Limits, Urgency};
 use imgflo_msgflo::{Consumer, InProcess, Outcome, QueueOptions, Transport};
 use imgflo_runtime::{Catalogue, Library, LibraryLimits};
-use imgflo_server::{Application, Front, FrontParts, ServeOptions, VersionInfo};
+use imgflo_server::{Application, Front, FrontParts, Origins, ServeOptions, VersionInfo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -46,6 +46,7 @@ pub struct Wish {
     /// Nothing is allowed without applications.
     pub closed: bool,
     pub public_url: Option<Url>,
+    pub origins: Origins,
     pub serve: ServeOptions,
     /// In place of the store in a folder.
     pub store: Option<Arc<dyn Store>>,
@@ -170,6 +171,7 @@ impl Rig {
             directory: wish.directory,
             open_when_empty: !wish.closed,
             public_url: wish.public_url,
+            origins: wish.origins,
             bind: address,
             version: VersionInfo { server: "1.2.3".into(), runtime: "native".into() },
             quality: wish.quality.unwrap_or(85),

@@ -27,6 +27,43 @@ async fn refused(server: &Server, path: &str, status: u16) -> Value {
     problem(server.get(path).await, status, path).await
 }
 
+/// Graphs read what `/files` gives, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_not_served_are_no_inputs() {
+    use std::os::unix::fs::symlink;
+    let top = tempfile::tempdir().unwrap();
+    let files = top.path().join("files");
+    std::fs::create_dir_all(files.join("sub/.git")).unwrap();
+    for place in
+        [files.join("lake.jpg"), files.join(".lake.jpg"), files.join("sub/.git/lake.jpg"), top.path().join("lake.jpg")]
+    {
+        std::fs::copy(sample("lake.jpg"), place).unwrap();
+    }
+    symlink(files.join("lake.jpg"), files.join("in.jpg")).unwrap();
+    symlink(files.join(".lake.jpg"), files.join("shown.jpg")).unwrap();
+    symlink(top.path().join("lake.jpg"), files.join("out.jpg")).unwrap();
+    symlink(top.path(), files.join("up")).unwrap();
+    let server = Server::start(&["--files", files.to_str().unwrap()]);
+    let listed = server.get("/files").await.text().await.unwrap();
+    for (file, is_served) in [
+        ("lake.jpg", true),
+        ("in.jpg", true),
+        (".lake.jpg", false),
+        ("sub/.git/lake.jpg", false),
+        ("shown.jpg", false),
+        ("out.jpg", false),
+        ("up/lake.jpg", false),
+    ] {
+        assert_eq!(listed.contains(&format!("\"files/{file}\"")), is_served, "{file}");
+        let statuses = if is_served { [200, 301, 301] } else { [404; 3] };
+        let paths = ["/files/", "/graph/noop?input=files/", "/graph/passthrough?input=files/"];
+        for (path, status) in paths.iter().zip(statuses) {
+            let answer = server.get(&format!("{path}{file}")).await;
+            assert_eq!(answer.status(), status, "{path}{file}: {}", answer.text().await.unwrap());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters() {
     let server = Server::start(&[]);

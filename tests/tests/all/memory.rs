@@ -2,7 +2,11 @@
 
 use imgflo_ops::codec::{self, EncodeOptions, FileFormat};
 use imgflo_ops::{Cancel, Image, Rect};
+use imgflo_tests::program;
+use imgflo_tests::s3::{self, S3};
 use imgflo_tests::server::Server;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A photo-like picture of 4000 x 3000 pixels with some noise.
 fn photo() -> Image {
@@ -98,4 +102,78 @@ async fn hostile_files_take_no_more_than_was_predicted() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A connection that asked for a path and takes what its own small buffer holds.
+async fn slow_reader(server: &Server, path: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let address = server.url.trim_start_matches("http://").parse().unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    stream.read_exact(&mut [0; 100]).await.unwrap();
+    stream
+}
+
+/// A client that reads slowly holds a piece of what it reads, not all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_readers_take_little_memory() {
+    const READERS: usize = 300;
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bytes: Vec<u8> = (0..30_000_000_u32).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
+    let key = format!("0{}.png", "b".repeat(63));
+    let folder = data.path().join("cache/0/bb");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(&key), &bytes).unwrap();
+    std::fs::write(files.path().join("large.png"), &bytes).unwrap();
+    let server = Server::start_in(data, &["--files", files.path().to_str().unwrap()]);
+    for path in [format!("/cache/{key}"), "/files/large.png".into()] {
+        // As any request takes.
+        assert!(server.get(&path).await.bytes().await.unwrap() == bytes, "{path}");
+        let before = server.peak_memory();
+        let mut readers = Vec::new();
+        for _ in 0..READERS {
+            readers.push(slow_reader(&server, &path).await);
+        }
+        let taken = server.peak_memory() - before;
+        println!("{path}: {READERS} slow readers of 30 MB take {:.1} MB", taken as f64 / 1e6);
+        // Whole it would be 9,000 MB.
+        assert!(taken < 40_000_000, "{path}: {READERS} slow readers take {taken} bytes");
+        // Others are served, and so is the slowest in the end.
+        assert!(server.get(&path).await.bytes().await.unwrap() == bytes, "{path}");
+        let mut rest = Vec::new();
+        readers.pop().unwrap().read_to_end(&mut rest).await.unwrap();
+        assert!(rest.ends_with(&bytes[bytes.len() - 1_000_000..]) && rest.len() > bytes.len(), "{path}");
+    }
+}
+
+/// The same where results are in a bucket: many readers share one file of the front end.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_readers_of_a_bucket_take_little_memory() {
+    const READERS: usize = 300;
+    let s3 = S3::start();
+    let bytes: Vec<u8> = (0..30_000_000_u32).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
+    let key = format!("0{}.png", "b".repeat(63));
+    s3.write(&key, &bytes);
+    let mut command = program::command();
+    command.envs([("AWS_ACCESS_KEY_ID", s3::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", s3::SECRET)]);
+    let endpoint = format!("http://127.0.0.1:{}", s3.port());
+    let arguments = ["--s3-bucket", s3::BUCKET, "--s3-endpoint", &endpoint];
+    let server = Server::start_by(command, tempfile::tempdir().unwrap(), &arguments);
+    let path = format!("/cache/{key}");
+    assert!(server.get(&path).await.bytes().await.unwrap() == bytes);
+    let before = server.peak_memory();
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        readers.push(slow_reader(&server, &path).await);
+    }
+    let taken = server.peak_memory() - before;
+    println!("{READERS} slow readers of 30 MB in a bucket take {:.1} MB", taken as f64 / 1e6);
+    assert!(taken < 60_000_000, "{READERS} slow readers take {taken} bytes");
+    let mut rest = Vec::new();
+    readers.pop().unwrap().read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(&bytes[bytes.len() - 1_000_000..]) && rest.len() > bytes.len());
+    drop(readers);
+    // Files of the spool have no names.
+    assert_eq!(std::fs::read_dir(server.data.path().join("spool")).unwrap().count(), 0);
 }

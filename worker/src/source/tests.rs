@@ -14,6 +14,11 @@ fn fixture() -> Fixture {
     std::fs::create_dir_all(files.join("sub")).unwrap();
     std::fs::write(files.join("a.png"), "inside").unwrap();
     std::fs::write(files.join("sub/b c.png"), "deeper").unwrap();
+    std::fs::create_dir(files.join("sub/.git")).unwrap();
+    for hidden in [".hidden.png", "sub/.git/config"] {
+        std::fs::write(files.join(hidden), "hidden").unwrap();
+    }
+    std::os::unix::fs::symlink(files.join(".hidden.png"), files.join("shown")).unwrap();
     std::fs::write(files.join("empty"), "").unwrap();
     std::fs::write(folder.path().join("secret"), "outside").unwrap();
     std::os::unix::fs::symlink(folder.path().join("secret"), files.join("out")).unwrap();
@@ -40,14 +45,16 @@ const ANY: Wanted =
 #[tokio::test]
 async fn files_are_read_below_the_folder_only() {
     let Fixture { sources, folder } = fixture();
-    for (path, content) in
-        [("a.png", "inside"), ("sub/b c.png", "deeper"), ("in", "inside"), ("./sub/../a.png", "inside")]
-    {
+    for (path, content) in [("a.png", "inside"), ("sub/b c.png", "deeper"), ("in", "inside")] {
         assert_eq!(sources.inputs.file(path, ANY).await.unwrap().bytes, content, "{path}");
     }
     let absolute = folder.path().join("secret").display().to_string();
     let long = "a".repeat(5000);
     for path in [
+        ".hidden.png",
+        "sub/.git/config",
+        "shown",
+        "./sub/../a.png",
         "../secret",
         "sub/../../secret",
         "out",

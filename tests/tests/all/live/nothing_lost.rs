@@ -109,6 +109,28 @@ async fn the_source_of_an_operation_is_saved_with_its_graph() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_in_trouble_tells_no_path() {
+    let folder = graphs();
+    let path = folder.path().to_str().expect("a readable name");
+    let runtime = runtime(&["--graphs", path, "--live-code"]);
+    let mut editor = Editor::connect(&runtime.url).await;
+    write(&mut editor, 0x01_02_03).await;
+    draw(&mut editor, "things/cop").await;
+    // Neither sources nor versions can be kept there.
+    for name in [".operations", ".versions"] {
+        let place = folder.path().join(name);
+        let _ = std::fs::remove_dir_all(&place);
+        std::fs::write(place, "").expect("a file in its place");
+    }
+    let said = editor.refused("network", "persist", json!({})).await;
+    assert!(said.contains(".operations") || said.contains(".versions"), "{said}");
+    let data = runtime.data.path().to_str().expect("a readable name");
+    for private in [path, data, "/tmp/"] {
+        assert!(!said.contains(private), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_saved_is_there_after_a_crash() {
     let folder = graphs();
     let arguments = ["--graphs", folder.path().to_str().expect("a readable name"), "--live-code"];
