@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use lru::LruCache;
@@ -20,6 +20,8 @@ pub(crate) const WHOLE: u64 = 64 << 10;
 const HEAD: u64 = 32;
 /// Bytes that are hashed at a time.
 const HASHED: usize = 64 << 10;
+/// Age from which on the modification time of a file tells its version from the next.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Digests that a store remembers.
 const DIGESTS: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
@@ -226,7 +228,10 @@ impl OpenFile {
             from += bytes.len() as u64;
         }
         let digest = hash.finalize().into();
-        digests.lock().put(self.key.clone(), (length, self.modified, digest));
+        // A version that is stored within the same tick of the clock has the same time.
+        if self.modified.elapsed().is_ok_and(|since| since >= SETTLED) {
+            digests.lock().put(self.key.clone(), (length, self.modified, digest));
+        }
         Ok(digest)
     }
 }
