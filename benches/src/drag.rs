@@ -30,7 +30,7 @@ const DRAG: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(350);
 const PAUSES: usize = 6;
 
-/// What a viewer saw.
+/// Edits and pictures that reached a viewer.
 #[derive(Default)]
 struct Seen {
     /// When it heard of each edit.

@@ -161,7 +161,7 @@ impl S3Store {
         failure::error(action, key, &self.options.bucket, reason)
     }
 
-    /// What is there under a key.
+    /// Returns the blob that is there under a key.
     async fn look(&self, key: &str) -> Result<Option<Found>, CacheError> {
         key::check(key)?;
         let head = self.client.head_object().bucket(&self.options.bucket).key(self.object(key));
@@ -206,7 +206,7 @@ impl S3Store {
     }
 }
 
-/// What is under a key.
+/// Blob under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Blob,

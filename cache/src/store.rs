@@ -27,7 +27,7 @@ pub enum CacheError {
         /// Size of the store, bytes.
         limit: u64,
     },
-    /// What is stored can be read, but nothing can be stored.
+    /// Blobs can be read, but nothing can be stored.
     #[error("no results can be stored: {0}")]
     ReadOnly(std::io::Error),
     /// A service does not answer, or not as it should.

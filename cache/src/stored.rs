@@ -38,7 +38,7 @@ pub struct Stored {
     _place: Option<Place>,
 }
 
-/// What must stay alive with an open result.
+/// Keeps alive whatever an open result needs.
 struct Place(#[expect(dead_code, reason = "it is held only")] Arc<dyn Any + Send + Sync>);
 
 impl std::fmt::Debug for Place {
@@ -62,7 +62,7 @@ struct OpenFile {
     digest: Known,
 }
 
-/// How the digest of a file is found.
+/// Source of the digest of a file.
 #[derive(Debug)]
 enum Known {
     Digest(Sha256Digest),

@@ -91,7 +91,7 @@ pub struct Settings {
     pub graphs: PathBuf,
     /// True when that folder was named, and must be there.
     pub graphs_named: bool,
-    /// Whether the graphs in the program are served beside those of the folder.
+    /// True if the graphs in the program are served beside those of the folder.
     pub shipped_graphs: bool,
     /// Folder served under `/files/`.
     pub files: PathBuf,

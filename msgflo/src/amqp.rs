@@ -41,7 +41,7 @@ use crate::transport::{
 
 /// For how long a count of waiting messages is believed.
 const COUNTED: Duration = Duration::from_millis(250);
-/// How long a message whose connection broke waits for the next one.
+/// Longest time that a message whose connection broke waits for the next one.
 const RECONNECTS: Duration = Duration::from_secs(2);
 
 /// What the parts of a transport share.

@@ -20,11 +20,11 @@ pub struct Reducible {
     /// True where it is shown the other way round than it is stored, so that a last pixel which is
     /// no whole one comes first: along x, along y.
     pub mirrored: [bool; 2],
-    /// How much larger it has to be read than it is wanted.
+    /// Ratio of the size to read to the size that is wanted.
     pub margin: Margin,
 }
 
-/// How much larger a picture is read than it is wanted, when it is scaled down.
+/// Ratio of the size that is read to the size that is wanted, when a picture is scaled down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Margin {
     /// Not at all: the decoder's way to make it smaller is as good as the exact one. Photos.

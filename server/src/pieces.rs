@@ -74,7 +74,7 @@ impl<T> AsRef<[u8]> for Held<T> {
     }
 }
 
-/// Whether a piece is under way.
+/// Tells if a piece is under way, and wakes who waits for its end.
 #[derive(Default)]
 struct Turn {
     taken: AtomicBool,

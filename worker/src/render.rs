@@ -77,7 +77,7 @@ struct Prepared {
     settled: bool,
 }
 
-/// What comes of a plan.
+/// Result of carrying out a plan.
 enum Outcome {
     Picture(Picture),
     /// The input has too much detail for the plan: the order is handed back.

@@ -1,4 +1,4 @@
-//! How blobs come out of a bucket: in attempts, and checked before any byte is given out.
+//! Reads blobs out of a bucket: in attempts, and checked before any byte is given out.
 
 use std::any::Any;
 use std::fs::File;

@@ -184,7 +184,7 @@ async fn a_server_that_refuses_conditions_stores_without() {
     }
 }
 
-/// What tells that an object of so many bytes is there.
+/// Answer that tells that an object of so many bytes is there.
 fn there(bytes: u64) -> Response<String> {
     Response::builder().header("content-length", bytes).body(String::new()).unwrap()
 }

@@ -13,7 +13,7 @@ pub type Environment = BTreeMap<String, String>;
 const PREFIX: &str = "IMGFLO_";
 /// Variables of ours that are no settings of the server.
 const OTHER_VARIABLES: &[&str] = &["IMGFLO_SERVER", "IMGFLO_BLESS", "IMGFLO_ALLOW_SLOW_JPEG"];
-/// What the variables begin with that the tests have for themselves.
+/// Prefix of the variables that the tests have for themselves.
 const TESTS: &str = "IMGFLO_TEST_";
 
 /// True for what the kubelet sets in each container for a Service whose name begins with `imgflo`: the links of Docker.

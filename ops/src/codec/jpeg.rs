@@ -204,7 +204,7 @@ struct Delivery<'a> {
     /// To sRGB, and from what.
     transform: Option<Transform<u8>>,
     components: Components,
-    /// Whether one that has much detail is given up.
+    /// True if a picture that has much detail is given up.
     smooth: bool,
     cancel: &'a Cancel,
 }

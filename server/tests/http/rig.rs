@@ -56,7 +56,7 @@ pub struct Wish {
     pub drain: Option<Duration>,
     /// What is between the front end and its broker.
     pub switch: Option<Arc<Switch>>,
-    /// Whether the workers are taken for other processes.
+    /// True if the workers are taken for other processes.
     pub workers_elsewhere: bool,
     /// In place of the broker in the process.
     pub transport: Option<Arc<dyn Transport>>,

@@ -23,7 +23,7 @@ pub(super) struct Order {
     weights: [u32; 64],
     /// The same for each coefficient up to the last one; 0 for those that matter as they are.
     left_out: [f32; 64],
-    /// Whether any of these is not 0.
+    /// True if any of these is not 0.
     leaves_out: bool,
 }
 
@@ -216,7 +216,7 @@ pub(super) struct Details {
     orders: Vec<Order>,
     /// True for all MCUs.
     all: bool,
-    /// Whether the last MCUs of rows, and the last row of MCUs, hold more than the picture.
+    /// True where the last MCUs of rows, and the last row of MCUs, hold more than the picture.
     partial: [bool; 2],
     /// Blocks of the first component, and the brightness that its steps are worth.
     luma: (usize, f32),
@@ -245,7 +245,7 @@ impl Details {
         Ok(Details { orders, all, partial, luma, mcus: Vec::new(), blocks: Vec::new(), energy: 0.0, read: 0.0 })
     }
 
-    /// Whether an MCU is to be read with all coefficients.
+    /// Returns true if an MCU is to be read with all coefficients.
     #[inline(always)]
     fn wants(&mut self, orders: &[Order], blocks: &[Block], components: &[usize]) -> bool {
         let (mut energy, mut first) = (0.0, 0);
@@ -362,7 +362,7 @@ impl Source<'_> {
     }
 }
 
-/// How MCUs are read.
+/// State of reading MCUs.
 struct Reading<'a> {
     orders: &'a [Order],
     /// Blocks of an MCU, of each component.
@@ -374,7 +374,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Whether the next MCU is read in full whatever is in it.
+    /// Returns true if the next MCU is read in full whatever is in it.
     #[inline(always)]
     fn in_full(&self) -> bool {
         let Some(details) = &self.details else { return false };
@@ -382,7 +382,7 @@ impl Reading<'_> {
         details.all || ends(0) || ends(1)
     }
 
-    /// Whether the MCU that was read has too much that is left out.
+    /// Returns true if the MCU that was read has too much that is left out.
     #[inline(always)]
     fn wants(&mut self, blocks: &[Block]) -> bool {
         let Reading { orders, numbers, details, .. } = self;
