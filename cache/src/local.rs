@@ -255,7 +255,7 @@ impl Inner {
         let mut index = self.index();
         index.release(size);
         let path = key::path(&self.root, key);
-        // One that was emptied is no blob.
+        // An empty file counts as missing: results have at least one byte.
         let replace = replace || fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == 0);
         let give = |file: NamedTempFile| if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
         let named = match (give(file?), path.parent()) {

@@ -226,7 +226,7 @@ fn names(folder: &Path) -> Vec<String> {
     graphs.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
 }
 
-/// The file that a shipped graph would be in; `None` when there is no such graph.
+/// Returns the path that a shipped graph would have in the folder, or `None` when no shipped graph has the name.
 pub fn shipped_file(folder: &Path, name: &str, catalogue: &Catalogue) -> Option<PathBuf> {
     catalogue.shipped_graph(name).map(|(form, _)| folder.join(format!("{name}.{}", form.extension())))
 }

@@ -15,8 +15,8 @@ use crate::settings::Settings;
 const PICTURE: &str = "marbles.jpg";
 const GRAPH: &str = "sunset";
 
-/// Tells where the server is. `closed`: requests need an application. Whoever started it may have closed the pipe: that
-/// is no reason to stop.
+/// Tells where the server is. `closed`: requests need an application. Goes on when the pipe is
+/// closed.
 pub fn greet(bind: SocketAddr, settings: &Settings, library: &Library, closed: bool) {
     let all = if bind.ip().is_unspecified() { " on all addresses of this machine" } else { "" };
     let local = format!("http://{}/", reachable(bind));

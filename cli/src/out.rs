@@ -31,7 +31,7 @@ pub fn print(text: Arguments<'_>) {
     }
 }
 
-/// Writes to standard error. There is no place left to tell of a failure.
+/// Writes to standard error. Ignores a failure to write, which cannot be told anywhere.
 pub fn tell(text: Arguments<'_>) {
     let _ = io::stderr().write_fmt(text);
 }

@@ -98,7 +98,7 @@ pub fn graphs_arg() -> Arg {
 pub fn graphs_folder(matches: &ArgMatches) -> Result<&Path, Failure> {
     let folder = matches.get_one::<PathBuf>("graphs").expect("it has a default");
     if matches.value_source("graphs") != Some(ValueSource::DefaultValue) && !folder.is_dir() {
-        return Err(vec![format!("--graphs: there is no folder '{}'", folder.display())]);
+        return Err(vec![format!("--graphs must be a folder, got '{}'", folder.display())]);
     }
     Ok(folder)
 }

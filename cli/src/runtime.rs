@@ -207,7 +207,7 @@ fn own_id(data: &Path) -> Uuid {
     id
 }
 
-/// Tells where the runtime is. Whoever started it may have closed the pipe: that is no reason to stop.
+/// Tells where the runtime is. Goes on when the pipe is closed.
 fn greet(edit: &EditSettings, bound: SocketAddr, id: Uuid) {
     let base = edit.url.clone().unwrap_or_else(|| format!("http://{bound}"));
     let mut out = std::io::stdout();

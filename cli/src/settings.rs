@@ -208,7 +208,7 @@ pub fn all() -> Vec<Setting> {
         of_runtime(of_workers(setting(
             "files",
             "files",
-            "Folder with pictures, served under /files/; where it is not set and there is no folder files, the samples in the program are served",
+            "Folder with pictures, served under /files/; without it, and without a folder named files, the samples in the program are served",
         ))),
         setting("public-url", "", "Address that clients see (https://img.example.org); redirects name it"),
         setting(

@@ -54,7 +54,7 @@ pub fn settle(settings: Settings, which: Command) -> Result<Settings, Failure> {
     let named = [("graphs", settings.graphs_named, &settings.graphs), ("files", settings.files_named, &settings.files)];
     let missing = named.into_iter().filter(|(_, is_named, folder)| *is_named && !folder.is_dir());
     let faults: Failure =
-        missing.map(|(name, _, folder)| format!("--{name}: there is no folder '{}'", folder.display())).collect();
+        missing.map(|(name, _, folder)| format!("--{name} must be a folder, got '{}'", folder.display())).collect();
     if !faults.is_empty() && which != Command::Worker {
         return Err(faults);
     }

@@ -331,7 +331,7 @@ async fn an_open_blob_is_read_in_pieces_and_stays_the_same_version() {
     assert_eq!(stored.read(10, 100).await.unwrap(), blob(100, 1));
     assert_eq!(stored.read(1_000_000, 100).await.unwrap(), blob(0, 1));
     assert_ne!(store.open("a").await.unwrap().unwrap().digest().await.unwrap(), digest);
-    // What becomes shorter while it is read is no end.
+    // A file that is cut while it is read is an error, not an early end.
     let stored = store.open("a").await.unwrap().unwrap();
     File::options().write(true).open(key::path(dir.path(), "a")).unwrap().set_len(500_000).unwrap();
     assert!(matches!(stored.read(400_000, 200_000).await, Err(CacheError::Io { .. })));

@@ -33,7 +33,7 @@ struct Answer {
 enum Fault {
     /// It ended too soon.
     Cut(String),
-    /// Its bytes are others.
+    /// The body's digest differs from the one that was stored with it.
     Altered,
     /// It could not be put aside.
     Disk(io::Error),

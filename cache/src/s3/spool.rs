@@ -44,7 +44,8 @@ impl Spool {
         cell
     }
 
-    /// A file without a name. `None` where there is no folder, or it takes none: then memory has to do.
+    /// Opens a file without a name. Returns `None` where the folder is missing or takes no files: the body is then held
+    /// in memory.
     pub(super) fn file(&self) -> Option<File> {
         let folder = self.folder.as_ref()?;
         let made = fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));

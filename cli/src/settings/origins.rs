@@ -1,4 +1,4 @@
-//! Which sites' scripts may read what is served.
+//! Origins of the web pages whose scripts may read results, files and listings (CORS).
 
 use imgflo_server::Origins;
 use url::Url;

@@ -144,7 +144,7 @@ fn every_command_that_takes_graphs_has_the_shipped_ones() {
         &["serve", "--files", "flies"],
         &["runtime", "--graphs", "grahps"],
     ] {
-        assert!(refused(empty.path(), arguments).contains("there is no folder"), "{arguments:?}");
+        assert!(refused(empty.path(), arguments).contains(" must be a folder, got "), "{arguments:?}");
     }
     let error = refused(empty.path(), &["render", "sunste", "-i", picture, "-o", "x.png"]);
     assert!(error.contains("sunste"), "{error}");
