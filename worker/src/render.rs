@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use imgflo_job::{Background, Category, JobError, Limits, Quality, Urgency};
@@ -145,9 +146,32 @@ impl Renderer {
         if order.format == FileFormat::Avif && plan.output().area() > self.limits.max_avif_pixels {
             return Err(JobError::too_large_for_avif(plan.output().area(), self.limits.max_avif_pixels).into());
         }
+        self.affordable(&plan, order.urgency)?;
         let file = order.input.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let memory = memory(header.as_ref(), file, &plan, order.options(self.quality, self.background));
         Ok(Prepared { plan, header, memory, settled: detailed })
+    }
+
+    /// Refuses what takes too much processor time.
+    fn affordable(&self, plan: &Plan, urgency: Urgency) -> Result<(), JobError> {
+        let Limits { max_urgent_cpu_seconds: urgent, max_background_cpu_seconds: background, .. } = self.limits;
+        let (limit, setting) = match urgency {
+            Urgency::Urgent => (urgent, "IMGFLO_MAX_URGENT_CPU_SECONDS"),
+            Urgency::Background => (background, "IMGFLO_MAX_BACKGROUND_CPU_SECONDS"),
+        };
+        let time = plan.processor_time();
+        if time <= Duration::from_secs(limit) {
+            return Ok(());
+        }
+        let seconds = time.as_secs_f64().ceil() as u64;
+        let mut error = JobError::over("seconds of processor time, as predicted", seconds, limit, setting);
+        if urgency == Urgency::Urgent && seconds <= background {
+            error.message += "; it can be made in the background: POST to the same address, and ask again later";
+        }
+        Err(match plan.costliest() {
+            Some(process) => error.at(process),
+            None => error,
+        })
     }
 
     /// The header of an input within limits.
