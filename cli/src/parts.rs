@@ -107,6 +107,7 @@ impl Parts {
             memory_budget: settings.memory_bytes,
             quality: settings.quality,
             background: settings.background,
+            accept_cut: settings.accept_cut_inputs,
         })
     }
 }

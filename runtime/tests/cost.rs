@@ -35,8 +35,11 @@ enum Kind {
     Floats,
 }
 
-/// Operations whose work depends on their properties, with what makes it small and large.
-const HEAVY: &[(&str, &[(&str, &str)], u32)] = &[
+/// A port and the text of its value.
+type Value = (&'static str, &'static str);
+
+/// Operations whose work depends on their properties, what makes it small and large, and the side of a picture for it.
+const HEAVY: &[(&str, &[Value], u32)] = &[
     ("gegl/c2g", &[("samples", "1"), ("iterations", "1"), ("radius", "10")], 256),
     ("gegl/c2g", &[("samples", "100"), ("iterations", "10"), ("radius", "100")], 256),
     ("gegl/c2g", &[("samples", "1000"), ("iterations", "1"), ("radius", "6000")], 128),
@@ -90,7 +93,7 @@ fn picture(side: u32, alpha: bool) -> Image {
 }
 
 impl Case {
-    fn new(operation: &str, properties: &[(&str, &str)], kind: Kind, side: u32, catalogue: &Catalogue) -> Case {
+    fn new(operation: &str, properties: &[Value], kind: Kind, side: u32, catalogue: &Catalogue) -> Case {
         let registry = Registry::native();
         let info = registry.get(operation).unwrap_or_else(|| panic!("no {operation}")).info();
         let mut text = String::new();

@@ -28,6 +28,8 @@ pub(crate) struct Renderer {
     pub quality: u8,
     /// The colour behind results of jobs that name none, where the type has no alpha.
     pub background: Background,
+    /// True where inputs that end early are read as far as they go.
+    pub accept_cut: bool,
     pub memory: Arc<Budget>,
 }
 
@@ -192,10 +194,9 @@ impl Renderer {
         cancel.check().map_err(stopped)?;
         let options = order.options(self.quality, self.background);
         let input_size = prepared.header.map(|header| (header.width, header.height));
-        let limits = DecodeLimits {
-            pixels: self.limits.max_input_pixels,
-            side: u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX),
-        };
+        let side = u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX);
+        let limits =
+            DecodeLimits { accept_cut: self.accept_cut, ..DecodeLimits::new(self.limits.max_input_pixels, side) };
         if let (Some(bytes), true) = (&order.input, prepared.plan.hands_on_the_input()) {
             let recoded = codec::recode(bytes, options, limits, cancel).map_err(|error| self.unreadable(error))?;
             if let (Some(bytes), Some(size)) = (recoded, input_size) {
@@ -234,6 +235,14 @@ impl Renderer {
             CodecError::Broken { format, reason } => JobError::new(
                 Category::BrokenInput,
                 format!("the input is a broken {} file: {reason}", format.extension()),
+            ),
+            CodecError::Cut { format, bytes, reason } => JobError::new(
+                Category::BrokenInput,
+                format!(
+                    "the input is a broken {} file: the file ends early, after {bytes} bytes ({reason}); \
+                     IMGFLO_ACCEPT_CUT_INPUTS=true takes what is there",
+                    format.extension()
+                ),
             ),
             CodecError::Unsupported { format, reason } => JobError::new(
                 Category::UnsupportedType,

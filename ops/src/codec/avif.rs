@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn quality_means_the_same_as_in_jpeg() {
         let file = include_bytes!("../../../files/marbles.jpg");
-        let limits = codec::DecodeLimits { pixels: 1 << 24, side: 1 << 14 };
+        let limits = codec::DecodeLimits::new(1 << 24, 1 << 14);
         let window = codec::read_header(file).unwrap().reducible.unwrap().by(2).rect();
         let part = Some(Part { eighths: 2, window });
         let photo = codec::decode_part(file, part, limits, &Cancel::new()).unwrap();

@@ -151,8 +151,13 @@ async fn inputs_that_are_no_pictures() {
     for (path, bytes) in [("/truncated", jpeg.len() / 2), ("/truncated", jpeg.len() / 2), ("/header", 30)] {
         let body = refused(&server, &graph(path), 422).await;
         let told = format!("the file ends early, after {bytes} bytes");
-        assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(&told)), "{body}");
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.contains(&told) && detail.contains("IMGFLO_ACCEPT_CUT_INPUTS"), "{body}");
     }
+    let lenient = Server::start(&["--allow-addresses", "127.0.0.0/8", "--accept-cut-inputs", "true"]);
+    lenient.picture(&graph("/truncated")).await;
+    refused(&lenient, &graph("/header"), 422).await;
+    refused(&lenient, &graph("/short"), 502).await;
     refused(&server, &graph("/short"), 502).await;
     refused(&server, &graph("/gone"), 404).await;
     refused(&server, &graph("/broken"), 502).await;

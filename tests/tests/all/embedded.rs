@@ -121,7 +121,7 @@ async fn a_kill_leaves_no_half_file() {
         for file in files_below(&server.data.path().join("cache")) {
             let name = file.file_name().unwrap().to_str().unwrap().to_owned();
             let bytes = server.get(&format!("/cache/{name}")).await.bytes().await.unwrap();
-            codec::decode(&bytes, codec::DecodeLimits { pixels: 1 << 30, side: 1 << 16 }, &imgflo_ops::Cancel::new())
+            codec::decode(&bytes, codec::DecodeLimits::new(1 << 30, 1 << 16), &imgflo_ops::Cancel::new())
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             served += 1;
         }

@@ -80,7 +80,7 @@ async fn the_job_says_what_lies_behind_and_the_worker_where_it_does_not() {
         data.source = Some(Source::Stored { key: "0c1e.png".into() });
         data.quality = "100".parse().unwrap();
         assert_eq!(setup.run(&urgent(data)).await.error, None);
-        let limits = DecodeLimits { pixels: 1000, side: 100 };
+        let limits = DecodeLimits::new(1000, 100);
         let image = codec::decode(&setup.stored(key).await.unwrap(), limits, &Cancel::new()).unwrap();
         let Pixels::Rgb8(pixels) = image.pixels() else { panic!("a JPEG is RGB") };
         assert_eq!(pixels[0], expected, "{key}");
