@@ -6,6 +6,7 @@ mod broker;
 mod deleted;
 mod machine;
 mod processes;
+mod soak;
 mod stores;
 
 use std::time::{Duration, Instant};
