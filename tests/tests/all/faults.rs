@@ -1,6 +1,5 @@
-//! What must hold when something that a fleet depends on breaks. The numbers are those of the rows
-//! of the reliability table that the project keeps; row 20 (an engine's process dies) comes with
-//! engines that are processes.
+//! What must hold when something that a fleet depends on breaks. The numbers are those of the rows of
+//! `docs/RELIABILITY.md`.
 
 mod broker;
 mod deleted;
