@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use imgflo_host::{Fault, HostError, Lease, Pool, Program};
+use imgflo_host::{HostError, Lease, Pool, Program};
+use imgflo_ops::c::ENDINGS;
 use tempfile::TempDir;
 
 use super::Revision;
@@ -64,7 +65,8 @@ impl Host {
             name: "imgflo-ops",
             environment: Vec::new(),
             readable: vec![folder.path().to_owned()],
-            starts_programs: false,
+            scratch: None,
+            endings: ENDINGS,
         };
         let readable = [folder.path()].into_iter().chain(beside).map(Path::to_owned).collect();
         Ok(Host {
@@ -109,7 +111,7 @@ pub(super) fn ask(
     let Reply { loaded, answer } = lease.call(request, pixels, stop)?;
     if let Answer::Corrupt(message) = answer {
         lease.retire();
-        return Err(Fault::failed(message).into());
+        return Err(HostError::Ended(message));
     }
     if loaded > MOST_LOADED {
         lease.retire();

@@ -3,6 +3,7 @@
 
 mod faults;
 mod gegl;
+mod hostile;
 pub mod live;
 
 pub use faults::{children_named, until};
