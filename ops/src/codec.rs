@@ -249,7 +249,7 @@ pub struct EncodeOptions {
     pub small: bool,
     /// JPEG in several scans, coarse ones first. With `small` it is so anyway.
     pub progressive: bool,
-    /// JPEG with colour for each pixel (4:4:4) instead of for each 2 × 2 (4:2:0).
+    /// JPEG and AVIF with colour for each pixel (4:4:4) instead of for each 2 × 2 (4:2:0).
     pub full_chroma: bool,
     /// What lies behind a picture with alpha in a format without (JPEG): red, green and blue in sRGB.
     pub background: [u8; 3],

@@ -295,7 +295,7 @@ fn memory(header: Option<&Header>, file: u64, plan: &Plan, written: EncodeOption
         // What is written without loss takes more.
         FileFormat::Webp => (area * 6).max(area.min(codec::LOSSLESS_WEBP_PIXELS) * 20),
         FileFormat::Gif => 0,
-        FileFormat::Avif => area * 40,
+        FileFormat::Avif => area * if written.full_chroma { 60 } else { 40 },
     };
     let encoding = area * plan.output_format().bytes_per_pixel() as u64 + own;
     file.saturating_add(decoding).max(plan.peak_memory()).max(encoding).saturating_add(FIXED_BYTES)
