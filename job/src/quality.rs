@@ -62,8 +62,12 @@ impl Quality {
                 // What is small is progressive already.
                 Quality { progressive: self.progressive && !self.small, chroma, ..plain }
             }
-            // Said in any case: earlier versions wrote all at half.
-            "avif" => Quality { chroma: self.full_chroma(number).then_some(Chroma::Full), ..plain },
+            // Said from 90 on in any case: earlier versions wrote all at half.
+            "avif" => {
+                let chroma = if self.full_chroma(number) { Chroma::Full } else { Chroma::Half };
+                let is_said = chroma == Chroma::Full || number >= FULL_CHROMA;
+                Quality { chroma: is_said.then_some(chroma), ..plain }
+            }
             "webp" => plain,
             "png" => Quality { small: self.small, ..Quality::default() },
             _ => Quality::default(),
@@ -227,7 +231,7 @@ mod tests {
             ("avif", "30,small,progressive", "30,small"),
             ("avif", "30,420", "30"),
             ("avif", "90", "90,444"),
-            ("avif", "90,420", "90"),
+            ("avif", "90,420", "90,420"),
             ("avif", "444", "85,444"),
             ("png", "", ""),
             ("png", "60", ""),
