@@ -152,8 +152,9 @@ fn parts(
             input_bytes: usize::try_from(limits.max_input_bytes).unwrap_or(usize::MAX),
             source_bytes: usize::try_from(limits.max_operation_bytes).unwrap_or(usize::MAX),
             edits: EditLimits {
+                nodes: usize::try_from(limits.max_live_nodes).unwrap_or(usize::MAX),
+                connections: usize::try_from(limits.max_live_connections).unwrap_or(usize::MAX),
                 name_bytes: usize::try_from(limits.max_name_bytes).unwrap_or(usize::MAX),
-                ..EditLimits::default()
             },
             ..LiveLimits::default()
         },

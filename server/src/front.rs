@@ -114,6 +114,9 @@ pub enum StartError {
     /// The queues could not be set up.
     #[error("the queues could not be set up: {0}")]
     Queue(#[from] QueueError),
+    /// The folder of graphs cannot be looked at.
+    #[error("the folder of graphs cannot be watched: {0}")]
+    Watch(#[from] io::Error),
 }
 
 /// What follows from the graphs; replaced as a whole when they change.
@@ -190,7 +193,7 @@ impl Front {
             origins,
             on_loopback: parts.bind.ip().is_loopback(),
         });
-        tokio::spawn(watch::watch(Arc::downgrade(&front), front.shutdown.clone()));
+        watch::watch(Arc::downgrade(&front), front.shutdown.clone())?;
         Ok(front)
     }
 

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::flight::{Commission, Flights, Means, Pace};
+use crate::flight::{Commission, Flights, Means, Pace, Places};
 use crate::ledger::Ledger;
 use crate::strays::{Strays, key_of};
 
@@ -78,6 +78,7 @@ impl Queue {
         let ledger = Arc::new(Ledger::default());
         let opened = Arc::clone(&ledger);
         let (asker, broker) = (Arc::clone(&participant), Arc::clone(&transport));
+        let counter = Arc::clone(&transport);
         let (flights, cancelled) = Flights::new(Means {
             dispatch: Arc::new(move |commission| {
                 send(Arc::clone(&sender), Arc::clone(&sizes), Arc::clone(&opened), commission).boxed()
@@ -89,6 +90,8 @@ impl Queue {
                 true => async { true }.boxed(),
                 false => staffed(Arc::clone(&asker), Arc::clone(&broker)).boxed(),
             }),
+            waiting: Arc::new(move || waiting(Arc::clone(&counter)).boxed()),
+            places: Places::new(limits),
             holder,
             pace: Pace::new(limits.background_deadline),
             stop: stop.clone(),
@@ -193,6 +196,12 @@ async fn staffed(participant: Arc<Participant>, transport: Arc<dyn Transport>) -
     // An id that no job has.
     let nobody = Cancel { id: String::new() };
     !matches!(participant.send("jobcancel", &nobody).await, Err(SendError::Unroutable(_)))
+}
+
+/// Jobs that wait in the urgent lane; `None` when the broker does not say.
+async fn waiting(transport: Arc<dyn Transport>) -> Option<usize> {
+    let jobs = queue_name(network::URGENT_WORKER, "job");
+    transport.backlog(&jobs).await.ok().map(|backlog| backlog.waiting)
 }
 
 async fn send(

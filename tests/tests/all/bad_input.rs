@@ -110,7 +110,7 @@ async fn graphs_that_are_not_served() {
     for (graph, told) in [
         (
             "broken.png",
-            "graph 'broken' cannot be served, because its file is broken: broken.fbp: processes.b: unknown component",
+            "graph 'broken' cannot be served, because its file is broken: broken.fbp: process 'b': unknown component",
         ),
         ("torn", "graph 'torn' cannot be served, because its file is broken: torn.json: line 1"),
         ("twice", "a second graph of the name 'twice', beside twice.fbp"),

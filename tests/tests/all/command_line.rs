@@ -109,9 +109,9 @@ fn graph_check_tells_what_is_passed_over() {
     let result = run(&["graph", "check", "tests/originals/motionblur.json", "graphs/passthrough.json"]);
     assert!(result.status.success(), "{}", text(&result));
     for note in [
-        "motionblur.json: connections[0].src: passed over: the graph's input comes in place of 'gegl/load'",
-        "motionblur.json: processes.proc: passed over: shows a picture in an editor",
-        "passthrough.json: inports.ignored: does nothing: gegl/nop has no inport 'ignored'",
+        "motionblur.json: process 'load': passed over: the graph's input comes in place of 'gegl/load'",
+        "motionblur.json: process 'proc': passed over: shows a picture in an editor",
+        "passthrough.json: inport 'ignored': does nothing: gegl/nop has no inport 'ignored'",
     ] {
         assert!(text(&result).contains(note), "{note}: {}", text(&result));
     }
