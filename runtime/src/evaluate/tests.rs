@@ -186,7 +186,7 @@ fn errors_name_the_process() {
     let error = evaluator.draft(&graph(CHAIN), &none, Some(&input), look(0), &control).expect_err("cancelled");
     assert!(error.to_string().ends_with("cancelled"), "{error}");
     let broken = InputFile::new(&b"GIF89a"[..], LIMITS.decode).expect_err("no picture");
-    assert!(matches!(broken, CodecError::Broken { .. }), "{broken}");
+    assert!(matches!(broken, CodecError::Cut { bytes: 6, .. }), "{broken}");
     let huge = InputFile::new(input.bytes().clone(), DecodeLimits::new(100, 1000)).expect_err("too large");
     assert!(matches!(huge, CodecError::TooManyPixels { .. }), "{huge}");
 }

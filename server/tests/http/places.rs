@@ -248,21 +248,19 @@ async fn a_worker_that_never_answers_shows() {
     rig.get("/graph/plain?input=files/a.gif").await.problem(504);
     let job = peer.take().await;
     // The job began a moment after its request, so it is late a moment after its client was told.
-    let ready = tokio::time::timeout(crate::rig::PATIENCE, async {
-        loop {
-            let ready = rig.get("/readyz").await;
-            if ready.status != 200 {
-                break ready;
-            }
+    let warnings = async || rig.get("/readyz").await.json()["warnings"].to_string();
+    tokio::time::timeout(crate::rig::PATIENCE, async {
+        while !warnings().await.contains("an urgent job is past its deadline") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     })
     .await
-    .expect("still ready");
-    assert_eq!(ready.status, 503);
-    assert!(ready.json()["reasons"][0].as_str().unwrap().contains("worker"), "{ready:?}");
+    .expect("no warning");
+    // Work may be slow, and stored images need none.
+    assert_eq!(rig.get("/readyz").await.status, 200);
     peer.finish(job).await;
     assert_eq!(rig.get("/graph/plain?input=files/a.gif").await.status, 301);
-    assert_eq!(rig.get("/readyz").await.status, 200);
+    assert!(!warnings().await.contains("past its deadline"));
 }
 
 #[tokio::test]
