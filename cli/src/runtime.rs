@@ -99,7 +99,7 @@ fn parts(
     live: Option<Arc<LiveOperations>>,
 ) -> Result<Parts, Failure> {
     let (limits, library_limits) = (&settings.limits, limits::library(&settings.limits));
-    let decode = limits::decode(limits);
+    let decode = limits::decode(limits, settings.accept_cut_inputs);
     let evaluator_limits = EvaluatorLimits {
         plan: limits::plan(limits),
         decode,

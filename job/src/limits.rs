@@ -12,7 +12,7 @@ const SECOND: u64 = 1000;
 pub struct LimitSetting {
     /// Name as a flag: `max-url-bytes`.
     pub name: &'static str,
-    /// What it is counted in: `bytes`, `pixels`, `ms`; empty for plain counts.
+    /// What it is counted in: `bytes`, `pixels`, `ms`, `s`; empty for plain counts.
     pub unit: &'static str,
     /// What it limits, one line.
     pub help: &'static str,
@@ -157,6 +157,10 @@ limits! {
     max_avif_pixels: u64, in "pixels" = 2_000_000, (1..=100_000_000);
     /// Most bytes of pixel buffers that one job may hold at once, as its plan predicts.
     max_job_memory: u64, in "bytes" = 3 * GIB, (MIB..=1024 * GIB);
+    /// Most processor time that rendering may take while a client waits, as its plan predicts, seconds.
+    max_urgent_cpu_seconds: u64, in "s" = 60, (1..=1_000_000);
+    /// Most processor time that rendering may take in the background, as its plan predicts, seconds.
+    max_background_cpu_seconds: u64, in "s" = 600, (1..=1_000_000);
     /// Most processes in a graph, with those of the graphs in it.
     max_graph_nodes: u64, in "" = 200, (1..=10_000);
     /// Largest graph file, and largest graph with the graphs in it as JSON, bytes.
@@ -201,6 +205,15 @@ limits! {
     urgent_deadline: Duration, in "ms" = 25 * SECOND, (1..=3600 * SECOND);
     /// Time a background job may work.
     background_deadline: Duration, in "ms" = 600 * SECOND, (1..=86_400 * SECOND);
+}
+
+impl Limits {
+    /// Time that an urgent job may work: past its client's deadline for as long as its rendering may take, but no longer
+    /// than a background job.
+    pub fn longest_urgent_work(&self) -> Duration {
+        let work = Duration::from_secs(self.max_urgent_cpu_seconds);
+        self.urgent_deadline.saturating_add(work).min(self.background_deadline)
+    }
 }
 
 #[cfg(test)]

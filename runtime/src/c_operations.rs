@@ -15,6 +15,7 @@ mod hosted;
 mod live;
 mod message;
 mod module;
+mod scratch;
 mod serve;
 pub mod sources;
 

@@ -150,6 +150,7 @@ pub struct Front {
     memory: Memory,
     room: Room,
     origins: Allowed,
+    on_loopback: bool,
 }
 
 impl Front {
@@ -190,6 +191,7 @@ impl Front {
             memory: Memory::default(),
             room: Room::default(),
             origins,
+            on_loopback: parts.bind.ip().is_loopback(),
         });
         watch::watch(Arc::downgrade(&front), front.shutdown.clone())?;
         Ok(front)
@@ -264,6 +266,11 @@ impl Front {
 
     pub(crate) fn files(&self) -> &Path {
         &self.files
+    }
+
+    /// True when everybody may ask who is on this machine.
+    pub(crate) fn is_open_on_loopback(&self) -> bool {
+        self.on_loopback && !self.access.is_closed()
     }
 
     /// Pages that may read what is served.

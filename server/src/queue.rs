@@ -383,14 +383,14 @@ async fn watch_link(mut link: watch::Receiver<Link>, flights: Arc<Flights>) {
     }
 }
 
-/// Forgets lost jobs. An urgent job may go on after its client's deadline, and a background job may
-/// wait for its turn, both for as long as a background job may take.
+/// Forgets lost jobs. An urgent job may begin at its client's deadline, and a background job may wait for its turn for
+/// as long as one may take.
 async fn sweep(flights: Arc<Flights>, ledger: Arc<Ledger>, limits: Limits) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
         let (urgent, background) =
-            (limits.urgent_deadline + limits.background_deadline, limits.background_deadline * 2);
+            (limits.urgent_deadline + limits.longest_urgent_work(), limits.background_deadline * 2);
         flights.forget(urgent, background);
         ledger.forget(urgent.max(background));
     }

@@ -41,10 +41,15 @@ pub(crate) struct JobControl {
 
 impl JobControl {
     /// For a job that a worker has just taken. One whose own deadline has passed is not begun. One that has begun may
-    /// work on past it, as long as a background job may: its client is told to ask again, and shall find the result.
+    /// work on past it, for as long as the work of an urgent job may take: its client is told to ask again, and shall
+    /// find the result.
     pub(crate) fn of(job: &Job, limits: &Limits) -> Self {
         let late = job.urgency == Urgency::Urgent && job.deadline_at.is_some_and(|deadline| deadline <= message::now());
-        JobControl { token: CancellationToken::new(), deadline: Instant::now() + limits.background_deadline, late }
+        let time = match job.urgency {
+            Urgency::Urgent => limits.longest_urgent_work(),
+            Urgency::Background => limits.background_deadline,
+        };
+        JobControl { token: CancellationToken::new(), deadline: Instant::now() + time, late }
     }
 }
 

@@ -104,6 +104,8 @@ pub struct WorkerParts {
     pub quality: u8,
     /// The colour behind results of jobs that name none, where the type has no alpha.
     pub background: Background,
+    /// True where inputs that end early are read as far as they go.
+    pub accept_cut: bool,
 }
 
 /// Takes jobs and does them.
@@ -139,6 +141,7 @@ impl Worker {
             memory_budget,
             quality,
             background,
+            accept_cut,
         } = parts;
         let processor = Processor {
             sources: Sources { inputs: Inputs::new(fetch, limits.clone(), files), store: Arc::clone(&store) },
@@ -150,6 +153,7 @@ impl Worker {
                 limits: limits.clone(),
                 quality,
                 background,
+                accept_cut,
                 memory: Budget::new(memory_budget),
             }),
             store,

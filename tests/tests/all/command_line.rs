@@ -294,6 +294,9 @@ fn a_cut_picture_is_told_as_cut() {
         let result = run(&["render", "passthrough", "-i", cut.to_str().unwrap(), "-o", output.to_str().unwrap()]);
         let told = format!("the file ends early, after {bytes} bytes");
         assert!(!result.status.success() && text(&result).contains(&told), "{sample}: {}", text(&result));
+        let [from, to] = [&cut, &output].map(|path| path.to_str().unwrap());
+        let result = run(&["render", "passthrough", "--accept-cut-inputs", "-i", from, "-o", to]);
+        assert!(result.status.success(), "{sample}: {}", text(&result));
     }
 }
 

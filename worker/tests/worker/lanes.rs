@@ -397,6 +397,23 @@ async fn the_engine_stops_at_the_end_of_a_jobs_time() {
     until(|| engine.stopped.lock().unwrap().len() == engine.begun()).await;
 }
 
+/// A client that was told to ask again finds the result, unless its work takes much longer than was predicted.
+#[tokio::test]
+async fn an_urgent_job_is_stopped_long_before_a_background_job() {
+    let setup = Setup::new().await;
+    let engine = Gated::closed();
+    let limits = Limits {
+        urgent_deadline: Duration::from_millis(200),
+        max_urgent_cpu_seconds: 1,
+        background_deadline: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let _worker = setup.worker(Options { engine: engine.clone(), limits, ..Options::default() });
+    let error = setup.run(&urgent(copy("6f95.png"))).await.error.unwrap();
+    assert_eq!(error.category, Category::DeadlineExceeded);
+    until(|| engine.stopped.lock().unwrap().len() == engine.begun()).await;
+}
+
 #[tokio::test]
 async fn a_panic_is_reported_kept_as_a_dead_letter_and_survived() {
     let setup = Setup::new().await;

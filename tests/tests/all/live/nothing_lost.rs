@@ -30,7 +30,7 @@ async fn until<T>(what: &str, mut is_so: impl AsyncFnMut() -> Option<T>) -> T {
 
 /// The colour of the first pixel.
 fn colour(bytes: &[u8]) -> [u8; 3] {
-    let limits = codec::DecodeLimits { pixels: 1 << 20, side: 1 << 14 };
+    let limits = codec::DecodeLimits::new(1 << 20, 1 << 14);
     match codec::decode(bytes, limits, &Cancel::new()).expect("a picture").into_pixels() {
         Pixels::Rgb8(pixels) => pixels[0],
         Pixels::Rgba8(pixels) => [pixels[0][0], pixels[0][1], pixels[0][2]],
