@@ -46,8 +46,10 @@ async fn long_headers_and_what_is_not_http_are_400_with_a_body() {
         rig.raw(text.as_bytes()).await.problem(400);
     }
     // Also after a request that was answered.
-    let text =
-        format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "a".repeat(90_000));
+    let text = format!(
+        "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "a".repeat(90_000)
+    );
     let answers = String::from_utf8(rig.raw(text.as_bytes()).await.body.to_vec()).unwrap();
     assert!(answers.contains("HTTP/1.1 400 Bad Request"), "{answers}");
     assert!(answers.contains("application/problem+json"), "{answers}");
