@@ -22,4 +22,5 @@ mod shipped_graphs;
 mod signing;
 mod soak;
 mod subgraphs;
+mod supply_chain;
 mod versions;
