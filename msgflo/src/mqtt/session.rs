@@ -8,8 +8,8 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use rumqttc::{
     AsyncClient, Broker, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing,
-    Packet, PubAckReason, Publish, PublishOptions, PublishProperties, StateError, SubscribeFilter,
-    SubscribeProperties, SubscribeReasonCode, TlsConfiguration,
+    Packet, PubAckReason, Publish, PublishOptions, PublishProperties, StateError, SubscribeFilter, SubscribeProperties,
+    SubscribeReasonCode, TlsConfiguration,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
