@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::catalogue::{self, operations};
 use crate::settings::Settings;
-use crate::{Failure, version};
+use crate::{Failure, isolated, version};
 
 /// What our keys in Redis begin with.
 pub const REDIS_PREFIX: &str = "imgflo_";
@@ -64,6 +64,11 @@ impl Parts {
         }
         let transport: Arc<dyn Transport> = match &settings.broker {
             Some(url) => {
+                if !settings.seal.refuses() {
+                    tracing::warn!(
+                        "messages are not checked: whoever may use the broker can have images made; set IMGFLO_FLEET_SECRET to the same secret for all front ends and workers"
+                    );
+                }
                 connect_with(url, name, settings.broker_timeout).await.map_err(|error| vec![error.to_string()])?
             }
             None => InProcess::new(),
@@ -107,6 +112,8 @@ impl Parts {
             memory_budget: settings.memory_bytes,
             quality: settings.quality,
             background: settings.background,
+            seal: settings.seal.clone(),
+            isolation: settings.broker.is_some().then(isolated::command),
         })
     }
 }

@@ -2,11 +2,14 @@
 //! of the reliability table that the project keeps; row 20 (an engine's process dies) comes with
 //! engines that are processes.
 
+mod blame;
 mod broker;
+mod clocks;
 mod deleted;
 mod machine;
 mod processes;
 mod stores;
+mod trust;
 
 use std::time::{Duration, Instant};
 
