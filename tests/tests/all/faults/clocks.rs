@@ -30,7 +30,7 @@ fn request(n: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn row_27b_a_worker_whose_clock_is_a_minute_off_drops_no_urgent_job_and_is_told() {
+async fn row_27d_a_worker_whose_clock_is_a_minute_off_drops_no_urgent_job_and_is_told() {
     const REQUESTS: usize = 60;
     let folder = tempfile::tempdir().unwrap();
     let library = library(folder.path());
@@ -58,7 +58,7 @@ async fn row_27b_a_worker_whose_clock_is_a_minute_off_drops_no_urgent_job_and_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn row_27c_late_jobs_are_dropped_whatever_the_clock_of_the_worker_says() {
+async fn row_27e_late_jobs_are_dropped_whatever_the_clock_of_the_worker_says() {
     const LATE: usize = 10;
     let folder = tempfile::tempdir().unwrap();
     let library = library(folder.path());
