@@ -64,7 +64,7 @@ impl Parts {
         }
         let transport: Arc<dyn Transport> = match &settings.broker {
             Some(url) => {
-                if !settings.seal.refuses() {
+                if !settings.fleet_secrets.refuses() {
                     tracing::warn!(
                         "messages are not checked: whoever may use the broker can have images made; set IMGFLO_FLEET_SECRET to the same secret for all front ends and workers"
                     );
@@ -112,7 +112,7 @@ impl Parts {
             memory_budget: settings.memory_bytes,
             quality: settings.quality,
             background: settings.background,
-            seal: settings.seal.clone(),
+            secrets: settings.fleet_secrets.clone(),
             isolation: settings.broker.is_some().then(isolated::command),
         })
     }

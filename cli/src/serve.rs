@@ -61,7 +61,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         claims: Arc::clone(&parts.claims),
         transport: Arc::clone(&parts.transport),
         workers_elsewhere: settings.broker.is_some(),
-        seal: settings.seal.clone(),
+        secrets: settings.fleet_secrets.clone(),
         limits: settings.limits.clone(),
         files: settings.files.clone(),
         applications: settings.applications.clone(),

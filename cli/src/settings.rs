@@ -17,7 +17,7 @@ use clap::{Arg, ArgMatches};
 use imgflo_apps::Place;
 use imgflo_cache::{Delivery, S3Options};
 use imgflo_job::limits::LimitSetting;
-use imgflo_job::{Background, Limits, Seal};
+use imgflo_job::{Background, FleetSecrets, Limits};
 use imgflo_runtime::{ChildLimits, EngineChoice};
 use imgflo_server::{Application, Origins};
 use ipnet::IpNet;
@@ -144,7 +144,7 @@ pub struct Settings {
     /// Longest time that the broker may take to confirm a message.
     pub broker_timeout: Duration,
     /// Signs and checks messages between front ends and workers.
-    pub seal: Seal,
+    pub fleet_secrets: FleetSecrets,
     /// Address of Redis.
     pub redis: Option<String>,
     /// After what time Redis forgets a result, seconds.
@@ -615,7 +615,7 @@ impl Reader {
         Some(secret)
     }
 
-    fn seal(&mut self, broker: bool) -> Seal {
+    fn fleet_secrets(&mut self, broker: bool) -> FleetSecrets {
         let accepts_unsigned = self.boolean("fleet-accept-unsigned");
         let text = self.optional("fleet-secret").unwrap_or_default();
         let secrets: Vec<String> =
@@ -625,7 +625,7 @@ impl Reader {
             self.faults.push(format!("{place}: a fleet secret must have {SHORTEST_SECRET} characters or more"));
         }
         // One process alone sends no messages.
-        if broker { Seal::new(secrets, accepts_unsigned) } else { Seal::default() }
+        if broker { FleetSecrets::new(secrets, accepts_unsigned) } else { FleetSecrets::default() }
     }
 
     fn children(&mut self, workers: usize) -> ChildLimits {
@@ -722,7 +722,7 @@ impl Reader {
             log,
             log_json,
             limits: self.limits(),
-            seal: self.seal(broker.is_some()),
+            fleet_secrets: self.fleet_secrets(broker.is_some()),
             broker,
             broker_timeout: Duration::from_millis(self.number("broker-timeout", 100, 60_000)),
             redis: self.address("redis", &["redis", "rediss"]),

@@ -12,7 +12,7 @@ use imgflo_apps::Directory;
 use imgflo_cache::{Claims, Store};
 use imgflo_job::input::OwnOrigins;
 use imgflo_job::request::Request;
-use imgflo_job::{Background, Category, JobError, Limits, Seal};
+use imgflo_job::{Background, Category, FleetSecrets, JobError, Limits};
 use imgflo_msgflo::Transport;
 use imgflo_runtime::{Library, LiveOperations};
 use serde::Serialize;
@@ -63,7 +63,7 @@ pub struct FrontParts {
     /// True when workers are other processes: their store may be another one by mistake.
     pub workers_elsewhere: bool,
     /// Signs and checks messages.
-    pub seal: Seal,
+    pub secrets: FleetSecrets,
     /// What strangers may ask for.
     pub limits: Limits,
     /// Folder served under `/files/`.
@@ -164,7 +164,7 @@ impl Front {
         let strays = parts.workers_elsewhere.then(Arc::<Strays>::default);
         let store = Arc::clone(&parts.store);
         let queue =
-            Queue::start(parts.transport, parts.claims, store, strays.clone(), &parts.limits, parts.seal).await?;
+            Queue::start(parts.transport, parts.claims, store, strays.clone(), &parts.limits, parts.secrets).await?;
         let own: Vec<Url> = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
         let origins = Allowed::new(parts.origins, &own, parts.public_url.is_some());
         let front = Arc::new(Front {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use imgflo_cache::{Claims, Store};
 use imgflo_job::message::{CLOCK_PERIOD, JobsLost};
-use imgflo_job::seal::{Kind, NotOurs};
-use imgflo_job::{Cancel, Category, Job, JobError, JobResult, Limits, Seal, Urgency, key, network};
+use imgflo_job::secrets::{Kind, Unverified};
+use imgflo_job::{Cancel, Category, FleetSecrets, Job, JobError, JobResult, Limits, Urgency, key, network};
 use imgflo_msgflo::discovery::queue_name;
 use imgflo_msgflo::{
     Binding, Consumer, Death, Definition, Link, Network, NetworkError, Outcome, Participant, Port, SendError,
@@ -45,18 +45,18 @@ pub enum QueueError {
 }
 
 /// Messages from the workers, and what was noticed of them.
-struct Mail {
-    seal: Seal,
+struct Messages {
+    secrets: FleetSecrets,
     /// Messages that were refused, as no process of this fleet signed them.
     refused: AtomicU64,
     /// How many ms the clock of a worker was ahead of ours, and when it said so last.
     clock_ahead: Mutex<Option<(Instant, i64)>>,
 }
 
-impl Mail {
+impl Messages {
     /// Why a message is to be refused, if it is. The first one and every hundredth goes to the log.
     fn refuse(&self, kind: Kind, message: &[u8]) -> Option<String> {
-        let refused = self.seal.check(kind, message).err()?;
+        let refused = self.secrets.check(kind, message).err()?;
         if self.refused.fetch_add(1, Ordering::Relaxed).is_multiple_of(100) {
             tracing::error!(?kind, reason = %refused, "a message is refused");
         }
@@ -94,7 +94,7 @@ impl Mail {
 /// The connection to the workers.
 pub(crate) struct Queue {
     flights: Arc<Flights>,
-    mail: Arc<Mail>,
+    messages: Arc<Messages>,
     connected: Arc<AtomicBool>,
     /// True where the broker gives us no queue for results.
     deaf: bool,
@@ -113,7 +113,7 @@ impl Queue {
         store: Arc<dyn Store>,
         strays: Option<Arc<Strays>>,
         limits: &Limits,
-        seal: Seal,
+        secrets: FleetSecrets,
     ) -> Result<Self, QueueError> {
         let roles = Network::from_graph(&network::graph())?;
         roles.set_up(&*transport, &|queue| network::limit(queue, limits).map(|(limit, _)| limit)).await?;
@@ -123,8 +123,8 @@ impl Queue {
         }
         let holder = definition.id.clone();
         let (participant, ears) = join(definition, &roles, &transport).await?;
-        let sender = Sender { participant: Arc::new(participant), seal: seal.clone() };
-        let mail = Arc::new(Mail { seal, refused: AtomicU64::new(0), clock_ahead: Mutex::default() });
+        let sender = Sender { participant: Arc::new(participant), secrets: secrets.clone() };
+        let messages = Arc::new(Messages { secrets, refused: AtomicU64::new(0), clock_ahead: Mutex::default() });
         let deaf = ears.is_none();
         // Workers in this process have its clock.
         let from = strays.is_some().then(|| holder.clone());
@@ -160,19 +160,19 @@ impl Queue {
         };
         if let Some(Ears { results, dead_letters }) = ears {
             let (told, settled) = (Arc::clone(&flights), Arc::clone(&ledger));
-            let hearing = listen(results, told, settled, claims, strays, Arc::clone(&connected), Arc::clone(&mail));
+            let hearing = listen(results, told, settled, claims, strays, Arc::clone(&connected), Arc::clone(&messages));
             run(hearing.boxed());
-            run(mourn(dead_letters, Arc::clone(&flights), Arc::clone(&mail)).boxed());
+            run(mourn(dead_letters, Arc::clone(&flights), Arc::clone(&messages)).boxed());
         }
         let others = roles.sources(network::API, "jobresult").into_iter().next().map(str::to_owned);
-        run(watch_losses(others, Arc::clone(&transport), Arc::clone(&flights), mail.seal.clone()).boxed());
+        run(watch_losses(others, Arc::clone(&transport), Arc::clone(&flights), messages.secrets.clone()).boxed());
         run(sweep(Arc::clone(&flights), ledger, limits.clone()).boxed());
         run(cancel(cancelled, sender.clone()).boxed());
         if let Some(from) = from {
             run(tell_time(from, sender, transport.link()).boxed());
         }
         run(watch_link(transport.link(), Arc::clone(&flights)).boxed());
-        Ok(Queue { flights, mail, connected, deaf, link: transport.link(), transport, _stop: stop.drop_guard() })
+        Ok(Queue { flights, messages, connected, deaf, link: transport.link(), transport, _stop: stop.drop_guard() })
     }
 
     /// The jobs in flight.
@@ -201,12 +201,12 @@ impl Queue {
 
     /// What an operator should know of the messages of workers.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.mail.warnings()
+        self.messages.warnings()
     }
 
     /// True if messages are refused that are not signed with a secret of the fleet.
     pub(crate) fn refuses_strangers(&self) -> bool {
-        self.mail.seal.refuses()
+        self.messages.secrets.refuses()
     }
 
     /// How the transport stands.
@@ -272,12 +272,12 @@ async fn staffed(sender: Sender, transport: Arc<dyn Transport>) -> bool {
 #[derive(Clone)]
 struct Sender {
     participant: Arc<Participant>,
-    seal: Seal,
+    secrets: FleetSecrets,
 }
 
 impl Sender {
     async fn send(&self, port: &str, kind: Kind, message: &impl Serialize) -> Result<(), SendError> {
-        let message = self.seal.write(kind, message).map_err(|error| SendError::NotJson(error.to_string()))?;
+        let message = self.secrets.write(kind, message).map_err(|error| SendError::NotJson(error.to_string()))?;
         self.participant.send_bytes(port, message.into()).await
     }
 }
@@ -345,17 +345,17 @@ async fn listen(
     claims: Arc<dyn Claims>,
     strays: Option<Arc<Strays>>,
     connected: Arc<AtomicBool>,
-    mail: Arc<Mail>,
+    messages: Arc<Messages>,
 ) {
     while let Some(delivery) = consumer.next().await {
-        if let Some(reason) = mail.refuse(Kind::Result, &delivery.message) {
+        if let Some(reason) = messages.refuse(Kind::Result, &delivery.message) {
             delivery.settle(Outcome::Rejected(reason));
             continue;
         }
         match serde_json::from_slice::<JobResult>(&delivery.message) {
             Ok(result) => {
                 log(&result);
-                mail.note_clock(&result);
+                messages.note_clock(&result);
                 let not_again =
                     |error: &&JobError| error.category == Category::GivenUp || error.is_too_large_for_avif();
                 if let Some(error) = result.error.as_ref().filter(not_again) {
@@ -396,13 +396,13 @@ fn look_for(strays: &Arc<Strays>, flights: &Flights, result: &JobResult) {
 const RESULT_AFTER_REJECTION: Duration = Duration::from_secs(2);
 
 /// Ends the flights of jobs that became dead letters and whose clients would wait in vain.
-async fn mourn(dead_letters: Consumer, flights: Arc<Flights>, mail: Arc<Mail>) {
+async fn mourn(dead_letters: Consumer, flights: Arc<Flights>, messages: Arc<Messages>) {
     #[derive(Deserialize)]
     struct Named {
         id: String,
     }
     while let Some(delivery) = dead_letters.next().await {
-        if let Some(reason) = mail.refuse(Kind::Job, &delivery.message) {
+        if let Some(reason) = messages.refuse(Kind::Job, &delivery.message) {
             delivery.settle(Outcome::Rejected(reason));
             continue;
         }
@@ -439,15 +439,20 @@ fn dropped_by_policy(death: &Death) -> Option<JobError> {
 /// Returns the error for clients of a job that a worker refused, since it has another fleet secret.
 fn of_another_fleet(death: &Death) -> Option<JobError> {
     let refused =
-        [NotOurs::Unsigned, NotOurs::WrongSignature].iter().any(|refused| refused.to_string() == death.reason);
+        [Unverified::Unsigned, Unverified::WrongSignature].iter().any(|refused| refused.to_string() == death.reason);
     refused.then(|| JobError::new(Category::Unavailable, "a worker of another fleet refused the job"))
 }
 
 /// Jobs that waited in a queue which somebody deleted are lost. All front ends are told, as each knows its own.
-async fn watch_losses(others: Option<String>, transport: Arc<dyn Transport>, flights: Arc<Flights>, seal: Seal) {
+async fn watch_losses(
+    others: Option<String>,
+    transport: Arc<dyn Transport>,
+    flights: Arc<Flights>,
+    secrets: FleetSecrets,
+) {
     let mut losses = transport.losses();
     while losses.changed().await.is_ok() {
-        let notice = seal.write(Kind::Result, &JobsLost::NOTICE).unwrap_or_default();
+        let notice = secrets.write(Kind::Result, &JobsLost::NOTICE).unwrap_or_default();
         let told = match &others {
             Some(outport) => transport.send(outport, notice.into()).await.is_ok(),
             None => false,

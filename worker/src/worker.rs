@@ -16,8 +16,10 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, poll};
 use imgflo_cache::{Claims, Store};
 use imgflo_job::message::Cancel;
-use imgflo_job::seal::Kind;
-use imgflo_job::{Background, Category, Fault, Job, JobError, JobResult, Limits, Seal, Urgency, key, message, network};
+use imgflo_job::secrets::Kind;
+use imgflo_job::{
+    Background, Category, Fault, FleetSecrets, Job, JobError, JobResult, Limits, Urgency, key, message, network,
+};
 use imgflo_msgflo::{Consumer, Delivery, Outcome, Transport, TransportError};
 use imgflo_runtime::{Catalogue, Engine, Library};
 use tokio::task::JoinSet;
@@ -108,7 +110,7 @@ pub struct WorkerParts {
     /// The colour behind results of jobs that name none, where the type has no alpha.
     pub background: Background,
     /// Signs and checks messages.
-    pub seal: Seal,
+    pub secrets: FleetSecrets,
     /// Starts a process for a job that may have ended its worker ([`Worker::do_one`]). `None` = such jobs are done like
     /// others, where no other process could do them.
     pub isolation: Option<JobCommand>,
@@ -120,7 +122,7 @@ pub struct Worker {
     claims: Arc<dyn Claims>,
     limits: Limits,
     slots: usize,
-    seal: Seal,
+    secrets: FleetSecrets,
     isolation: Option<Isolation>,
 }
 
@@ -132,7 +134,7 @@ struct Shared {
     running: Running,
     gate: Arc<Gate>,
     clocks: Clocks,
-    seal: Seal,
+    secrets: FleetSecrets,
     isolation: Option<Isolation>,
 }
 
@@ -152,7 +154,7 @@ impl Worker {
             memory_budget,
             quality,
             background,
-            seal,
+            secrets,
             isolation,
         } = parts;
         let memory = Budget::new(memory_budget);
@@ -165,7 +167,7 @@ impl Worker {
             store,
             limits: limits.clone(),
         };
-        Worker { processor, claims, limits, slots: slots.max(1), seal, isolation }
+        Worker { processor, claims, limits, slots: slots.max(1), secrets, isolation }
     }
 
     /// Does one job and nothing else, as a process does that was started for it ([`WorkerParts::isolation`]).
@@ -199,8 +201,8 @@ impl Worker {
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
         let gate = Arc::new(Gate::default());
-        let lanes = Lanes::open(&transport, roles, &self.limits, Arc::clone(&gate), self.seal.clone()).await?;
-        let Worker { processor, claims, limits, seal, isolation, .. } = self;
+        let lanes = Lanes::open(&transport, roles, &self.limits, Arc::clone(&gate), self.secrets.clone()).await?;
+        let Worker { processor, claims, limits, secrets, isolation, .. } = self;
         let shared = Arc::new(Shared {
             processor,
             claims,
@@ -208,7 +210,7 @@ impl Worker {
             running: Running::default(),
             gate,
             clocks: Clocks::default(),
-            seal,
+            secrets,
             isolation,
         });
         // Ends when dropped, that is with this function: cancellations count during the drain, too.
@@ -287,7 +289,7 @@ async fn take(lanes: &Lanes, offer: Offer) -> Taken<'_> {
 impl Shared {
     /// Does a delivered job and settles the delivery when everything is safe.
     async fn handle(&self, delivery: Delivery, lane: &Lane, seat: &Seat) {
-        if let Err(refused) = self.seal.check(Kind::Job, &delivery.message) {
+        if let Err(refused) = self.secrets.check(Kind::Job, &delivery.message) {
             tracing::error!(role = lane.role().name(), reason = %refused, "a job is refused");
             delivery.settle(Outcome::Rejected(refused.to_string()));
             return;
@@ -307,7 +309,7 @@ impl Shared {
     /// Takes cancellations, and the time at front ends, from a queue until it closes.
     async fn listen(&self, cancellations: Consumer) {
         while let Some(delivery) = cancellations.next().await {
-            let checked = self.seal.check(Kind::Cancel, &delivery.message).map_err(|refused| refused.to_string());
+            let checked = self.secrets.check(Kind::Cancel, &delivery.message).map_err(|refused| refused.to_string());
             let read = checked.and_then(|()| {
                 serde_json::from_slice::<Cancel>(&delivery.message).map_err(|error| format!("no cancellation: {error}"))
             });

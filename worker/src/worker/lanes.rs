@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::select_all;
 use imgflo_job::message::JobsLost;
-use imgflo_job::seal::Kind;
-use imgflo_job::{JobResult, Limits, Seal, network};
+use imgflo_job::secrets::Kind;
+use imgflo_job::{FleetSecrets, JobResult, Limits, network};
 use imgflo_msgflo::discovery::queue_name;
 use imgflo_msgflo::{
     Consumer, Definition, Delivery, Link, Network, Participant, Port, SendError, Transport, TransportError,
@@ -38,7 +38,7 @@ pub(super) struct Lane {
     participant: Participant,
     jobs: Consumer,
     cancellations: Option<Consumer>,
-    seal: Seal,
+    secrets: FleetSecrets,
     link: watch::Receiver<Link>,
 }
 
@@ -58,13 +58,13 @@ impl Lanes {
         roles: &[Role],
         limits: &Limits,
         gate: Arc<Gate>,
-        seal: Seal,
+        secrets: FleetSecrets,
     ) -> Result<Lanes, Error> {
         let network = Network::from_graph(&network::graph()).map_err(|error| Error::Internal(error.to_string()))?;
         network.set_up(&**transport, &|queue| network::limit(queue, limits).map(|(limit, _)| limit)).await?;
         let mut lanes = Vec::new();
         for role in Role::ALL.into_iter().filter(|role| roles.contains(role)) {
-            lanes.push(Arc::new(Lane::open(transport, &network, role, limits, seal.clone()).await?));
+            lanes.push(Arc::new(Lane::open(transport, &network, role, limits, secrets.clone()).await?));
         }
         Ok(Lanes { lanes: lanes.into(), gate })
     }
@@ -138,7 +138,7 @@ impl Lane {
         network: &Network,
         role: Role,
         limits: &Limits,
-        seal: Seal,
+        secrets: FleetSecrets,
     ) -> Result<Lane, TransportError> {
         let mut definition = Definition::new(role.name(), COMPONENT).label("Makes images");
         let mut jobs = Port::new("job").of_type("object");
@@ -177,14 +177,15 @@ impl Lane {
             participant,
             jobs,
             cancellations,
-            seal,
+            secrets,
             link: transport.link(),
         })
     }
 
     /// Sends a signed message where results go.
     async fn send_result(&self, message: &impl Serialize) -> Result<(), SendError> {
-        let message = self.seal.write(Kind::Result, message).map_err(|error| SendError::NotJson(error.to_string()))?;
+        let message =
+            self.secrets.write(Kind::Result, message).map_err(|error| SendError::NotJson(error.to_string()))?;
         self.participant.send_bytes("jobresult", message.into()).await
     }
 

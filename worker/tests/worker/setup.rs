@@ -8,8 +8,8 @@ use std::time::Duration;
 use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
 use imgflo_job::key::{Keeping, cache_key};
 use imgflo_job::{
-    Background, Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Quality, Seal, Source, Urgency, message,
-    network,
+    Background, Cancel, Files, FleetSecrets, InputFile, Job, JobData, JobResult, Limits, Quality, Source, Urgency,
+    message, network,
 };
 use imgflo_msgflo::{Consumer, InProcess, Network, Outcome, QueueOptions, QueueStatus, Transport};
 use imgflo_runtime::ops::codec::{self, EncodeOptions, FileFormat, Header};
@@ -113,7 +113,7 @@ pub struct Options {
     pub roles: &'static [Role],
     /// In place of the broker in the process.
     pub transport: Option<Arc<dyn Transport>>,
-    pub seal: Seal,
+    pub secrets: FleetSecrets,
     pub isolation: Option<JobCommand>,
 }
 
@@ -128,7 +128,7 @@ impl Default for Options {
             memory_budget: 1 << 30,
             roles: &[Role::Urgent, Role::Background],
             transport: None,
-            seal: Seal::default(),
+            secrets: FleetSecrets::default(),
             isolation: None,
         }
     }
@@ -208,7 +208,7 @@ impl Setup {
             memory_budget: options.memory_budget,
             quality: 90,
             background: Background::WHITE,
-            seal: options.seal,
+            secrets: options.secrets,
             isolation: options.isolation,
         });
         let shutdown = CancellationToken::new();

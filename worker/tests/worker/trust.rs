@@ -1,8 +1,8 @@
 //! Messages that are not what they say.
 
 use imgflo_job::key::is_key;
-use imgflo_job::seal::Kind;
-use imgflo_job::{Cancel, Category, FileVersion, Job, JobData, Seal, Source, message};
+use imgflo_job::secrets::Kind;
+use imgflo_job::{Cancel, Category, FileVersion, FleetSecrets, Job, JobData, Source, message};
 use imgflo_msgflo::{Outcome, Transport};
 
 use super::setup::{Options, Setup, URGENT, ask, copy, file, key_of, one_operation, until, urgent};
@@ -56,23 +56,23 @@ async fn a_job_under_anothers_key_is_refused() {
 #[tokio::test]
 async fn only_jobs_and_cancellations_of_the_fleet_are_heeded() {
     let setup = Setup::new().await;
-    let seal = |secret: &str| Seal::new([secret.to_owned()], false);
-    let (ours, theirs) = (seal("the secret of the fleet"), seal("the secret of others"));
-    let _worker = setup.worker(Options { seal: ours.clone(), ..Options::default() });
-    let send = async |seal: &Seal, kind: Kind, job: &Job| {
-        setup.broker.send("imgflo_api.URGENTJOB", seal.write(kind, job).unwrap().into()).await.unwrap();
+    let secrets = |secret: &str| FleetSecrets::new([secret.to_owned()], false);
+    let (ours, theirs) = (secrets("the secret of the fleet"), secrets("the secret of others"));
+    let _worker = setup.worker(Options { secrets: ours.clone(), ..Options::default() });
+    let send = async |secrets: &FleetSecrets, kind: Kind, job: &Job| {
+        setup.broker.send("imgflo_api.URGENTJOB", secrets.write(kind, job).unwrap().into()).await.unwrap();
     };
     let job = urgent(copy("6f95.png"));
-    for (seal, kind) in [(&Seal::default(), Kind::Job), (&theirs, Kind::Job), (&ours, Kind::Result)] {
-        send(seal, kind, &job).await;
+    for (secrets, kind) in [(&FleetSecrets::default(), Kind::Job), (&theirs, Kind::Job), (&ours, Kind::Result)] {
+        send(secrets, kind, &job).await;
     }
     setup.until(URGENT, |queue| queue.dead_letters == 3).await;
     for letter in setup.broker.dead_letters(URGENT).unwrap() {
         assert!(letter.death.reason.contains("IMGFLO_FLEET_SECRET"), "{}", letter.death.reason);
     }
     assert_eq!(setup.stored("6f95.png").await, None);
-    let cancel = |seal: &Seal| seal.write(Kind::Cancel, &Cancel::of(job.id.as_str())).unwrap();
-    for message in [cancel(&Seal::default()), cancel(&theirs)] {
+    let cancel = |secrets: &FleetSecrets| secrets.write(Kind::Cancel, &Cancel::of(job.id.as_str())).unwrap();
+    for message in [cancel(&FleetSecrets::default()), cancel(&theirs)] {
         setup.broker.send("imgflo_api.JOBCANCEL", message.into()).await.unwrap();
     }
     // Results are signed as well.

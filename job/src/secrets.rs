@@ -40,7 +40,7 @@ impl Kind {
 
 /// Why a message is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotOurs {
+pub enum Unverified {
     /// It has no signature.
     #[error("the message is not signed, and this process has a fleet secret (IMGFLO_FLEET_SECRET)")]
     Unsigned,
@@ -53,29 +53,29 @@ pub enum NotOurs {
 
 /// Signs messages, and checks those that come.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Seal {
+pub struct FleetSecrets {
     /// The first one signs, all of them check. Empty: nothing is signed or checked.
     secrets: Vec<Vec<u8>>,
     accepts_unsigned: bool,
 }
 
 /// Shows no secret.
-impl fmt::Debug for Seal {
+impl fmt::Debug for FleetSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seal")
+        f.debug_struct("FleetSecrets")
             .field("secrets", &self.secrets.len())
             .field("accepts_unsigned", &self.accepts_unsigned)
             .finish()
     }
 }
 
-impl Seal {
+impl FleetSecrets {
     /// Signs with the first of `secrets` and checks with all, so that a secret can be replaced: add the new one at the
     /// end everywhere, then move it to the front, then remove the old one. Without secrets nothing is signed or checked.
     ///
     /// `accepts_unsigned`: sign, and refuse nothing, for as long as participants without the secret are to join.
     pub fn new(secrets: impl IntoIterator<Item = String>, accepts_unsigned: bool) -> Self {
-        Seal { secrets: secrets.into_iter().map(String::into_bytes).collect(), accepts_unsigned }
+        FleetSecrets { secrets: secrets.into_iter().map(String::into_bytes).collect(), accepts_unsigned }
     }
 
     /// True if messages are refused that are not signed with a secret of the fleet.
@@ -97,18 +97,18 @@ impl Seal {
     /// Checks the signature of a message. Takes the same time wherever a wrong signature differs.
     ///
     /// # Errors
-    /// [`NotOurs`].
-    pub fn check(&self, kind: Kind, message: &[u8]) -> Result<(), NotOurs> {
+    /// [`Unverified`].
+    pub fn check(&self, kind: Kind, message: &[u8]) -> Result<(), Unverified> {
         if !self.refuses() {
             return Ok(());
         }
         let signed = message.strip_prefix(OPEN).and_then(|rest| rest.split_at_checked(DIGITS));
-        let (signature, rest) = signed.ok_or(NotOurs::Unsigned)?;
-        let rest = rest.strip_prefix(CLOSE).ok_or(NotOurs::WrongSignature)?;
+        let (signature, rest) = signed.ok_or(Unverified::Unsigned)?;
+        let rest = rest.strip_prefix(CLOSE).ok_or(Unverified::WrongSignature)?;
         let mut digest = [0; DIGITS / 2];
-        hex::decode_to_slice(signature, &mut digest).map_err(|_| NotOurs::WrongSignature)?;
+        hex::decode_to_slice(signature, &mut digest).map_err(|_| Unverified::WrongSignature)?;
         let right = |secret: &Vec<u8>| mac(secret, kind, rest).verify_slice(&digest).is_ok();
-        if self.secrets.iter().any(right) { Ok(()) } else { Err(NotOurs::WrongSignature) }
+        if self.secrets.iter().any(right) { Ok(()) } else { Err(Unverified::WrongSignature) }
     }
 }
 
@@ -131,13 +131,13 @@ mod tests {
 
     use super::*;
 
-    fn seal(secrets: &[&str]) -> Seal {
-        Seal::new(secrets.iter().map(|secret| (*secret).to_owned()), false)
+    fn fleet(secrets: &[&str]) -> FleetSecrets {
+        FleetSecrets::new(secrets.iter().map(|secret| (*secret).to_owned()), false)
     }
 
     #[test]
     fn a_vector() {
-        let signed = seal(&["a fleet's secret"]).write(Kind::Cancel, &json!({"id": "e4"})).unwrap();
+        let signed = fleet(&["a fleet's secret"]).write(Kind::Cancel, &json!({"id": "e4"})).unwrap();
         // printf 'imgflo-cancel\n"id":"e4"}' | openssl dgst -sha256 -hmac "a fleet's secret"
         let expected = "eee97554eb4650dbd79e0240cfbe7bbbb13ab880e0ff4edd0a5ade4fa1790f4c";
         assert_eq!(String::from_utf8(signed).unwrap(), format!("{{\"signature\":\"{expected}\",\"id\":\"e4\"}}"));
@@ -145,13 +145,13 @@ mod tests {
 
     #[test]
     fn only_what_the_fleet_signed_is_taken() {
-        let (ours, theirs) = (seal(&["ours"]), seal(&["theirs"]));
+        let (ours, theirs) = (fleet(&["ours"]), fleet(&["theirs"]));
         let message = json!({"id": "e4", "a": [1, {"b": "}"}]});
         let signed = ours.write(Kind::Job, &message).unwrap();
         assert_eq!(ours.check(Kind::Job, &signed), Ok(()));
-        assert_eq!(theirs.check(Kind::Job, &signed), Err(NotOurs::WrongSignature));
-        assert_eq!(ours.check(Kind::Result, &signed), Err(NotOurs::WrongSignature), "of another kind");
-        assert_eq!(ours.check(Kind::Job, &serde_json::to_vec(&message).unwrap()), Err(NotOurs::Unsigned));
+        assert_eq!(theirs.check(Kind::Job, &signed), Err(Unverified::WrongSignature));
+        assert_eq!(ours.check(Kind::Result, &signed), Err(Unverified::WrongSignature), "of another kind");
+        assert_eq!(ours.check(Kind::Job, &serde_json::to_vec(&message).unwrap()), Err(Unverified::Unsigned));
         let value: serde_json::Value = serde_json::from_slice(&signed).unwrap();
         assert_eq!((&value["id"], value["signature"].as_str().unwrap().len()), (&json!("e4"), DIGITS));
         for at in 0..signed.len() {
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn secrets_are_replaced_without_a_break() {
         let message = json!({"id": "e4"});
-        let steps = [seal(&["old"]), seal(&["old", "new"]), seal(&["new", "old"]), seal(&["new"])];
+        let steps = [fleet(&["old"]), fleet(&["old", "new"]), fleet(&["new", "old"]), fleet(&["new"])];
         for pair in steps.windows(2) {
             for (from, to) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
                 assert_eq!(to.check(Kind::Job, &from.write(Kind::Job, &message).unwrap()), Ok(()));
@@ -178,17 +178,17 @@ mod tests {
     fn without_a_secret_or_with_old_participants_nothing_is_refused() {
         let message = json!({"id": "e4"});
         let plain = serde_json::to_vec(&message).unwrap();
-        assert_eq!(Seal::default().write(Kind::Job, &message).unwrap(), plain);
-        let mixed = Seal::new(["ours".to_owned()], true);
-        for seal in [&Seal::default(), &mixed] {
-            assert!(!seal.refuses());
-            assert_eq!(seal.check(Kind::Job, &plain), Ok(()));
+        assert_eq!(FleetSecrets::default().write(Kind::Job, &message).unwrap(), plain);
+        let mixed = FleetSecrets::new(["ours".to_owned()], true);
+        for secrets in [&FleetSecrets::default(), &mixed] {
+            assert!(!secrets.refuses());
+            assert_eq!(secrets.check(Kind::Job, &plain), Ok(()));
         }
-        assert_eq!(seal(&["ours"]).check(Kind::Job, &mixed.write(Kind::Job, &message).unwrap()), Ok(()));
+        assert_eq!(fleet(&["ours"]).check(Kind::Job, &mixed.write(Kind::Job, &message).unwrap()), Ok(()));
     }
 
     #[test]
     fn secrets_are_not_shown() {
-        assert_eq!(format!("{:?}", seal(&["ours"])), "Seal { secrets: 1, accepts_unsigned: false }");
+        assert_eq!(format!("{:?}", fleet(&["ours"])), "FleetSecrets { secrets: 1, accepts_unsigned: false }");
     }
 }
