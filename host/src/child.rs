@@ -1,12 +1,13 @@
 //! One child process, as its parent sees it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,8 +21,8 @@ use tempfile::TempDir;
 
 use crate::frame::{self, Reader};
 use crate::pool::{Limits, Program};
-use crate::sandbox::Sandbox;
-use crate::{Fault, HostError};
+use crate::sandbox::{Sandbox, Tools};
+use crate::{Fault, Gap, HostError};
 
 /// How often a waiting parent looks at the time, at the child's use of the machine, and whether to stop.
 const LOOKS: Duration = Duration::from_millis(10);
@@ -30,6 +31,12 @@ const START: Duration = Duration::from_secs(20);
 /// Lines of standard error that are kept for the log, and bytes of each.
 const LINES: usize = 20;
 const LINE: usize = 500;
+/// A folder that is not there: the home of a child that writes no file.
+const NOWHERE: &str = "/nonexistent";
+/// Threads of a child: enough for one on each processor of a large machine.
+const MOST_THREADS: u64 = 512;
+/// How long a thread that was waited for may still be in the system's list.
+const LEAVES: Duration = Duration::from_millis(50);
 
 /// What a parent sends.
 #[derive(Serialize, Deserialize)]
@@ -48,7 +55,7 @@ pub(crate) struct Reply<R> {
 /// The first thing a child sends: what the kernel does not enforce.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Ready {
-    pub unenforced: Vec<String>,
+    pub unenforced: Vec<Gap>,
 }
 
 /// A running child. It ends when this is dropped.
@@ -59,14 +66,18 @@ pub(crate) struct Child {
     reader: Reader,
     memory: File,
     said: Arc<Mutex<VecDeque<String>>>,
-    scratch: TempDir,
+    /// Its folder, where it has one.
+    _scratch: Option<TempDir>,
+    /// Threads that it had before its first job.
+    threads: BTreeSet<u32>,
+    endings: &'static [(i32, &'static str)],
     calls: u64,
     /// Jobs it has done.
     pub jobs: u32,
     /// True once it ended without having read the whole of a request.
     pub untaken: bool,
     /// What the kernel does not enforce for it.
-    pub unenforced: Vec<String>,
+    pub unenforced: Vec<Gap>,
 }
 
 impl Child {
@@ -76,15 +87,17 @@ impl Child {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let memory = memfd_create("imgflo", MFdFlags::MFD_CLOEXEC).map_err(|error| failed(error.into()))?;
         let memory = File::from(memory);
-        let scratch = tempfile::Builder::new().prefix("imgflo-").tempdir().map_err(failed)?;
+        let folder = || tempfile::Builder::new().prefix("imgflo-").tempdir().map_err(failed);
+        let scratch = program.scratch.map(|_| folder()).transpose()?;
+        let home = scratch.as_ref().map_or(Path::new(NOWHERE), TempDir::path).to_owned();
         let mut process = Command::new(&program.path)
             .arg0(program.name)
             .args(&program.arguments)
             .env_clear()
             .envs(program.environment.iter().map(|(name, value)| (name, value)))
-            .envs(["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME"].map(|name| (name, scratch.path())))
+            .envs(["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME"].map(|name| (name, &home)))
             .env("LANG", "C.UTF-8")
-            .current_dir(scratch.path())
+            .current_dir(scratch.as_ref().map_or(Path::new("/"), TempDir::path))
             // A group of its own, so that what it starts ends with it.
             .process_group(0)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -103,7 +116,9 @@ impl Child {
             reader: Reader::default(),
             memory,
             said,
-            scratch,
+            _scratch: scratch,
+            threads: BTreeSet::new(),
+            endings: program.endings,
             calls: 0,
             jobs: 0,
             untaken: false,
@@ -111,20 +126,19 @@ impl Child {
         };
         child.socket.set_read_timeout(Some(LOOKS)).map_err(failed)?;
         child.socket.set_write_timeout(Some(START)).map_err(failed)?;
-        let sandbox = Sandbox {
-            memory: limits.memory,
-            file: limits.pixels,
-            readable: program.readable.clone(),
-            scratch: child.scratch.path().to_owned(),
-            starts_programs: program.starts_programs,
+        let tools = program.scratch.map(|total| Tools {
+            scratch: home,
+            total,
             seconds: limits.processor_time.as_secs().max(1),
-        };
+        });
+        let sandbox = Sandbox { memory: limits.memory, file: limits.pixels, readable: program.readable.clone(), tools };
         frame::write(&child.socket, &sandbox).map_err(failed)?;
         let deadline = Instant::now() + START;
         let ready: Result<Ready, Fault> = child
             .answer(|_| if Instant::now() > deadline { Err(HostError::Stopped) } else { Ok(()) })
             .map_err(|error| HostError::Start(error.to_string()))?;
         child.unenforced = ready.map_err(|fault| HostError::Start(fault.message))?.unenforced;
+        child.threads = child.living_threads();
         Ok(child)
     }
 
@@ -155,7 +169,7 @@ impl Child {
             self.untaken = error.kind() == ErrorKind::BrokenPipe;
             return Err(self.ended(&error));
         }
-        let (begun, used) = (Instant::now(), self.processor_time());
+        let (begun, (used, _)) = (Instant::now(), self.use_of_processors());
         let reply: Reply<R> = self.answer(|child| {
             if stop() {
                 return Err(HostError::Stopped);
@@ -194,13 +208,33 @@ impl Child {
         statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
     }
 
-    /// Processor time used so far.
-    fn processor_time(&self) -> Duration {
+    /// True when threads live that its jobs started. To be asked when it has answered.
+    pub fn goes_on(&self) -> bool {
+        let until = Instant::now() + LEAVES;
+        while !self.living_threads().is_subset(&self.threads) {
+            if Instant::now() > until {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
+    }
+
+    /// Ids of its threads; none where the system does not say.
+    fn living_threads(&self) -> BTreeSet<u32> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten().flatten();
+        tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Processor time used so far, and how many threads there are.
+    fn use_of_processors(&self) -> (Duration, u64) {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
-        // The name in parentheses may hold spaces; utime and stime are the 12th and 13th after it, in ticks of 10 ms.
-        let after = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 = after.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-        Duration::from_millis(ticks * 10)
+        // The name in parentheses may hold spaces. Of what follows it, the 12th and 13th are times in ticks of 10 ms, and
+        // the 18th is the number of threads.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let fields = fields.map(|field| field.parse().unwrap_or(0)).collect::<Vec<u64>>();
+        let field = |index: usize| fields.get(index).copied().unwrap_or(0);
+        (Duration::from_millis((field(11) + field(12)) * 10), field(17))
     }
 
     fn within(&self, limits: &Limits, begun: Instant, used: Duration) -> Result<(), HostError> {
@@ -208,13 +242,17 @@ impl Child {
             let limit = format!("{} s", limits.time.as_secs_f32());
             return Err(HostError::Limit { limit, setting: limits.time_setting });
         }
-        if self.processor_time().saturating_sub(used) > limits.processor_time {
+        let (processor_time, threads) = self.use_of_processors();
+        if processor_time.saturating_sub(used) > limits.processor_time {
             let limit = format!("{} s of processor time", limits.processor_time.as_secs_f32());
             return Err(HostError::Limit { limit, setting: limits.time_setting });
         }
         if self.resident() > limits.memory {
             let limit = format!("{} bytes of memory", limits.memory);
             return Err(HostError::Limit { limit, setting: limits.memory_setting });
+        }
+        if threads > MOST_THREADS {
+            return Err(HostError::Ended(format!("had {threads} threads, more than {MOST_THREADS}")));
         }
         Ok(())
     }
@@ -251,7 +289,7 @@ impl Child {
                 _ => return HostError::Garbage(format!("closed its socket: {error}")),
             }
         };
-        HostError::Ended(told(status))
+        HostError::Ended(told(status, self.endings))
     }
 
     /// The last lines it wrote to standard error.
@@ -272,7 +310,11 @@ impl Drop for Child {
     }
 }
 
-fn told(status: ExitStatus) -> String {
+fn told(status: ExitStatus, endings: &[(i32, &str)]) -> String {
+    let ending = endings.iter().find(|(code, _)| status.code() == Some(*code));
+    if let Some((_, told)) = ending {
+        return (*told).to_owned();
+    }
     match (status.signal(), status.code()) {
         (Some(number), _) => {
             let name = Signal::try_from(number).map_or_else(|_| number.to_string(), |signal| signal.to_string());

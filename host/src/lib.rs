@@ -8,10 +8,12 @@
 //! are JSON in frames on a socket; pixels lie in memory that both share and are copied in and out,
 //! so that nothing a child does to them later matters. The child's side is [`serve()`].
 //!
-//! A child can not: use the network, write outside of a scratch folder of its own or read outside
-//! of the system's libraries and the folders that its program names (Landlock), start processes or
-//! signal others (seccomp), take more memory, processor time or time than [`Limits`] say. What the
-//! kernel does not enforce, a child says when it starts ([`Pool::unenforced`]).
+//! A child that runs foreign code makes few system calls only (seccomp): none for the network, for files
+//! to write, for processes, or for memory that is shared. It reads the system's libraries and the
+//! folders that its program names (Landlock), is in namespaces of its own, has no capability, and takes
+//! no more memory, processor time or time than [`Limits`] say. One that compiles may start the system's
+//! programs, too, and has a scratch folder. What the kernel does not enforce, a child says when it
+//! starts ([`Pool::unenforced`]).
 
 mod child;
 mod error;
@@ -22,5 +24,5 @@ mod serve;
 
 pub use error::{Fault, HostError};
 pub use pool::{Lease, Limits, Pool, Program};
-pub use sandbox::PARTLY;
+pub use sandbox::Gap;
 pub use serve::{Handler, Shared, serve};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::HostError;
 use crate::child::Child;
+use crate::{Gap, HostError};
 
 /// What children run.
 #[derive(Clone, Debug)]
@@ -23,9 +23,11 @@ pub struct Program {
     pub environment: Vec<(&'static str, String)>,
     /// Files and folders that it may read, beside the system's libraries, fonts and their settings.
     pub readable: Vec<PathBuf>,
-    /// Whether it may start the system's programs, as one that compiles does. They are shut in as it is, and end with
-    /// it.
-    pub starts_programs: bool,
+    /// Bytes that all files together take in a scratch folder of its own; `None` = it writes no file. One with a
+    /// folder may start the system's programs, as a compiler does: they are shut in as it is, and end with it.
+    pub scratch: Option<u64>,
+    /// Exit statuses of its own, and what each means: "wrote past its pixels".
+    pub endings: &'static [(i32, &'static str)],
 }
 
 /// What one child may take.
@@ -56,7 +58,7 @@ struct State {
     idle: Vec<Child>,
     /// All, idle or not.
     alive: usize,
-    unenforced: Option<Vec<String>>,
+    unenforced: Option<Vec<Gap>>,
 }
 
 /// Children of one program.
@@ -116,9 +118,20 @@ impl Pool {
         tracing::debug!(name = self.program.name, pid = child.id(), "a child is started");
         let mut state = self.state();
         if state.unenforced.is_none() {
-            if !child.unenforced.is_empty() {
-                let missing = child.unenforced.join(", ");
-                tracing::warn!(name = self.program.name, missing, "the kernel does not keep children from all harm");
+            let told = |open: bool| {
+                let gaps = child.unenforced.iter().filter(|gap| gap.open == open);
+                gaps.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            };
+            let (name, open, covered) = (self.program.name, told(true), told(false));
+            if !open.is_empty() {
+                tracing::warn!(name, missing = open, "the kernel does not keep children from all harm");
+            }
+            if !covered.is_empty() {
+                tracing::info!(
+                    name,
+                    missing = covered,
+                    "the kernel protects from children in fewer ways than it could"
+                );
             }
             state.unenforced = Some(child.unenforced.clone());
         }
@@ -126,7 +139,7 @@ impl Pool {
     }
 
     /// What the kernel does not enforce for children; empty before the first.
-    pub fn unenforced(&self) -> Vec<String> {
+    pub fn unenforced(&self) -> Vec<Gap> {
         self.state().unenforced.clone().unwrap_or_default()
     }
 
@@ -210,6 +223,11 @@ impl Drop for Lease<'_> {
             let worn = child.jobs.saturating_add(1) >= limits.jobs
                 || child.forget().is_err()
                 || child.resident() > limits.resident;
+            if !worn && child.goes_on() {
+                let (name, pid) = (self.pool.program.name, child.id());
+                tracing::warn!(name, pid, "a child has threads that go on after its job, and is ended");
+                return false;
+            }
             !worn
         });
         let mut state = self.pool.state();

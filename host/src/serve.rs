@@ -1,8 +1,8 @@
 //! The child's side.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Stdin, stdin, stdout};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
@@ -63,6 +63,7 @@ pub fn serve<H: Handler>(make: impl FnOnce() -> Result<H, Fault>) -> io::Result<
     // What foreign code writes to standard output goes to the log, what it reads is nothing.
     dup2_stdin(File::open("/dev/null")?)?;
     dup2_stdout(io::stderr())?;
+    close_others(&[0, 1, 2, socket.as_raw_fd(), shared.0.as_raw_fd()])?;
     let mut reader = Reader::default();
     let sandbox: Sandbox = serde_json::from_slice(&reader.next(&socket)?)?;
     let unenforced = sandbox.enter();
@@ -87,6 +88,16 @@ fn connection(stdin: &Stdin) -> io::Result<UnixStream> {
     let socket = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
     socket.peer_addr().map_err(|_| io::Error::other("this is a part of imgflo that it starts by itself"))?;
     Ok(socket)
+}
+
+/// Closes what the parent left open by mistake.
+fn close_others(kept: &[RawFd]) -> io::Result<()> {
+    let open = fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    for descriptor in open.filter(|descriptor| !kept.contains(descriptor)).collect::<Vec<RawFd>>() {
+        // One of them listed the others, and is closed.
+        let _ = nix::unistd::close(descriptor);
+    }
+    Ok(())
 }
 
 /// Ends this process at once when the parent is gone, whatever it is doing.

@@ -5,10 +5,12 @@
 
 mod abi;
 mod description;
+mod guarded;
 mod load;
 mod picture;
 
 pub use description::{Description, Given, PropertyDescription, PropertyKind, Shape, is_name};
+pub use guarded::{ENDINGS, watch};
 pub use load::{Loaded, Room, RunError};
 pub use picture::{Input, Margins, Part};
 

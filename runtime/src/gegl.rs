@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use imgflo_gegl as gegl;
-use imgflo_host::{HostError, Limits, Pool, Program};
+use imgflo_host::{Gap, HostError, Limits, Pool, Program};
 use imgflo_ops::{Color, Info, Kind, OpError, Operation, Pad, Pass, Properties, Property, Registry};
 
 /// Most bytes of a text in a property.
@@ -80,7 +80,8 @@ impl ChildLimits {
             name: "imgflo-gegl",
             environment: environment.map(|(name, value)| (name, value.to_owned())).to_vec(),
             readable,
-            starts_programs: false,
+            scratch: None,
+            endings: &[],
         };
         Pool::new(program, self.limits(JOBS))
     }
@@ -140,7 +141,7 @@ impl Gegl {
     }
 
     /// What the kernel does not enforce for its children; empty as long as none was started.
-    pub fn unenforced(&self) -> Vec<String> {
+    pub fn unenforced(&self) -> Vec<Gap> {
         self.pool.unenforced()
     }
 

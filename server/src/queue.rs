@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::flight::{Commission, Flights, Means, Pace};
+use crate::flight::{Commission, Flights, Means, Pace, Places};
 use crate::ledger::Ledger;
 use crate::strays::Strays;
 
@@ -138,6 +138,7 @@ impl Queue {
             from: from.clone(),
         });
         let (asker, broker) = (sender.clone(), Arc::clone(&transport));
+        let counter = Arc::clone(&transport);
         let (flights, cancelled) = Flights::new(Means {
             dispatch: Arc::new(move |commission| {
                 let dispatcher = Arc::clone(&dispatcher);
@@ -150,6 +151,8 @@ impl Queue {
                 true => async { true }.boxed(),
                 false => staffed(asker.clone(), Arc::clone(&broker)).boxed(),
             }),
+            waiting: Arc::new(move || waiting(Arc::clone(&counter)).boxed()),
+            places: Places::new(limits),
             holder,
             pace: Pace::new(limits.background_deadline),
             stop: stop.clone(),
@@ -266,6 +269,12 @@ async fn staffed(sender: Sender, transport: Arc<dyn Transport>) -> bool {
     }
     // An id that no job has.
     !matches!(sender.send("jobcancel", Kind::Cancel, &Cancel::default()).await, Err(SendError::Unroutable(_)))
+}
+
+/// Jobs that wait in the urgent lane; `None` when the broker does not say.
+async fn waiting(transport: Arc<dyn Transport>) -> Option<usize> {
+    let jobs = queue_name(network::URGENT_WORKER, "job");
+    transport.backlog(&jobs).await.ok().map(|backlog| backlog.waiting)
 }
 
 /// Sends signed messages.
@@ -501,14 +510,14 @@ async fn watch_link(mut link: watch::Receiver<Link>, flights: Arc<Flights>) {
     }
 }
 
-/// Forgets lost jobs. An urgent job may go on after its client's deadline, and a background job may
-/// wait for its turn, both for as long as a background job may take.
+/// Forgets lost jobs. An urgent job may begin at its client's deadline, and a background job may wait for its turn for
+/// as long as one may take.
 async fn sweep(flights: Arc<Flights>, ledger: Arc<Ledger>, limits: Limits) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
         let (urgent, background) =
-            (limits.urgent_deadline + limits.background_deadline, limits.background_deadline * 2);
+            (limits.urgent_deadline + limits.longest_urgent_work(), limits.background_deadline * 2);
         flights.forget(urgent, background);
         ledger.forget(urgent.max(background));
     }

@@ -36,7 +36,7 @@ use crate::graphs::Graphs;
 use crate::isolation::{Isolation, JobCommand, Report};
 use crate::memory::Budget;
 use crate::original::Originals;
-use crate::process::{JobControl, Processor};
+use crate::process::{JobControl, Processor, Room};
 use crate::render::Renderer;
 use crate::slots::{Offer, Seat, Slots};
 use crate::source::{Inputs, Sources};
@@ -109,6 +109,8 @@ pub struct WorkerParts {
     pub quality: u8,
     /// The colour behind results of jobs that name none, where the type has no alpha.
     pub background: Background,
+    /// True where inputs that end early are read as far as they go.
+    pub accept_cut: bool,
     /// Signs and checks messages.
     pub secrets: FleetSecrets,
     /// Starts a process for a job that may have ended its worker ([`Worker::do_one`]). `None` = such jobs are done like
@@ -154,6 +156,7 @@ impl Worker {
             memory_budget,
             quality,
             background,
+            accept_cut,
             secrets,
             isolation,
         } = parts;
@@ -163,8 +166,17 @@ impl Worker {
             sources: Sources { inputs: Inputs::new(fetch, limits.clone(), files), store: Arc::clone(&store) },
             originals: Originals::new(library, limits.clone()),
             graphs: Graphs::new(Arc::clone(&catalogue), &limits),
-            renderer: Arc::new(Renderer { engine, catalogue, limits: limits.clone(), quality, background, memory }),
+            renderer: Arc::new(Renderer {
+                engine,
+                catalogue,
+                limits: limits.clone(),
+                quality,
+                background,
+                accept_cut,
+                memory,
+            }),
             store,
+            storing: Room::new(limits.max_storing_bytes),
             limits: limits.clone(),
         };
         Worker { processor, claims, limits, slots: slots.max(1), secrets, isolation }
@@ -235,6 +247,8 @@ impl Worker {
         let mut jobs = JoinSet::new();
         let mut taking = FuturesUnordered::new();
         let ended = loop {
+            let takes = jobs.len() < most;
+            slots.take_jobs(takes);
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break Ok(()),
@@ -255,10 +269,11 @@ impl Worker {
                         tracing::error!(%error, "a job ended its task");
                     }
                 }
-                offer = slots.offer(), if jobs.len() < most => taking.push(take(&lanes, offer)),
+                offer = slots.offer(), if takes => taking.push(take(&lanes, offer)),
             }
         };
         drop(taking);
+        slots.take_jobs(false);
         while jobs.join_next().await.is_some() {}
         tracing::info!("worker stopped");
         ended

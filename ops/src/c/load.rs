@@ -8,14 +8,11 @@ use std::ptr::null;
 use libloading::Library;
 
 use super::abi::{self, Call, Export, Operation, Picture, SYMBOL, Target, VERSION, Value};
+use super::guarded::Guarded;
 use super::picture::{Beyond, pad};
 use super::{Description, Given, Input, Margins, PropertyDescription, PropertyKind, Shape};
 use crate::Rect;
 
-/// Floats on both sides of an output that must stay as they are.
-const GUARD: usize = 1024;
-/// What they hold: no number that arithmetic gives.
-const UNTOUCHED: u32 = 0x7fa5_a5a5;
 /// Most properties and choices that are looked at; a description with as many is refused later.
 const MOST: usize = 300;
 
@@ -26,7 +23,7 @@ pub enum RunError {
     #[error("{0}")]
     Said(String),
     /// It wrote where it must not: nothing in this process can be relied on any more.
-    #[error("the operation wrote beyond its output")]
+    #[error("wrote past its pixels")]
     Overwritten,
 }
 
@@ -34,9 +31,16 @@ pub enum RunError {
 #[derive(Debug, Default)]
 pub struct Room {
     /// With margins.
-    inputs: [Vec<[f32; 4]>; 2],
-    /// Between guards.
-    output: Vec<f32>,
+    inputs: [Guarded; 2],
+    output: Guarded,
+    /// All that a point operation is given at a time.
+    row: Guarded,
+}
+
+/// Makes room for so many pixels.
+fn open(room: &mut Guarded, pixels: u64) -> Result<&mut [f32], RunError> {
+    let floats = usize::try_from(pixels.saturating_mul(4)).unwrap_or(usize::MAX);
+    room.open(floats).map_err(|error| RunError::Said(format!("no memory for {pixels} pixels: {error}")))
 }
 
 /// A built operation. It stays loaded for as long as the process lives: its code may have left
@@ -131,63 +135,62 @@ impl Loaded {
         region: Rect,
     ) -> Result<&'r [f32], RunError> {
         let values = self.values(given)?;
-        let until = GUARD + region.area() as usize * 4;
-        let Room { output: buffer, inputs: padded } = room;
-        buffer.resize((until + GUARD).max(buffer.len()), 0.0);
-        let (before, rest) = buffer.split_at_mut(GUARD);
-        let (output, after) = rest.split_at_mut(until - GUARD);
-        for guard in [before, &mut after[..GUARD]] {
-            guard.fill(f32::from_bits(UNTOUCHED));
+        open(&mut room.output, region.area())?;
+        match self.description.shape {
+            Shape::Point => self.rows(room, &values, whole, inputs, region)?,
+            _ => self.fill(room, given, &values, whole, inputs, region)?,
         }
-        let input = inputs.first().filter(|_| self.description.shape == Shape::Point);
-        match input {
-            Some(input) => pad(*input, region, Beyond::Nearest, output.as_chunks_mut().0)?,
-            None => output.fill(0.0),
-        }
-        if self.description.shape == Shape::Point {
-            self.rows(&values, output, whole, region);
+        let Room { inputs, output, row } = room;
+        if inputs.iter_mut().chain([&mut *output, row]).all(Guarded::is_intact) {
+            Ok(output.floats())
         } else {
-            self.fill(padded, given, &values, output, whole, inputs, region)?;
+            Err(RunError::Overwritten)
         }
-        let untouched = |guard: &[f32]| guard.iter().all(|float| float.to_bits() == UNTOUCHED);
-        if !untouched(&buffer[..GUARD]) || !untouched(&buffer[until..until + GUARD]) {
-            return Err(RunError::Overwritten);
-        }
-        Ok(&buffer[GUARD..until])
     }
 
-    fn rows(&self, values: &[Value], output: &mut [f32], whole: Rect, region: Rect) {
-        let Some(point) = self.operation.point else { return };
-        let rows = output.chunks_exact_mut((region.width as usize * 4).max(1));
-        for (y, row) in (region.y..).zip(rows) {
+    /// Each row is made in a place of its own: the next one of the picture would hide what is written past it.
+    fn rows(
+        &self,
+        room: &mut Room,
+        values: &[Value],
+        whole: Rect,
+        inputs: &[&dyn Input],
+        region: Rect,
+    ) -> Result<(), RunError> {
+        let (Some(point), Some(input)) = (self.operation.point, inputs.first()) else { return Ok(()) };
+        let row = open(&mut room.row, region.width.into())?;
+        let rows = room.output.floats_mut().chunks_exact_mut(row.len().max(1));
+        for (y, output) in (region.y..).zip(rows) {
+            pad(*input, Rect { y, height: 1, ..region }, Beyond::Nearest, row.as_chunks_mut().0)?;
             // SAFETY: the function is the header's, and the row has as many pixels as it is told.
             unsafe { point(values.as_ptr(), row.as_mut_ptr(), region.x, y, region.width as i32, to_box(whole)) };
+            output.copy_from_slice(row);
         }
+        Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
     fn fill(
         &self,
-        padded: &mut [Vec<[f32; 4]>; 2],
+        room: &mut Room,
         given: &[Given],
         values: &[Value],
-        output: &mut [f32],
         whole: Rect,
         inputs: &[&dyn Input],
         region: Rect,
     ) -> Result<(), RunError> {
         let Some(render) = self.operation.render else { return Ok(()) };
         let around = self.margins(given)?.around(region);
-        let pixels = around.area() as usize;
+        let Room { inputs: padded, output, .. } = room;
         for ((input, beyond), padded) in inputs.iter().zip([Beyond::Nearest, Beyond::Transparent]).zip(&mut *padded) {
-            padded.resize(pixels.max(padded.len()), [0.0; 4]);
-            pad(*input, around, beyond, &mut padded[..pixels])?;
+            pad(*input, around, beyond, open(padded, around.area())?.as_chunks_mut().0)?;
         }
         let picture = |pad: usize| {
             let there = padded.get(pad).filter(|_| pad < inputs.len());
-            let pixels = there.map_or(null(), |pixels| pixels.as_flattened().as_ptr());
+            let pixels = there.map_or(null(), |pixels| pixels.floats().as_ptr());
             Picture { rect: to_box(around), stride: around.width as isize * 4, pixels }
         };
+        let output = output.floats_mut();
+        output.fill(0.0);
         let target = Target { rect: to_box(region), stride: region.width as isize * 4, pixels: output.as_mut_ptr() };
         let call =
             Call { values: values.as_ptr(), whole: to_box(whole), input: picture(0), aux: picture(1), output: target };

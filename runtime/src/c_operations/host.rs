@@ -5,14 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use imgflo_host::{Fault, HostError, Lease, Pool, Program};
-use tempfile::TempDir;
+use imgflo_host::{HostError, Lease, Pool, Program};
+use imgflo_ops::c::ENDINGS;
 
 use super::Revision;
 use super::compile::Interface;
 use super::hosted::Hosted;
 use super::message::{Answer, Reply, Request};
 use super::module::Module;
+use super::scratch::Scratch;
 use crate::ChildLimits;
 
 /// Jobs after which a child is replaced; a job is a band of a picture.
@@ -32,7 +33,7 @@ pub(crate) struct Host {
     /// Whether the operations are strangers'.
     pub live: bool,
     /// Others cannot read it, but for GEGL's children with the operations of strangers: a graph may have both.
-    folder: TempDir,
+    folder: Scratch,
 }
 
 /// A built operation's file, which goes with this.
@@ -57,14 +58,15 @@ impl Host {
     }
 
     fn start(limits: &ChildLimits, gpl: bool, beside: Option<&Path>) -> io::Result<Host> {
-        let folder = tempfile::Builder::new().prefix("imgflo-").tempdir()?;
+        let folder = Scratch::new()?;
         let program = Program {
             path: limits.program.clone(),
             arguments: vec!["child".into(), "ops".into()],
             name: "imgflo-ops",
             environment: Vec::new(),
             readable: vec![folder.path().to_owned()],
-            starts_programs: false,
+            scratch: None,
+            endings: ENDINGS,
         };
         let readable = [folder.path()].into_iter().chain(beside).map(Path::to_owned).collect();
         Ok(Host {
@@ -109,7 +111,7 @@ pub(super) fn ask(
     let Reply { loaded, answer } = lease.call(request, pixels, stop)?;
     if let Answer::Corrupt(message) = answer {
         lease.retire();
-        return Err(Fault::failed(message).into());
+        return Err(HostError::Ended(message));
     }
     if loaded > MOST_LOADED {
         lease.retire();

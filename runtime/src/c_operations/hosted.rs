@@ -21,11 +21,12 @@ const FEWEST_ROWS: u32 = 32;
 /// Work a pixel, where the operation says none.
 const WEIGHT: f32 = 40.0;
 
-fn failed(error: HostError, cancel: &Cancel) -> OpError {
+/// `name` is the component: `c/glow`.
+fn failed(error: HostError, name: &str, cancel: &Cancel) -> OpError {
     match error {
         HostError::Fault(fault) => OpError::Failed(fault.message),
         HostError::Stopped => cancel.check().err().unwrap_or(OpError::Cancelled),
-        error => OpError::Failed(format!("the operation {error}")),
+        error => OpError::Failed(format!("the operation {name} {error}")),
     }
 }
 
@@ -91,8 +92,9 @@ impl Operation for Hosted {
             let cancel = Cancel::new();
             let never = || false;
             let request = Request::Measure { library: self.shared.built.0.clone(), values: values.clone() };
-            let mut lease = self.shared.host.pool.lease(&never).map_err(|error| failed(error, &cancel))?;
-            let answer = ask(&mut lease, &request, &[], &never).map_err(|error| failed(error, &cancel))?;
+            let failed = |error| failed(error, self.info.name, &cancel);
+            let mut lease = self.shared.host.pool.lease(&never).map_err(failed)?;
+            let answer = ask(&mut lease, &request, &[], &never).map_err(failed)?;
             let Answer::Measured { margins: around, bounds: covered } = answer else {
                 return Err(OpError::Failed("the operation answered something else than its margins".into()));
             };
@@ -100,13 +102,21 @@ impl Operation for Hosted {
             margins = around.check().map_err(OpError::Failed)?;
             bounds = covered.intersect(&Rect::INFINITE);
         }
-        Ok(vec![Pass::Area(Box::new(Bands { shared: Arc::clone(&self.shared), values, margins, bounds }))])
+        Ok(vec![Pass::Area(Box::new(Bands {
+            name: self.info.name,
+            shared: Arc::clone(&self.shared),
+            values,
+            margins,
+            bounds,
+        }))])
     }
 }
 
 /// An operation with its values: a pass that is made band by band.
 #[derive(Debug)]
 struct Bands {
+    /// The component.
+    name: &'static str,
     shared: Arc<Shared>,
     values: Vec<Given>,
     margins: Margins,
@@ -208,7 +218,8 @@ impl Area for Bands {
         let whole = self.bounds(boxes)?;
         let rect = output.rect();
         let opaque = !output.format().has_alpha();
-        let mut lease = self.shared.host.pool.lease(&stop).map_err(|error| failed(error, cancel))?;
+        let failed = |error| failed(error, self.name, cancel);
+        let mut lease = self.shared.host.pool.lease(&stop).map_err(failed)?;
         // Margins are read again by every piece: no more of them than of what is made.
         let fitting = PIECE / (u64::from(rect.width) * 16).max(1);
         let fewest = (self.margins.top + self.margins.bottom).max(1);
@@ -216,12 +227,12 @@ impl Area for Bands {
         for top in (0..rect.height).step_by(height as usize) {
             let y = (i64::from(rect.y) + i64::from(top)) as i32;
             let region = Rect { y, height: height.min(rect.height - top), ..rect };
-            self.piece(&mut lease, inputs, whole, region, &stop).map_err(|error| failed(error, cancel))?;
+            self.piece(&mut lease, inputs, whole, region, &stop).map_err(failed)?;
             let mut at = 0;
             for y in rows(region) {
                 let row = output.row_mut(y);
                 let bytes: &mut [u8] = bytemuck::cast_slice_mut(row);
-                lease.read(bytes, at).map_err(|error| failed(error, cancel))?;
+                lease.read(bytes, at).map_err(failed)?;
                 at += bytes.len() as u64;
                 for pixel in row {
                     *pixel = pixel.map(|component| if component.is_finite() { component } else { 0.0 });

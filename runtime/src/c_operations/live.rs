@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imgflo_host::{HostError, PARTLY, Pool, Program};
+use imgflo_host::{HostError, Limits, Pool, Program};
 use imgflo_ops::c::is_name;
 
 use super::compile::{self, CompilerMessage, Interface};
@@ -21,6 +21,10 @@ use crate::ChildLimits;
 const MOST: usize = 100;
 /// Jobs after which a child that compiles is replaced.
 const JOBS: u32 = 200;
+/// The largest file that a compiler may write, and all of them together, bytes. GCC writes assembler, which is some times
+/// as large as the library.
+const LARGEST_FILE: u64 = 64 << 20;
+const SCRATCH: u64 = 256 << 20;
 
 /// A revision that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,9 +65,10 @@ impl LiveOperations {
             environment: vec![("PATH", "/usr/local/bin:/usr/bin:/bin".into())],
             // Where it is not a part of /usr.
             readable: vec![PathBuf::from("/bin")],
-            starts_programs: true,
+            scratch: Some(SCRATCH),
+            endings: &[],
         };
-        let compiler = Pool::new(program, ChildLimits { children: 1, ..limits.clone() }.limits(JOBS));
+        let compiler = Pool::new(program, Limits { children: 1, pixels: LARGEST_FILE, ..limits.limits(JOBS) });
         let host = Arc::new(Host::live(limits, operations.gpl, &operations.host)?);
         Ok(LiveOperations { operations, host, compiler, revised: Mutex::default(), kept: Mutex::default() })
     }
@@ -95,7 +100,8 @@ impl LiveOperations {
     }
 
     /// Takes in the sources beside the graphs of the folder `graphs`, as far as they changed since they were taken in
-    /// last: what is written here and not saved yet stays in force otherwise. Sources of more than `largest` bytes
+    /// last: what is written here and not saved yet stays in force otherwise. An operation whose source is gone is not
+    /// offered any more. Sources of more than `largest` bytes
     /// are not read. Blocks while they are compiled.
     ///
     /// # Errors
@@ -107,7 +113,13 @@ impl LiveOperations {
             BTreeMap::new()
         });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|name, _| files.contains_key(name));
+        kept.retain(|name, _| {
+            let stays = files.contains_key(name);
+            if !stays && self.operations.withdraw(name) {
+                tracing::info!(name, "the source of an operation is gone, and the operation with it");
+            }
+            stays
+        });
         for (name, path) in files {
             let fault = |message: String| format!("{}: {message}", path.display());
             let source = match fs::metadata(&path) {
@@ -154,11 +166,11 @@ impl LiveOperations {
             vec![CompilerMessage::error(format!("{name}.c"), text)]
         };
         let mut lease = self.compiler.lease(&never).map_err(failed)?;
-        let open = self.compiler.unenforced().into_iter().filter(|what| what != PARTLY).collect::<Vec<_>>();
+        let open = self.compiler.unenforced().into_iter().filter(|gap| gap.open).collect::<Vec<_>>();
         if !open.is_empty() {
             let text = format!(
                 "this system does not keep foreign code from all harm, so none is taken live; missing: {}",
-                open.join(", ")
+                open.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             );
             return Err(vec![CompilerMessage::error(format!("{name}.c"), text)]);
         }

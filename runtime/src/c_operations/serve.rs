@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use imgflo_host::{Fault, Handler, Shared};
 use imgflo_ops::Rect;
-use imgflo_ops::c::{Input, Loaded, Room, RunError};
+use imgflo_ops::c::{self, Input, Loaded, Room, RunError};
 
 use super::compile::{Compilation, Interface, compile};
 use super::message::{Answer, Compiled, Reply, Request, Source};
@@ -23,7 +23,10 @@ const PIXEL: u64 = 16;
 /// # Errors
 /// When the connection to the parent breaks.
 pub fn serve_operations() -> io::Result<()> {
-    imgflo_host::serve(|| Ok(Operations::default()))
+    imgflo_host::serve(|| {
+        c::watch().map_err(|error| Fault::failed(error.to_string()))?;
+        Ok(Operations::default())
+    })
 }
 
 /// Lives as a child that compiles with `compiler`, until the parent leaves.

@@ -18,7 +18,6 @@ mod memory;
 mod origins;
 mod page;
 mod predecessors;
-mod reliability;
 mod shipped_graphs;
 mod signing;
 mod soak;

@@ -110,6 +110,7 @@ pub struct Options {
     pub library: Option<Arc<Library>>,
     pub slots: usize,
     pub memory_budget: u64,
+    pub accept_cut: bool,
     pub roles: &'static [Role],
     /// In place of the broker in the process.
     pub transport: Option<Arc<dyn Transport>>,
@@ -126,6 +127,7 @@ impl Default for Options {
             library: None,
             slots: 2,
             memory_budget: 1 << 30,
+            accept_cut: false,
             roles: &[Role::Urgent, Role::Background],
             transport: None,
             secrets: FleetSecrets::default(),
@@ -208,6 +210,7 @@ impl Setup {
             memory_budget: options.memory_budget,
             quality: 90,
             background: Background::WHITE,
+            accept_cut: options.accept_cut,
             secrets: options.secrets,
             isolation: options.isolation,
         });

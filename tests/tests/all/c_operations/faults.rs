@@ -42,15 +42,19 @@ pub fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// What is said of an operation that writes beside its pixels, where the processor tells that it did not read them.
+const WROTE: &str =
+    if cfg!(target_arch = "x86_64") { "the operation c/NAME wrote past its pixels" } else { "past its pixels" };
+
 /// Name, body of `render`, and what the error must tell.
 fn evil(outside: &Path) -> Vec<(&'static str, String, &'static str)> {
     let outside = outside.display();
     let said = "static char said[200]; snprintf(said, sizeof said, \"%s: %s\", what, strerror(errno)); return said;";
     vec![
-        ("segfault", "*(volatile int *)0 = 1;".into(), "the operation crashed (SIGSEGV)"),
-        ("aborts", "abort();".into(), "the operation crashed (SIGABRT)"),
+        ("segfault", "*(volatile int *)0 = 1;".into(), "the operation c/NAME crashed (SIGSEGV)"),
+        ("aborts", "abort();".into(), "the operation c/NAME crashed (SIGABRT)"),
         ("endless", "for (volatile int i = 0;; i++) {}".into(), "used more than 4 s"),
-        ("sleeps", "for (;;) pause();".into(), "the operation used more than 4 s (IMGFLO_CHILD_SECONDS)"),
+        ("sleeps", "for (;;) pause();".into(), "the operation c/NAME used more than 4 s (IMGFLO_CHILD_SECONDS)"),
         (
             "hungry",
             "for (int i = 0; i < 160; i++) {
@@ -92,27 +96,62 @@ fn evil(outside: &Path) -> Vec<(&'static str, String, &'static str)> {
             ),
             "refused: Operation not permitted",
         ),
-        ("exits", "exit(3);".into(), "the operation exited with status 3"),
+        ("exits", "exit(3);".into(), "the operation c/NAME exited with status 3"),
         (
             "babbles",
             "for (int fd = 0; fd < 64; fd++) { ssize_t n = write(fd, \"garbage everywhere, and more\", 28); (void)n; }"
                 .into(),
-            "the operation answered with something that is no reply",
+            "the operation c/NAME answered with something that is no reply",
         ),
         (
             "overruns",
             format!("{COPY} call->output.pixels[call->output.box.height * call->output.stride] = 1.0f;"),
-            "the operation wrote beyond its output",
+            WROTE,
+        ),
+        ("underruns", format!("{COPY} memset(call->output.pixels - 8, 0, 32);"), WROTE),
+        ("scribbles", "memset(call->output.pixels - 300000, 7, 64 << 20);".into(), WROTE),
+        (
+            "spoils",
+            "((float *)call->input.pixels)[call->input.box.height * call->input.stride + 3] = 0.0f;".into(),
+            WROTE,
         ),
         (
-            "underruns",
-            format!("{COPY} memset(call->output.pixels - 8, 0, 32);"),
-            "the operation wrote beyond its output",
+            "strides",
+            "for (int32_t y = 0; y < call->output.box.height; y++)
+                memset(call->output.pixels + y * 2 * call->output.stride, 0, 64);"
+                .into(),
+            WROTE,
         ),
-        ("scribbles", "memset(call->output.pixels - 300000, 7, 64 << 20);".into(), "the operation crashed (SIGSEGV)"),
+        (
+            "overreads",
+            "const float *end = call->input.pixels + call->input.box.height * call->input.stride;
+             memcpy(call->output.pixels, end - 4, 32);"
+                .into(),
+            "read past its pixels",
+        ),
+        #[cfg(target_arch = "x86_64")]
+        (
+            "old-call",
+            // By the way of 32 bits: open a socket.
+            "int made; __asm__ volatile(\"int $0x80\" : \"=a\"(made) : \"a\"(359), \"b\"(1), \"c\"(1), \"d\"(0));"
+                .into(),
+            "the operation c/NAME crashed (SIG",
+        ),
         ("complains", "return \"there is no such thing\";".into(), "there is no such thing"),
     ]
 }
+
+/// Writes a pixel more than its rows have. The next row would hide it in all but the last.
+const POINTED: &str = r#"#include "imgflo-op.h"
+static void point(const imgflo_value *values, float *pixels, int32_t x, int32_t y, int32_t count, imgflo_box whole) {
+    (void)values, (void)x, (void)whole;
+    if (y == 2) pixels[4 * count] = 0.5f;
+}
+static const imgflo_operation operation = {
+    .kind = IMGFLO_POINT, .format = IMGFLO_CODED, .name = "pointed", .description = "For tests.", .point = point,
+};
+IMGFLO_OPERATION(operation);
+"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_ends_one_job_and_nothing_else() {
@@ -125,9 +164,13 @@ async fn a_fault_ends_one_job_and_nothing_else() {
     write(&outside, "precious", "keep me");
     std::fs::copy(sample("marbles.jpg"), files.join("marbles.jpg")).unwrap();
     let evil = evil(&outside);
+    write(&ops, "pointed.c", POINTED);
     let copy = ("fine", COPY.to_owned(), "");
-    for (name, body, _) in evil.iter().chain([&copy]) {
-        write(&ops, &format!("{name}.c"), &operation(name, "IMGFLO_AREA", body));
+    let pointed = ("pointed", String::new(), WROTE);
+    for (name, body, _) in evil.iter().chain([&copy, &pointed]) {
+        if !body.is_empty() {
+            write(&ops, &format!("{name}.c"), &operation(name, "IMGFLO_AREA", body));
+        }
         let graph = format!("INPORT=it.INPUT:INPUT\nOUTPORT=it.OUTPUT:OUTPUT\nit(c/{name})\n");
         write(&graphs, &format!("{name}.fbp"), &graph);
     }
@@ -163,12 +206,12 @@ async fn a_fault_ends_one_job_and_nothing_else() {
     };
     fine().await;
     let descriptors = server.descriptors();
-    for (name, _, told) in &evil {
+    for (name, _, told) in evil.iter().chain([&pointed]) {
         let answer = server.get(&format!("/graph/{name}?input=files/marbles.jpg&width=300")).await;
         let status = answer.status();
         let problem: Value = serde_json::from_str(&answer.text().await.unwrap()).expect("a problem");
         assert_eq!((status.as_u16(), &problem["category"]), (500, &"operation-failed".into()), "{name}: {problem}");
-        assert!(problem["detail"].as_str().unwrap().contains(told), "{name}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(&told.replace("NAME", name)), "{name}: {problem}");
         assert_eq!(problem["node"], "it", "{name}: {problem}");
         fine().await;
         until("children go", || children(server.pid()).len() <= 2);
