@@ -150,17 +150,15 @@ impl Rig {
             write(folder.path(), name, text);
         }
         for name in ["hostile", "hostile-gegl"] {
-            let graph = format!(
-                "INPORT=it.OUTSIDE:OUTSIDE\nINPORT=it.VICTIM:VICTIM\nOUTPORT=it.OUTPUT:OUTPUT\nit(c/{name})\n"
-            );
+            let graph =
+                format!("INPORT=it.OUTSIDE:OUTSIDE\nINPORT=it.VICTIM:VICTIM\nOUTPORT=it.OUTPUT:OUTPUT\nit(c/{name})\n");
             write(folder.path(), &format!("{name}.fbp"), &graph);
         }
         let built = run(&["ops", "build", "--ops", folder.path().to_str().unwrap()]);
         assert!(built.status.success(), "{}", text(&built));
         let control = folder.path().join("control.c");
         write(folder.path(), "control.c", include_str!("hostile/control.c"));
-        let compiled =
-            Command::new("cc").arg(&control).arg("-o").arg(folder.path().join("control")).output().unwrap();
+        let compiled = Command::new("cc").arg(&control).arg("-o").arg(folder.path().join("control")).output().unwrap();
         assert!(compiled.status.success(), "{}", text(&compiled));
         Rig { folder, program }
     }
