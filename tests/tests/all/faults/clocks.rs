@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use imgflo_tests::fleet::Fleet;
-use imgflo_tests::services::{shared, virtual_host};
+use imgflo_tests::services::virtual_host;
 
 use super::{ask, until};
 
@@ -21,8 +21,9 @@ fn library(folder: &Path) -> String {
     library.to_string_lossy().into_owned()
 }
 
+/// Without Redis: claims on the same images by the fleets of the other test would be in the way.
 fn fleet() -> Fleet {
-    Fleet::new(&virtual_host()).with("IMGFLO_REDIS_URL", &shared("IMGFLO_TEST_REDIS"))
+    Fleet::new(&virtual_host())
 }
 
 fn request(n: usize) -> String {
