@@ -19,7 +19,7 @@ use imgflo_ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat, Part};
 use imgflo_ops::{Cancel, Registry};
 use imgflo_runtime::Catalogue;
 
-const LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
+const LIMITS: DecodeLimits = DecodeLimits::new(1 << 27, 1 << 15);
 
 /// What codecs are measured at, beside the operations.
 const CODECS: &[&str] = &["read 1/8", "read 2/8", "read 4/8", "read 8/8", "write jpg", "write webp", "write png"];

@@ -10,7 +10,7 @@ use imgflo_ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat, Part};
 
 use crate::{picture, process};
 
-const LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
+const LIMITS: DecodeLimits = DecodeLimits::new(1 << 27, 1 << 15);
 const RUNS: usize = 9;
 
 /// Median CPU time of `work`, ms, after once to warm up.

@@ -10,7 +10,7 @@ use crate::peers::Task;
 use crate::psnr::psnr;
 use crate::reference::{Exact, Light, Picture, Taps, filter};
 
-const LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
+const LIMITS: DecodeLimits = DecodeLimits::new(1 << 27, 1 << 15);
 
 /// A blur within so many deviations of an edge depends on what is thought to lie beyond it: that is
 /// not compared.

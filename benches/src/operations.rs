@@ -83,7 +83,7 @@ impl Case {
         let graph = imgflo_fbp::parse(&graph(name)?, &ParseOptions::default())?;
         let graph = ImageGraph::new("bench", graph, catalogue, &LIMITS).map_err(faults)?;
         let arguments = graph.arguments(&BTreeMap::new()).map_err(|faults| format!("{faults:?}"))?;
-        let limits = DecodeLimits { pixels: 1 << 27, side: 1 << 15 };
+        let limits = DecodeLimits::new(1 << 27, 1 << 15);
         let image = codec::decode(&std::fs::read(picture)?, limits, &Cancel::new())?;
         let input = graph.takes_input().then_some(image);
         let shape =

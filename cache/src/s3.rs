@@ -135,10 +135,11 @@ impl S3Store {
         self
     }
 
-    /// Returns this store with a folder for large results while they are read; without one they are held in memory.
+    /// Returns this store with a folder for large results while they are read, of so many bytes together; without one
+    /// they are held in memory. Who reads one for which there is no room waits.
     #[must_use]
-    pub fn with_spool(mut self, folder: PathBuf) -> S3Store {
-        self.spool = Arc::new(Spool::new(Some(folder)));
+    pub fn with_spool(mut self, folder: PathBuf, bytes: u64) -> S3Store {
+        self.spool = Arc::new(Spool::new(Some(folder), bytes));
         self
     }
 

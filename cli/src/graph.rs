@@ -113,8 +113,8 @@ fn check(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(), F
         outln!("{given}: ok");
         return Ok(());
     }
-    for note in assemble(&file, &name, graph, catalogue)?.passed_over() {
-        outln!("{given}: {note}");
+    for note in assemble(&file, &name, graph.clone(), catalogue)?.passed_over() {
+        outln!("{given}: {}", note.told(&graph));
     }
     outln!("{given}: ok");
     Ok(())
@@ -130,8 +130,8 @@ fn beside(file: &Path, graph: &Graph, catalogue: &Arc<Catalogue>) -> Result<Libr
 /// Checks the graph of a file; what is wrong with graphs in it is told, too.
 fn assemble(file: &Path, name: &str, graph: Graph, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
     let library = beside(file, &graph, catalogue)?;
-    library.assemble(name, graph, &limits::library(&Limits::default())).map_err(|faults| {
-        let own = faults.iter().map(|fault| format!("{}: {fault}", file.display()));
+    library.assemble(name, graph.clone(), &limits::library(&Limits::default())).map_err(|faults| {
+        let own = faults.iter().map(|fault| format!("{}: {}", file.display(), fault.told(&graph)));
         own.chain(library.faults().iter().map(ToString::to_string)).collect()
     })
 }

@@ -39,7 +39,7 @@ impl Parts {
             Some(options) => {
                 let store = S3Store::open(options.clone()).await.map_err(|error| vec![error.to_string()])?;
                 let spool = settings.data_dir.join("spool");
-                Arc::new(store.with_cache_control(|key| Keeping::of(key).cache_control()).with_spool(spool))
+                Arc::new(store.with_cache_control(|key| Keeping::of(key).cache_control()).with_spool(spool, settings.cache_bytes))
             }
             None => {
                 if settings.broker.is_some() {
@@ -107,6 +107,7 @@ impl Parts {
             memory_budget: settings.memory_bytes,
             quality: settings.quality,
             background: settings.background,
+            accept_cut: settings.accept_cut_inputs,
         })
     }
 }

@@ -57,6 +57,12 @@ pub fn command() -> Command {
                 .value_parser(background)
                 .help("Colour behind transparent pictures that are written as JPEG: #rrggbb or a name of CSS such as beige"),
         )
+        .arg(
+            Arg::new("accept-cut-inputs")
+                .long("accept-cut-inputs")
+                .action(ArgAction::SetTrue)
+                .help("Reads an input that ends early as far as it goes; the rest is gray in a JPEG, else transparent or black"),
+        )
         .arg(Arg::new("explain").long("explain").action(ArgAction::SetTrue).help("Prints the plan before rendering"))
 }
 
@@ -136,7 +142,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let limits = imgflo_job::Limits::default();
     let fault = |error: codec::CodecError| vec![error.to_string()];
     let header = bytes.as_ref().map(|bytes| codec::read_header(bytes)).transpose().map_err(fault)?;
-    let allowed = limits::decode(&limits);
+    let allowed = limits::decode(&limits, matches.get_flag("accept-cut-inputs"));
     if let Some(header) = &header {
         allowed.check(header.width, header.height).map_err(fault)?;
     }

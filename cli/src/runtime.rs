@@ -99,7 +99,7 @@ fn parts(
     live: Option<Arc<LiveOperations>>,
 ) -> Result<Parts, Failure> {
     let (limits, library_limits) = (&settings.limits, limits::library(&settings.limits));
-    let decode = limits::decode(limits);
+    let decode = limits::decode(limits, settings.accept_cut_inputs);
     let evaluator_limits = EvaluatorLimits {
         plan: limits::plan(limits),
         decode,
@@ -152,8 +152,9 @@ fn parts(
             input_bytes: usize::try_from(limits.max_input_bytes).unwrap_or(usize::MAX),
             source_bytes: usize::try_from(limits.max_operation_bytes).unwrap_or(usize::MAX),
             edits: EditLimits {
+                nodes: usize::try_from(limits.max_live_nodes).unwrap_or(usize::MAX),
+                connections: usize::try_from(limits.max_live_connections).unwrap_or(usize::MAX),
                 name_bytes: usize::try_from(limits.max_name_bytes).unwrap_or(usize::MAX),
-                ..EditLimits::default()
             },
             ..LiveLimits::default()
         },

@@ -131,6 +131,8 @@ pub struct Settings {
     pub quality: u8,
     /// The colour behind results whose type has no alpha.
     pub background: Background,
+    /// True where inputs that end early are read as far as they go.
+    pub accept_cut_inputs: bool,
     /// Whether who asks for AVIF waits for it.
     pub urgent_avif: bool,
     /// Filter of log messages.
@@ -296,6 +298,11 @@ pub fn all() -> Vec<Setting> {
             "white",
             "Colour behind transparent pictures that are written as JPEG: #rrggbb or a name of CSS such as beige",
         )),
+        of_runtime(of_workers(setting(
+            "accept-cut-inputs",
+            "false",
+            "Read an input that ends early as far as it goes; the rest is gray in a JPEG, else transparent or black (true or false)",
+        ))),
         of_runtime(of_workers(setting(
             "log",
             "info",
@@ -693,6 +700,7 @@ impl Reader {
             children: self.children(workers),
             quality: self.number("quality", 1, 100) as u8,
             background: self.background(),
+            accept_cut_inputs: self.boolean("accept-cut-inputs"),
             urgent_avif: self.boolean("urgent-avif"),
             log,
             log_json,

@@ -44,6 +44,7 @@ mod canonical;
 mod error;
 #[cfg(test)]
 mod hostile;
+mod layout;
 mod lexer;
 mod literal;
 mod number;
@@ -51,6 +52,7 @@ mod number;
 pub use edit::{Edit, EditError, EditLimits, Literal, PortRef};
 pub use error::{Error, Unwritable};
 pub use graph::{Connection, End, Export, Graph, Group, Origin, Process};
+pub use layout::lay_out;
 pub use parse::{ParseOptions, parse};
 pub use validate::{Fault, FaultKind, Place};
 pub use write::{to_fbp, to_fbp_lossy};

@@ -189,6 +189,15 @@ pub struct FileVersion {
 }
 
 impl Source {
+    /// Host that the input is fetched from; `None` for what this deployment or the request itself holds.
+    pub fn host(&self) -> Option<String> {
+        match self {
+            Source::Url { url } => Url::parse(url).ok()?.host_str().map(str::to_owned),
+            Source::Graph { job } => job.source.as_ref()?.host(),
+            Source::Data { .. } | Source::File { .. } | Source::Stored { .. } => None,
+        }
+    }
+
     /// How what is made of it may be kept.
     pub fn keeping(&self) -> Keeping {
         match self {

@@ -12,7 +12,7 @@ const SECOND: u64 = 1000;
 pub struct LimitSetting {
     /// Name as a flag: `max-url-bytes`.
     pub name: &'static str,
-    /// What it is counted in: `bytes`, `pixels`, `ms`; empty for plain counts.
+    /// What it is counted in: `bytes`, `pixels`, `ms`, `s`; empty for plain counts.
     pub unit: &'static str,
     /// What it limits, one line.
     pub help: &'static str,
@@ -157,12 +157,20 @@ limits! {
     max_avif_pixels: u64, in "pixels" = 2_000_000, (1..=100_000_000);
     /// Most bytes of pixel buffers that one job may hold at once, as its plan predicts.
     max_job_memory: u64, in "bytes" = 3 * GIB, (MIB..=1024 * GIB);
+    /// Most processor time that rendering may take while a client waits, as its plan predicts, seconds.
+    max_urgent_cpu_seconds: u64, in "s" = 60, (1..=1_000_000);
+    /// Most processor time that rendering may take in the background, as its plan predicts, seconds.
+    max_background_cpu_seconds: u64, in "s" = 600, (1..=1_000_000);
     /// Most processes in a graph, with those of the graphs in it.
     max_graph_nodes: u64, in "" = 200, (1..=10_000);
     /// Largest graph file, and largest graph with the graphs in it as JSON, bytes.
     max_graph_bytes: u64, in "bytes" = MIB, (KIB..=64 * MIB);
     /// Longest name that an editor may give a graph, process, port or group, bytes.
     max_name_bytes: u64, in "bytes" = 500, (16..=2000);
+    /// Most processes of a graph in the live runtime, which also holds what leads nowhere yet.
+    max_live_nodes: u64, in "" = 1000, (1..=10_000);
+    /// Most edges and literals of a graph in the live runtime.
+    max_live_connections: u64, in "" = 10_000, (1..=100_000);
     /// Most versions of a graph that are kept; of those without a title the oldest go first.
     max_graph_versions: u64, in "" = 1000, (1..=10_000);
     /// Most bytes of all versions of a graph together; of those without a title the oldest go first.
@@ -175,12 +183,16 @@ limits! {
     max_nested: u64, in "" = 4, (0..=16);
     /// Most jobs waiting in the urgent lane.
     max_urgent_jobs: u64, in "" = 64, (1..=1_000_000);
+    /// Most of the places in the urgent lane for jobs whose inputs come from one host, while jobs of others are asked for.
+    max_urgent_share: u64, in "percent" = 75, (1..=100);
     /// Most jobs waiting in the background lane.
     max_background_jobs: u64, in "" = 10_000, (1..=1_000_000);
     /// Most inputs that a worker fetches at a time; a host has at most as many of them as are free.
     max_fetches: u64, in "" = 512, (1..=65_536);
     /// Most bytes of inputs that a worker fetches or has fetched and not used yet, and one input more.
     max_fetch_bytes: u64, in "bytes" = 256 * MIB, (0..=1024 * GIB);
+    /// Most bytes of results that a worker stores while other jobs compute; results beyond that keep their job's slot.
+    max_storing_bytes: u64, in "bytes" = 64 * MIB, (0..=1024 * GIB);
     /// Time to connect to an input's host.
     connect_timeout: Duration, in "ms" = 2 * SECOND, (1..=600 * SECOND);
     /// Time until the first byte of an input.
@@ -193,6 +205,15 @@ limits! {
     urgent_deadline: Duration, in "ms" = 25 * SECOND, (1..=3600 * SECOND);
     /// Time a background job may work.
     background_deadline: Duration, in "ms" = 600 * SECOND, (1..=86_400 * SECOND);
+}
+
+impl Limits {
+    /// Time that an urgent job may work: past its client's deadline for as long as its rendering may take, but no longer
+    /// than a background job.
+    pub fn longest_urgent_work(&self) -> Duration {
+        let work = Duration::from_secs(self.max_urgent_cpu_seconds);
+        self.urgent_deadline.saturating_add(work).min(self.background_deadline)
+    }
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::shown;
 
-/// Quality of a JPEG from which on its colour is stored in full where a request does not say.
+/// Quality of a JPEG or AVIF from which on its colour is stored in full where a request does not say.
 pub const FULL_CHROMA: u8 = 90;
 
-/// How finely the colour of a JPEG is stored, beside its brightness.
+/// How finely the colour of a JPEG or AVIF is stored, beside its brightness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Chroma {
     /// `444`: for each pixel.
@@ -30,7 +30,7 @@ pub struct Quality {
     pub small: bool,
     /// `progressive`: a JPEG that is shown coarse before it is there as a whole.
     pub progressive: bool,
-    /// `444` or `420`: how finely a JPEG's colour is stored; `None`: in full from [`FULL_CHROMA`] on.
+    /// `444` or `420`: how finely the colour of a JPEG or AVIF is stored; `None`: in full from [`FULL_CHROMA`] on.
     pub chroma: Option<Chroma>,
 }
 
@@ -62,13 +62,19 @@ impl Quality {
                 // What is small is progressive already.
                 Quality { progressive: self.progressive && !self.small, chroma, ..plain }
             }
-            "webp" | "avif" => plain,
+            // Said from 90 on in any case: earlier versions wrote all at half.
+            "avif" => {
+                let chroma = if self.full_chroma(number) { Chroma::Full } else { Chroma::Half };
+                let is_said = chroma == Chroma::Full || number >= FULL_CHROMA;
+                Quality { chroma: is_said.then_some(chroma), ..plain }
+            }
+            "webp" => plain,
             "png" => Quality { small: self.small, ..Quality::default() },
             _ => Quality::default(),
         }
     }
 
-    /// True when the colour of a JPEG is stored for each pixel. `number`: quality where none is said.
+    /// True when the colour of a JPEG or AVIF is stored for each pixel. `number`: quality where none is said.
     pub fn full_chroma(self, number: u8) -> bool {
         match self.chroma {
             Some(chroma) => chroma == Chroma::Full,
@@ -223,6 +229,10 @@ mod tests {
             ("webp", "progressive", "85"),
             ("webp", "small,progressive", "85,small"),
             ("avif", "30,small,progressive", "30,small"),
+            ("avif", "30,420", "30"),
+            ("avif", "90", "90,444"),
+            ("avif", "90,420", "90,420"),
+            ("avif", "444", "85,444"),
             ("png", "", ""),
             ("png", "60", ""),
             ("png", "60,progressive", ""),

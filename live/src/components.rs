@@ -9,7 +9,7 @@ use imgflo_fbp::{Graph, ParseOptions, protocol};
 use imgflo_runtime::c_operations::sources;
 use imgflo_runtime::ops::c::LIBRARY as IN_C;
 use imgflo_runtime::{Form, ImageGraph, Library, PROCESSOR};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::flow::{DROP, REPEAT};
 use crate::workspace::Parts;
@@ -66,28 +66,9 @@ pub(crate) fn known(library: &Library) -> BTreeMap<String, String> {
     library.iter().map(graph).chain(library.catalogue().c_revisions()).collect()
 }
 
-/// How far an exported port stands from its process, and the next one of that process from it, in units of editors.
-const BESIDE: (f64, f64) = (216.0, 72.0);
-
-/// A graph with places for all exported ports, as editors need them: those without one stand beside their processes.
+/// A graph with places for all processes and exported ports, as editors need them.
 pub(crate) fn placed(mut graph: Graph) -> Graph {
-    let place = |metadata: &Map<String, Value>| {
-        let side = |key: &str| metadata.get(key).and_then(Value::as_f64);
-        side("x").zip(side("y"))
-    };
-    let places = graph.processes.iter().map(|(name, process)| (name.clone(), place(&process.metadata)));
-    let places = places.collect::<BTreeMap<_, _>>();
-    for (exports, beside) in [(&mut graph.inports, -BESIDE.0), (&mut graph.outports, BESIDE.0)] {
-        let mut placed: BTreeMap<String, f64> = BTreeMap::new();
-        for export in exports.values_mut().filter(|export| place(&export.metadata).is_none()) {
-            let (x, y) = places.get(&export.process).copied().flatten().unwrap_or_default();
-            let down = placed.entry(export.process.clone()).or_default();
-            // The protocol takes whole numbers only.
-            export.metadata.insert("x".into(), ((x + beside).round() as i64).into());
-            export.metadata.insert("y".into(), ((y + *down).round() as i64).into());
-            *down += BESIDE.1;
-        }
-    }
+    imgflo_fbp::lay_out(&mut graph);
     graph
 }
 

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;";
-    const DECODE: DecodeLimits = DecodeLimits { pixels: 100, side: 100 };
+    const DECODE: DecodeLimits = DecodeLimits::new(100, 100);
 
     #[tokio::test]
     async fn a_file_is_fetched_once_and_a_failure_again() {

@@ -1,6 +1,6 @@
 //! One graph that is edited: what it is, whether it runs, and the part of it behind one process.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -182,49 +182,36 @@ impl LiveGraph {
 
     /// The part of the graph that the picture at `end` depends on. What packets set is in it as literals.
     pub fn behind(&self, end: &End, library: &Library) -> Part {
-        let mut into: HashMap<&str, Vec<&str>> = HashMap::new();
-        for connection in &self.graph.connections {
-            if let Origin::Process(src) = &connection.src {
-                into.entry(&connection.tgt.process).or_default().push(&src.process);
-            }
-        }
         let mut known: HashMap<&str, bool> = HashMap::new();
         let mut makes_pictures = |name: &str| {
             let component = self.graph.processes.get(name).map_or("", |process| process.component.as_str());
             *known.entry(component).or_insert_with(|| library.component(component).is_some())
         };
-        let mut kept = BTreeSet::from([end.process.clone()]);
-        let mut open = vec![end.process.as_str()];
-        while let Some(process) = open.pop() {
-            for src in into.get(process).into_iter().flatten() {
-                if !kept.contains(*src) && makes_pictures(src) {
-                    kept.insert((*src).to_owned());
-                    open.push(src);
-                }
-            }
-        }
+        let kept = imgflo_runtime::depends_on(&self.graph, [end.process.as_str()], |_, src| makes_pictures(src));
         let mut graph = Graph { case_sensitive: self.graph.case_sensitive, ..Graph::default() };
         let environment = json!({ "type": "imgflo" });
         graph.properties.insert("environment".into(), environment);
-        for (name, process) in self.graph.processes.iter().filter(|(name, _)| kept.contains(*name)) {
+        for (name, process) in self.graph.processes.iter().filter(|(name, _)| kept.contains(name.as_str())) {
             graph.processes.insert(name.clone(), process.clone());
         }
         let set = |tgt: &End| self.values.contains_key(&(tgt.process.clone(), tgt.port.clone()));
-        for connection in self.graph.connections.iter().filter(|connection| kept.contains(&connection.tgt.process)) {
+        for connection in
+            self.graph.connections.iter().filter(|connection| kept.contains(connection.tgt.process.as_str()))
+        {
             let stays = match &connection.src {
-                Origin::Process(src) => kept.contains(&src.process),
+                Origin::Process(src) => kept.contains(src.process.as_str()),
                 Origin::Data(_) => !set(&connection.tgt),
             };
             if stays {
                 graph.connections.push(connection.clone());
             }
         }
-        for ((process, port), value) in self.values.iter().filter(|((process, _), _)| kept.contains(process)) {
+        for ((process, port), value) in self.values.iter().filter(|((process, _), _)| kept.contains(process.as_str())) {
             let tgt = End { process: process.clone(), port: port.clone(), index: None };
             graph.connections.push(Connection { src: Origin::Data(value.clone()), tgt, metadata: Map::new() });
         }
         for (public, export) in &self.graph.inports {
-            if public == "input" && kept.contains(&export.process) {
+            if public == "input" && kept.contains(export.process.as_str()) {
                 graph.inports.insert(public.clone(), export.clone());
             }
         }

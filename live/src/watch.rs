@@ -2,43 +2,22 @@
 
 use std::io;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use imgflo_runtime::Watch;
+use imgflo_runtime::{Watch, keep_watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::lock::lock;
 use crate::workspace::Workspace;
 
-/// Interval at which the folders are looked at.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// Looks at the folders until `shutdown`; what changed there is taken, and told to all editors.
-pub(crate) async fn run(workspace: Weak<Workspace>, shutdown: CancellationToken) {
-    let mut watch = Watch::default();
-    let mut failed = false;
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
-        }
-        let Some(workspace) = workspace.upgrade() else { return };
-        let mut looking = std::mem::take(&mut watch);
-        let look = move || (look(&workspace, &mut looking), looking);
-        let (looked, looking) = match tokio::task::spawn_blocking(look).await {
-            Ok((looked, looking)) => (looked, looking),
-            Err(panic) => (Err(io::Error::other(panic)), Watch::default()),
-        };
-        watch = looking;
-        match looked {
-            Ok(()) => failed = false,
-            // Told once, until it goes again.
-            Err(error) => {
-                if !std::mem::replace(&mut failed, true) {
-                    tracing::warn!(%error, "the folders of graphs and operations cannot be read");
-                }
-            }
-        }
-    }
+///
+/// # Errors
+/// When there can be no thread.
+pub(crate) fn run(workspace: Weak<Workspace>, shutdown: CancellationToken) -> io::Result<()> {
+    keep_watch("the folders of graphs and operations cannot be read", move |watch| {
+        let workspace = workspace.upgrade().filter(|_| !shutdown.is_cancelled())?;
+        Some(look(&workspace, watch))
+    })
 }
 
 fn look(workspace: &Arc<Workspace>, watch: &mut Watch) -> io::Result<()> {
@@ -53,10 +32,23 @@ fn look(workspace: &Arc<Workspace>, watch: &mut Watch) -> io::Result<()> {
     if !revised && !watch.is_changed(&library)? {
         return Ok(());
     }
+    take_in(workspace);
     let changed = workspace.reload().map_err(io::Error::other)?;
     workspace.tell_changed(&changed, None);
     if revised {
         (workspace.parts.revised)();
     }
     Ok(())
+}
+
+/// Puts the sources beside the graphs in force that others changed or removed.
+fn take_in(workspace: &Workspace) {
+    let Some(operations) = &workspace.parts.operations else { return };
+    let largest = workspace.parts.limits.source_bytes as u64;
+    for fault in operations.take_in(&workspace.parts.graphs, largest).err().into_iter().flatten() {
+        tracing::warn!("an operation is not in force: {fault}");
+    }
+    // What is saved is what the file says.
+    let unsaved = lock(&workspace.unsaved).clone();
+    lock(&workspace.written).retain(|name, _| unsaved.contains_key(name));
 }

@@ -154,6 +154,15 @@ pub(crate) struct State {
     waiting_bytes: usize,
 }
 
+/// What became of the components.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    /// Names of those that are new or others.
+    pub others: Vec<String>,
+    /// True if there are some no longer.
+    pub are_gone: bool,
+}
+
 /// A runtime: the graphs that are edited, and their editors.
 pub struct Workspace {
     pub(crate) parts: Parts,
@@ -237,7 +246,9 @@ impl Workspace {
         }
         workspace.restore();
         workspace.keep_on();
-        tokio::spawn(watch::run(Arc::downgrade(&workspace), workspace.ended.clone()));
+        if let Err(error) = watch::run(Arc::downgrade(&workspace), workspace.ended.clone()) {
+            tracing::error!(%error, "the folders of graphs and operations are not watched");
+        }
         workspace
     }
 
@@ -343,15 +354,15 @@ impl Workspace {
         Arc::clone(&self.library.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes what is in the folders now. What is shown anywhere may be another picture then. The names of the
-    /// components that are new or others.
-    pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
+    /// Takes what is in the folders now. What is shown anywhere may be another picture then.
+    pub(crate) fn reload(&self) -> Result<Changed, String> {
         // One after another, or an older look would take the place of a newer one.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let library = Arc::new(self.library().reload().map_err(|error| error.to_string())?);
         let now = components::known(&library);
-        let changed = now.iter().filter(|(name, text)| known.get(*name) != Some(*text));
-        let changed = changed.map(|(name, _)| name.clone()).collect();
+        let others = now.iter().filter(|(name, text)| known.get(*name) != Some(*text));
+        let others = others.map(|(name, _)| name.clone()).collect();
+        let changed = Changed { others, are_gone: known.keys().any(|name| !now.contains_key(name)) };
         *known = now;
         *self.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&library);
         drop(known);
@@ -367,13 +378,21 @@ impl Workspace {
         Ok(changed)
     }
 
-    /// Tells all editors of components that changed, but for one that is told of otherwise.
-    pub(crate) fn tell_changed(&self, changed: &[String], except: Option<&str>) {
+    /// Tells all editors of components that changed, but for one that is told of otherwise. The protocol has no message
+    /// for a component that is gone: all get the list anew, which ends with the number of components.
+    pub(crate) fn tell_changed(&self, changed: &Changed, except: Option<&str>) {
         let library = self.library();
-        let payloads = changed.iter().filter(|name| except != Some(name.as_str()));
-        let payloads = payloads.filter_map(|name| components::describe(name, &library)).collect::<Vec<_>>();
+        let payloads: Vec<Value> = if changed.are_gone {
+            components::list(&library)
+        } else {
+            let others = changed.others.iter().filter(|name| except != Some(name.as_str()));
+            others.filter_map(|name| components::describe(name, &library)).collect()
+        };
         let mut state = self.state();
         payloads.iter().for_each(|payload| state.tell(None, "component", "component", payload));
+        if changed.are_gone {
+            state.tell(None, "component", "componentsready", &payloads.len().into());
+        }
     }
 
     /// Adds a graph, with somebody who tells of its pictures.

@@ -151,9 +151,17 @@ pub struct DecodeLimits {
     pub pixels: u64,
     /// Longest side, pixels.
     pub side: u32,
+    /// True where a file that ends within its pixels is read as far as it goes. What is missing is transparent, black in
+    /// a format without alpha, gray in a JPEG.
+    pub accept_cut: bool,
 }
 
 impl DecodeLimits {
+    /// Limits for whole files.
+    pub const fn new(pixels: u64, side: u32) -> Self {
+        DecodeLimits { pixels, side, accept_cut: false }
+    }
+
     /// Whether a picture of this size may be decoded.
     ///
     /// # Errors
@@ -180,6 +188,16 @@ pub enum CodecError {
     Broken {
         /// The format its first bytes name.
         format: FileFormat,
+        /// What is wrong, in the decoder's words.
+        reason: String,
+    },
+    /// The file ends before its picture does.
+    #[error("broken {format:?} file: the file ends early, after {bytes} bytes ({reason})")]
+    Cut {
+        /// The format its first bytes name.
+        format: FileFormat,
+        /// Length of the file, bytes.
+        bytes: usize,
         /// What is wrong, in the decoder's words.
         reason: String,
     },
@@ -231,7 +249,7 @@ pub struct EncodeOptions {
     pub small: bool,
     /// JPEG in several scans, coarse ones first. With `small` it is so anyway.
     pub progressive: bool,
-    /// JPEG with colour for each pixel (4:4:4) instead of for each 2 × 2 (4:2:0).
+    /// JPEG and AVIF with colour for each pixel (4:4:4) instead of for each 2 × 2 (4:2:0).
     pub full_chroma: bool,
     /// What lies behind a picture with alpha in a format without (JPEG): red, green and blue in sRGB.
     pub background: [u8; 3],
@@ -269,7 +287,7 @@ impl Header {
 /// Reads a file as far as its header; allocates no pixels.
 ///
 /// # Errors
-/// [`CodecError::Unrecognised`], [`CodecError::Broken`] or [`CodecError::Unsupported`]. A header
+/// [`CodecError::Unrecognised`], [`CodecError::Broken`], [`CodecError::Cut`] or [`CodecError::Unsupported`]. A header
 /// that can be read does not mean that the pixels can.
 pub fn read_header(bytes: &[u8]) -> Result<Header, CodecError> {
     let header = match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
@@ -304,15 +322,14 @@ pub fn decode_part(
     cancel: &Cancel,
 ) -> Result<Image, CodecError> {
     let missing = || CodecError::broken(FileFormat::Jpeg, "no picture");
-    let image = match FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)? {
-        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)
-            .and_then(|source| source.decode(part, false, limits, cancel)?.ok_or_else(missing)),
-        FileFormat::Png => png::Source::open(bytes).and_then(|source| source.decode(limits, cancel)),
-        FileFormat::Webp => webp::Source::open(bytes, cancel).and_then(|source| source.decode(limits, cancel)),
-        FileFormat::Gif => gif::Source::open(bytes).and_then(|source| source.decode(limits, cancel)),
+    let format = FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)?;
+    cut::attempt(bytes, limits, |limits| match format {
+        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(part, false, limits, cancel)?.ok_or_else(missing),
+        FileFormat::Png => png::Source::open(bytes)?.decode(limits, cancel),
+        FileFormat::Webp => webp::Source::open(bytes, cancel)?.decode(limits, cancel),
+        FileFormat::Gif => gif::Source::open(bytes)?.decode(limits, cancel),
         FileFormat::Avif => Err(CodecError::Unrecognised),
-    };
-    image.map_err(|error| cut::explain(error, bytes))
+    })
 }
 
 /// As [`decode_part`]; `None` for a reduced picture that leaves out so much detail that it is not within the tolerance of
@@ -327,9 +344,9 @@ pub fn decode_smooth(
     cancel: &Cancel,
 ) -> Result<Option<Image>, CodecError> {
     match FileFormat::sniff(bytes) {
-        Some(FileFormat::Jpeg) => jpeg::Source::open(bytes, cancel)
-            .and_then(|source| source.decode(part, true, limits, cancel))
-            .map_err(|error| cut::explain(error, bytes)),
+        Some(FileFormat::Jpeg) => {
+            cut::attempt(bytes, limits, |limits| jpeg::Source::open(bytes, cancel)?.decode(part, true, limits, cancel))
+        }
         _ => decode_part(bytes, part, limits, cancel).map(Some),
     }
 }

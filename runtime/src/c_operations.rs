@@ -15,6 +15,7 @@ mod hosted;
 mod live;
 mod message;
 mod module;
+mod scratch;
 mod serve;
 pub mod sources;
 
@@ -48,8 +49,17 @@ pub(crate) struct Revision {
     pub module: Option<Arc<Module>>,
 }
 
-/// By name without library; the revision in force is the first.
-type Revisions = BTreeMap<String, VecDeque<Revision>>;
+/// An operation of which there is or was a source.
+#[derive(Debug, Default)]
+struct History {
+    /// False once the source is gone: then only jobs on their way get it, which name a revision.
+    is_offered: bool,
+    /// The revision in force is the first.
+    revisions: VecDeque<Revision>,
+}
+
+/// By name without library.
+type Revisions = BTreeMap<String, History>;
 
 /// The C operations of this process, each with its revisions.
 #[derive(Debug)]
@@ -75,8 +85,8 @@ impl COperations {
         })
     }
 
-    /// Takes in what `imgflo ops build` built of the folder `sources` and was not taken before; how many
-    /// that were, and what is wrong with the rest. What is built there later changes nothing before this
+    /// Takes in what `imgflo ops build` built of the folder `sources` and was not taken before, and withdraws what is
+    /// gone from there; how many that were, and what is wrong with the rest. What is built there later changes nothing before this
     /// is called again, and what did not load is tried once.
     ///
     /// # Errors
@@ -85,7 +95,15 @@ impl COperations {
         let mut faults = Vec::new();
         let mut loaded = 0;
         let mut known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        for build::Library { path, name, revision, interface } in build::libraries(sources)? {
+        let libraries = build::libraries(sources)?;
+        known.retain(|name, _| {
+            let stays = libraries.iter().any(|library| library.name == *name);
+            if !stays && self.withdraw(name) {
+                loaded += 1;
+            }
+            stays
+        });
+        for build::Library { path, name, revision, interface } in libraries {
             if known.insert(name.clone(), revision.clone()).is_some_and(|before| before == revision) {
                 continue;
             }
@@ -106,9 +124,16 @@ impl COperations {
     /// Puts a revision in force.
     fn put(&self, name: &str, revision: Revision) {
         let mut operations = self.operations.write().unwrap_or_else(PoisonError::into_inner);
-        let revisions = operations.entry(name.to_owned()).or_default();
+        let History { is_offered, revisions } = operations.entry(name.to_owned()).or_default();
+        *is_offered = true;
         revisions.push_front(revision);
         revisions.truncate(1 + FORMER);
+    }
+
+    /// Offers an operation no longer to graphs. Returns true if it was offered.
+    fn withdraw(&self, name: &str) -> bool {
+        let mut operations = self.operations.write().unwrap_or_else(PoisonError::into_inner);
+        operations.get_mut(name).is_some_and(|revised| std::mem::take(&mut revised.is_offered))
     }
 
     /// The operation of a component: `c/NAME`, or `c/NAME/REVISION`.
@@ -116,16 +141,18 @@ impl COperations {
         let name = component.strip_prefix(LIBRARY)?.strip_prefix('/')?;
         let (name, revision) = name.split_once('/').map_or((name, None), |(name, revision)| (name, Some(revision)));
         let operations = self.operations();
-        let mut revisions = operations.get(name)?.iter();
+        let History { is_offered, revisions } = operations.get(name)?;
         match revision {
-            None => revisions.next().cloned(),
-            Some(revision) => revisions.find(|other| other.operation.revision() == revision).cloned(),
+            None => revisions.front().filter(|_| *is_offered).cloned(),
+            Some(revision) => revisions.iter().find(|other| other.operation.revision() == revision).cloned(),
         }
     }
 
     /// Descriptions of all, by name.
     pub(crate) fn infos(&self) -> Vec<&'static Info> {
-        self.operations().values().filter_map(|revisions| Some(revisions.front()?.operation.info())).collect()
+        let operations = self.operations();
+        let offered = operations.values().filter(|revised| revised.is_offered);
+        offered.filter_map(|revised| Some(revised.revisions.front()?.operation.info())).collect()
     }
 
     fn operations(&self) -> RwLockReadGuard<'_, Revisions> {

@@ -37,6 +37,30 @@ pub fn shown_by(graph: &Graph, process: &str) -> Option<End> {
     None
 }
 
+/// Returns the processes that those of `starts` depend on, with these. An edge is not followed where `follows`, which is
+/// given its place among the connections and the process that it comes from, says so.
+pub fn depends_on<'g>(
+    graph: &'g Graph,
+    starts: impl IntoIterator<Item = &'g str>,
+    mut follows: impl FnMut(usize, &'g str) -> bool,
+) -> HashSet<&'g str> {
+    let mut sources: HashMap<&str, Vec<(usize, &str)>> = HashMap::new();
+    for (index, Connection { src, tgt, .. }) in graph.connections.iter().enumerate() {
+        if let Origin::Process(src) = src {
+            sources.entry(&tgt.process).or_default().push((index, &src.process));
+        }
+    }
+    let mut open: Vec<&str> = starts.into_iter().collect();
+    let mut found = HashSet::new();
+    while let Some(process) = open.pop() {
+        if found.insert(process) {
+            let before = sources.get(process).into_iter().flatten();
+            open.extend(before.filter(|(index, src)| follows(*index, src)).map(|(_, src)| src));
+        }
+    }
+    found
+}
+
 /// True for the components that read a picture from a file. A server takes it from `input` instead.
 fn is_loader(component: &str) -> bool {
     component.strip_prefix("gegl/").is_some_and(|name| name == "load" || name.ends_with("-load"))
@@ -106,23 +130,11 @@ pub(crate) fn clear<'g>(written: &'g Graph, components: Components<'_>) -> Clear
 
     // The processes that the output depends on. Where `input` leads stays, so that nobody takes a graph that lost its
     // way for one without input.
-    let mut sources: HashMap<&str, Vec<&str>> = HashMap::new();
-    for (index, Connection { src, tgt, .. }) in written.connections.iter().enumerate() {
-        if let (Origin::Process(src), false) = (src, gone.contains(&index)) {
-            sources.entry(&tgt.process).or_default().push(&src.process);
-        }
-    }
     let Some(start) = shown.as_ref().map(|end| &end.process).or(output.map(|export| &export.process)) else {
         return Cleared::whole(written);
     };
-    let mut needed = HashSet::new();
-    let mut open = vec![start.as_str()];
-    open.extend(input.map(|export| export.process.as_str()));
-    while let Some(process) = open.pop() {
-        if needed.insert(process) {
-            open.extend(sources.get(process).into_iter().flatten());
-        }
-    }
+    let starts = [Some(start), input.map(|export| &export.process)].into_iter().flatten().map(String::as_str);
+    let needed = depends_on(written, starts, |index, _| !gone.contains(&index));
 
     let mut left_out: HashSet<&str> = HashSet::new();
     let fed = |left_out: &HashSet<&str>, process: &str, pad: &str| {

@@ -50,8 +50,8 @@ pub use engine::{Control, Engine, RenderError, RenderErrorKind};
 pub use evaluate::{EvaluateError, Evaluator, EvaluatorLimits, InputFile, Look, Seen};
 pub use gegl::{ChildLimits, EngineChoice, Gegl};
 pub use image_graph::{GraphFault, ImageGraph, RuntimeKind};
-pub use leftovers::{PROCESSOR, shown_by};
-pub use library::{Form, Library, LibraryFault, LibraryLimits, Stamp, Watch};
+pub use leftovers::{PROCESSOR, depends_on, shown_by};
+pub use library::{Form, Library, LibraryFault, LibraryLimits, Stamp, Watch, keep_watch};
 pub use native::{NativeEngine, Statistics};
 pub use near::{near, nearest};
 pub use parameters::{ArgumentFault, Arguments, Parameter};
@@ -59,7 +59,7 @@ pub use plan::{InputShape, Measure, Plan, PlanError, PlanLimits};
 pub use port_check::Entering;
 pub use read::read_input;
 pub use samples::{Compared, Difference, Picture, Renderer, SampleError, check, difference};
-pub use versions::{Saving, Version, VersionError, VersionLimits, Versions};
+pub use versions::{Saving, SourceVersion, Version, VersionError, VersionLimits, Versions};
 pub use wording::in_process;
 
 // For crates that stand on this one only: the types in its signatures.

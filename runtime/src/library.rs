@@ -19,7 +19,7 @@ mod stamp;
 mod watch;
 
 pub use stamp::Stamp;
-pub use watch::Watch;
+pub use watch::{Watch, keep_watch};
 
 /// Stands for the folder of a shipped graph in messages.
 const SHIPPED: &str = "(shipped)";
@@ -347,11 +347,11 @@ impl<'l> Loader<'l> {
             return;
         }
         let Some(Written { path, graph }) = self.read.insert(name.to_owned(), None).flatten() else { return };
-        match self.library.assemble(name, graph, self.limits) {
+        match self.library.assemble(name, graph.clone(), self.limits) {
             Ok(graph) => {
                 self.library.graphs.insert(name.to_owned(), Arc::new(graph));
             }
-            Err(faults) => faults.iter().for_each(|fault| self.fault(name, &path, fault.to_string())),
+            Err(faults) => faults.iter().for_each(|fault| self.fault(name, &path, fault.told(&graph))),
         }
     }
 
@@ -365,7 +365,8 @@ impl<'l> Loader<'l> {
             let catalogue = Arc::clone(&self.library.catalogue);
             let leads = graph.processes.iter().find(|(_, p)| graph_name(&p.component, &catalogue) == Some(next));
             let place = leads.map_or_else(|| "processes".to_owned(), |(p, _)| Place::Process(p.clone()).to_string());
-            self.fault(name, &path, format!("{place}: a graph cannot be made of itself: {}", circle(&names)));
+            let message = format!("a graph cannot be made of itself: {}", circle(&names));
+            self.fault(name, &path, GraphFault { place, message }.told(&graph));
         }
     }
 }

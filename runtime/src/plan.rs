@@ -13,12 +13,16 @@ mod values;
 pub(crate) use values::{CUT, Given, Onward, RESCALE, live, scaled};
 
 use std::fmt;
+use std::time::Duration;
 
 use imgflo_ops::codec::{Header, Part};
 use imgflo_ops::{Alpha, Area, Boxes, Depth, Encoding, Format, Rect, Reducible, Split};
 
 use crate::chain::{Chain, Stage};
 use crate::{Arguments, Catalogue, ImageGraph};
+
+/// Processor time of a unit of cost, s: the median of what `tests/cost.rs` measures.
+const SECONDS_A_UNIT: f64 = 2e-9;
 
 /// The size and format of the picture that enters a graph, known from its file's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -408,6 +412,18 @@ impl Plan {
     /// Work, in pixels × weight of what is done to each; copying a pixel is 1.
     pub fn cost(&self) -> f64 {
         self.cost
+    }
+
+    /// Processor time that rendering takes, of all threads together, as predicted: within a factor of four or so, on a
+    /// processor like those of `docs/PERFORMANCE.md`. Reading the input and writing the result are not counted.
+    pub fn processor_time(&self) -> Duration {
+        Duration::try_from_secs_f64(self.cost * SECONDS_A_UNIT).unwrap_or(Duration::MAX)
+    }
+
+    /// The process that most of the work is done in.
+    pub fn costliest(&self) -> Option<&str> {
+        let step = self.steps.iter().max_by(|a, b| a.cost.total_cmp(&b.cost))?;
+        Some(&self.nodes[step.task.node].process)
     }
 
     /// Most bytes of pixel buffers held at once, the input and what passes need beside included. The

@@ -3,7 +3,8 @@
 //! A graph stays a plain file of the folder, `NAME.json` or `NAME.fbp`, and whoever serves the folder
 //! looks at nothing else. Beside it is `.versions/NAME/`, with the text of each version that was
 //! saved, the newest included: `0001.json`, `0002.fbp`, and `index.json` with what is known of each.
-//! Sources of operations in C are in `.operations/` ([`crate::c_operations::sources`]).
+//! Sources of operations in C are in `.operations/` ([`crate::c_operations::sources`]). Those that the operations of a
+//! version had are beside its text, as `SHA-256.c`: graph and sources are one version, and are rolled back together.
 //!
 //! A file that somebody wrote by hand is the newest version as it is. It goes on record before
 //! anything takes its place, letter by letter. So nothing is lost, whoever edits.
@@ -23,11 +24,12 @@ use std::time::SystemTime;
 use imgflo_fbp::{Graph, to_fbp};
 use sha2::{Digest, Sha256};
 
-pub use index::Version;
+pub use index::{SourceVersion, Version};
 
 use crate::library::{Form, is_name, read};
 use crate::{Catalogue, ImageGraph, Library, LibraryFault, LibraryLimits, files};
 use index::Index;
+use sources::Sources;
 
 /// The folder of versions, in a folder of graphs.
 const FOLDER: &str = ".versions";
@@ -133,14 +135,11 @@ pub enum VersionError {
     },
 }
 
-/// The faults of the graph `name` for people, and those of the graphs in it with their files.
-fn told(name: &str, graph: &Graph, library: &Library, limits: &LibraryLimits) -> Vec<String> {
-    let own = library.assemble(name, graph.clone(), limits).err().unwrap_or_default();
-    let fault = |LibraryFault { path, message }: &LibraryFault| {
-        if path.file_stem().is_none_or(|stem| stem != name) {
-            return format!("{}: {message}", path.file_name().unwrap_or_default().to_string_lossy());
-        }
-        own.iter().find(|own| own.to_string() == *message).map_or_else(|| message.clone(), |own| own.told(graph))
+/// The faults of the graph `name`, and those of the graphs in it with their files.
+fn told(name: &str, library: &Library) -> Vec<String> {
+    let fault = |LibraryFault { path, message }: &LibraryFault| match path.file_stem() {
+        Some(stem) if stem == name => message.clone(),
+        _ => format!("{}: {message}", path.file_name().unwrap_or_default().to_string_lossy()),
     };
     library.faults().iter().map(fault).collect()
 }
@@ -164,6 +163,8 @@ pub struct Versions {
 struct Current {
     form: Form,
     text: String,
+    /// The sources that its operations have.
+    sources: Sources,
     modified: SystemTime,
 }
 
@@ -171,14 +172,19 @@ struct Current {
 struct History {
     index: Index,
     current: Option<Current>,
+    /// True if a file whose sources alone are others needs no record, because another graph with these follows.
+    ignores_sources: bool,
 }
 
 impl History {
     /// The file as a version, if it is not the newest on record.
     fn unrecorded(&self) -> Option<Version> {
         let current = self.current.as_ref()?;
-        let version = self.index.next(current.form, &current.text, current.modified);
-        (self.index.newest().map(|newest| &newest.content) != Some(&version.content)).then_some(version)
+        let version = self.index.next(current.form, &current.text, &current.sources, current.modified);
+        let is_recorded = self.index.newest().is_some_and(|newest| {
+            newest.content == version.content && (self.ignores_sources || newest.sources == version.sources)
+        });
+        (!is_recorded).then_some(version)
     }
 
     /// The newest version, on record or not.
@@ -190,12 +196,21 @@ impl History {
 /// What a change leaves.
 struct Change {
     index: Index,
-    /// Texts that are to go on record.
-    texts: Vec<(Version, String)>,
+    /// Texts that are to go on record, with the sources of their operations.
+    texts: Vec<(Version, String, Sources)>,
     /// The form of the graph's file, if it has one.
     form: Option<Form>,
     /// Its text, if it is to be another.
     text: Option<String>,
+    /// Sources beside the graphs that are to be others.
+    sources: Sources,
+}
+
+/// What a version is made of.
+struct Made {
+    form: Form,
+    text: String,
+    sources: Sources,
 }
 
 impl Versions {
@@ -231,7 +246,7 @@ impl Versions {
             self.check(name, graph)?;
         }
         let _lock = self.lock()?;
-        let history = self.history(name)?;
+        let mut history = self.history(name)?;
         let wanted = match (&history.current, history.index.newest()) {
             (Some(current), _) => current.form,
             (None, Some(newest)) => newest.form,
@@ -242,23 +257,28 @@ impl Versions {
         let same = history.current.as_ref().is_some_and(|current| {
             current.form == form && form.parse(&current.text).is_ok_and(|is| self::text(&is, form).1 == text)
         });
-        self.put(name, history, (!same).then_some((form, text)), saving)
+        history.ignores_sources = !same;
+        let sources = self.sources_of(form, &text)?;
+        self.put(name, history, (!same).then_some(Made { form, text, sources }), saving)
     }
 
-    /// Makes an old version the newest again, letter by letter. Nothing is lost: those between stay.
+    /// Makes an old version the newest again, letter by letter, and the sources that its operations in C had, which
+    /// other graphs with these operations get as well. Nothing is lost: those between stay.
     ///
     /// # Errors
     /// As [`Versions::save`]; and when there is no such version.
     pub fn rollback(&self, name: &str, number: u64, saving: &Saving<'_>) -> Result<Version, VersionError> {
-        if !saving.faulty {
+        self.named(name)?;
+        let (made, is_current) = self.version(name, number, &self.history(name)?)?;
+        // With other sources operations may have other ports than they have here. It was checked with them.
+        if !saving.faulty && is_current {
             self.check(name, &self.load(name, number)?)?;
         }
-        self.named(name)?;
         let _lock = self.lock()?;
         let history = self.history(name)?;
-        let (form, text) = self.text(name, number, &history)?;
-        let same = history.current.as_ref().is_some_and(|current| current.form == form && current.text == text);
-        self.put(name, history, (!same).then_some((form, text)), saving)
+        let same = is_current
+            && history.current.as_ref().is_some_and(|current| current.form == made.form && current.text == made.text);
+        self.put(name, history, (!same).then_some(made), saving)
     }
 
     /// Gives a version a title, or takes it away. One with a title stays.
@@ -324,7 +344,7 @@ impl Versions {
         let limits = &self.limits.library;
         let library = Library::with(name, graph.clone(), &self.dir, Arc::clone(&self.catalogue), limits);
         let library = library.map_err(at(&self.dir))?;
-        library.get(name).ok_or_else(|| VersionError::Faulty(told(name, graph, &library, limits)))
+        library.get(name).ok_or_else(|| VersionError::Faulty(told(name, &library)))
     }
 
     fn named(&self, name: &str) -> Result<(), VersionError> {
@@ -358,7 +378,7 @@ impl Versions {
     fn history(&self, name: &str) -> Result<History, VersionError> {
         // The index first: a file that is newer than it is a version that is not on record yet.
         let index = Index::read(&self.index_file(name), self.limits.max_versions)?;
-        Ok(History { current: self.current(name, &index)?, index })
+        Ok(History { current: self.current(name, &index)?, index, ignores_sources: false })
     }
 
     /// The file of a graph. A change of form that was cut short leaves two: then it is the newer one, as
@@ -374,10 +394,12 @@ impl Versions {
             };
             let text = read(&path, &self.limits.library);
             let text = text.map_err(|message| VersionError::Unreadable { path, message })?;
-            found.push(Current { form, text, modified });
+            let sources = self.sources_of(form, &text)?;
+            found.push(Current { form, text, sources, modified });
         }
         if let (true, Some((form, text))) = (found.is_empty(), self.catalogue.shipped_graph(name)) {
-            return Ok(Some(Current { form, text: text.to_owned(), modified: SystemTime::UNIX_EPOCH }));
+            let (text, sources) = (text.to_owned(), Sources::new());
+            return Ok(Some(Current { form, text, sources, modified: SystemTime::UNIX_EPOCH }));
         }
         let age = |current: &Current| index.age(&content(&current.text));
         found.sort_by_key(age);
@@ -385,6 +407,17 @@ impl Versions {
             [one, other] if age(one) == age(other) => Err(VersionError::TwoFiles(name.to_owned())),
             _ => Ok(found.into_iter().next()),
         }
+    }
+
+    /// What a version is made of, and whether its sources are those that there are now.
+    fn version(&self, name: &str, number: u64, history: &History) -> Result<(Made, bool), VersionError> {
+        let (form, text) = self.text(name, number, history)?;
+        let now = self.sources_of(form, &text)?;
+        let version = history.index.versions.iter().find(|version| version.number == number);
+        let sources = version.map(|version| self.recorded_sources(name, version)).transpose()?.unwrap_or_default();
+        let is_current = sources.iter().all(|(name, source)| now.get(name) == Some(source));
+        // Of a version from before sources were kept with graphs, those of now.
+        Ok((Made { form, text, sources: now.into_iter().chain(sources).collect() }, is_current))
     }
 
     /// The text of a version.
@@ -412,22 +445,22 @@ impl Versions {
     /// The history with the file on record.
     fn recorded(&self, name: &str, history: History) -> Result<Change, VersionError> {
         let unrecorded = history.unrecorded();
-        let History { mut index, current } = history;
+        let History { mut index, current, .. } = history;
         let form = current.as_ref().map(|current| current.form);
-        let texts = unrecorded.zip(current).map(|(version, current)| (version, current.text));
-        index.versions.extend(texts.iter().map(|(version, _)| version.clone()));
+        let texts = unrecorded.zip(current).map(|(version, current)| (version, current.text, current.sources));
+        index.versions.extend(texts.iter().map(|(version, ..)| version.clone()));
         if index.versions.is_empty() {
             return Err(VersionError::NoGraph(name.to_owned()));
         }
-        Ok(Change { index, texts: texts.into_iter().collect(), form, text: None })
+        Ok(Change { index, texts: texts.into_iter().collect(), form, text: None, sources: Sources::new() })
     }
 
-    /// Puts a text into the file and on record as the newest version; none if it is there already.
+    /// Puts a graph into the file and on record as the newest version; `None` if it is there already.
     fn put(
         &self,
         name: &str,
         history: History,
-        text: Option<(Form, String)>,
+        made: Option<Made>,
         saving: &Saving<'_>,
     ) -> Result<Version, VersionError> {
         let title = titled(saving.title)?;
@@ -437,17 +470,17 @@ impl Versions {
         }
         let mut change = match newest {
             Some(_) => self.recorded(name, history)?,
-            None => Change { index: history.index, texts: Vec::new(), form: None, text: None },
+            None => Change { index: history.index, texts: Vec::new(), form: None, text: None, sources: Sources::new() },
         };
-        if let Some((form, text)) = text {
+        if let Some(Made { form, text, sources }) = made {
             let (bytes, limit) = (text.len() as u64, self.limits.library.max_bytes);
             if bytes > limit {
                 return Err(VersionError::TooLarge { bytes, limit });
             }
-            let version = change.index.next(form, &text, SystemTime::now());
+            let version = change.index.next(form, &text, &sources, SystemTime::now());
             change.index.versions.push(version.clone());
-            change.texts.push((version, text.clone()));
-            (change.form, change.text) = (Some(form), Some(text));
+            change.texts.push((version, text.clone(), sources.clone()));
+            (change.form, change.text, change.sources) = (Some(form), Some(text), sources);
         }
         if let (Some(newest), Some(title)) = (change.index.versions.last_mut(), title) {
             newest.title = Some(title);
@@ -468,8 +501,14 @@ impl Versions {
         let folder = self.folder(name);
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         let put = |path: &Path, text: &str| files::replace(path, text.as_bytes()).map_err(at(path));
-        for (version, text) in &change.texts {
+        for (version, text, sources) in &change.texts {
+            for source in sources.values() {
+                put(&self.source_file(name, &content(source)), source)?;
+            }
             put(&self.version_file(name, version.number, version.form), text)?;
+        }
+        for (name, source) in &change.sources {
+            self.put_source(name, source)?;
         }
         if let (Some(form), Some(text)) = (change.form, &change.text) {
             put(&self.graph_file(name, form), text)?;
@@ -489,7 +528,10 @@ impl Versions {
 
     /// Removes texts that are not on record any more. One that stays does no harm.
     fn sweep(&self, name: &str, index: &Index) {
-        let kept = index.versions.iter().map(|version| self.version_file(name, version.number, version.form));
+        let kept = index.versions.iter().flat_map(|version| {
+            let sources = version.sources.values().map(|source| self.source_file(name, &source.content));
+            sources.chain([self.version_file(name, version.number, version.form)])
+        });
         let kept: BTreeSet<PathBuf> = kept.chain([self.index_file(name)]).collect();
         for entry in fs::read_dir(self.folder(name)).into_iter().flatten().flatten() {
             let path = entry.path();

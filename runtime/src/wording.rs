@@ -1,6 +1,6 @@
 //! Faults in the words of people who draw graphs: by process and label, not by place in a file.
 
-use imgflo_fbp::{Graph, Origin, Place};
+use imgflo_fbp::{Graph, Origin};
 use serde_json::Value as Json;
 
 use crate::GraphFault;
@@ -16,24 +16,35 @@ impl GraphFault {
                 _ => Some(&connection.tgt.process),
             };
         }
-        graph
-            .processes
-            .keys()
-            .find(|name| Place::Process((*name).clone()).to_string() == self.place)
-            .map(String::as_str)
+        let (_, name) = named(&self.place).filter(|(kind, _)| *kind == "processes")?;
+        graph.processes.get_key_value(&name).map(|(name, _)| name.as_str())
     }
 
     /// The fault without a place in a file: `process 'soft' (Soft glow): unknown component 'no/such'`.
     pub fn told(&self, graph: &Graph) -> String {
-        match (self.process(graph), self.place.split_once('.')) {
-            (Some(process), _) => in_process(graph, process, &self.message),
-            (None, Some((kind @ ("inports" | "outports"), name))) => {
+        if let Some(process) = self.process(graph) {
+            return in_process(graph, process, &self.message);
+        }
+        match named(&self.place) {
+            // One of a graph that is in this one.
+            Some(("processes", name)) => in_process(graph, &name, &self.message),
+            Some((kind @ ("inports" | "outports"), name)) => {
                 format!("{} '{name}': {}", kind.trim_end_matches('s'), self.message)
             }
-            (None, _) if self.place == "processes" => self.message.clone(),
-            (None, _) => self.to_string(),
+            _ if self.place == "processes" => self.message.clone(),
+            _ => self.to_string(),
         }
     }
+}
+
+/// The parts of a place such as `processes.soft` or `inports["a b"]`.
+fn named(place: &str) -> Option<(&str, String)> {
+    let (kind, rest) = place.split_at(place.find(['.', '['])?);
+    let name = match rest.strip_prefix('.') {
+        Some(name) => name.to_owned(),
+        None => serde_json::from_str(rest.strip_prefix('[')?.strip_suffix(']')?).ok()?,
+    };
+    Some((kind, name))
 }
 
 /// A message about a process of `graph`, with its name and its label; one that names the process gets the label.
@@ -69,6 +80,8 @@ mod tests {
         assert_eq!(told("connections[0].tgt"), "process 'soft' (Soft glow): is wrong");
         assert_eq!(told("connections[1].tgt"), "process 'a b': is wrong");
         assert_eq!(told("outports.output"), "outport 'output': is wrong");
+        assert_eq!(told("inports[\"a b\"]"), "inport 'a b': is wrong");
+        assert_eq!(told("processes[\"soft/a\"]"), "process 'soft/a': is wrong");
         assert_eq!(told("processes"), "is wrong");
         let planned = in_process(&graph, "soft", "process 'soft': has no bounds");
         assert_eq!(planned, "process 'soft' (Soft glow): has no bounds");

@@ -14,6 +14,7 @@ use axum::response::Response;
 use http::header::{HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Version};
+use imgflo_job::error::shown;
 use imgflo_job::{Category, JobError};
 use tokio::time::Instant;
 
@@ -37,7 +38,8 @@ pub(crate) async fn around(State(front): State<SharedFront>, request: Request, n
     let route = request.extensions().get::<MatchedPath>().cloned();
     let readable = is_public(request.method(), request.uri().path());
     let origin = request.headers().get(ORIGIN).filter(|_| readable).cloned();
-    let mut response = match bad_host(&request).or_else(|| too_long(&front, &request)) {
+    let refused = bad_host(&request).or_else(|| strange_name(&front, &request)).or_else(|| too_long(&front, &request));
+    let mut response = match refused {
         Some(error) => respond::problem(&error),
         None => {
             let limit = front.limits().urgent_deadline + SLACK;
@@ -116,6 +118,24 @@ fn bad_host(request: &Request) -> Option<JobError> {
         }
     };
     Some(JobError::new(Category::Malformed, fault))
+}
+
+/// Who needs no key on loopback asks by a name of this machine: a page elsewhere can have its own name lead here.
+fn strange_name(front: &SharedFront, request: &Request) -> Option<JobError> {
+    // Who watches over this process may have a name of its own for it.
+    let is_health = matches!(request.uri().path(), "/healthz" | "/readyz");
+    if is_health || !front.is_open_on_loopback() {
+        return None;
+    }
+    let host = request.headers().get(HOST)?.to_str().ok()?.parse::<Authority>().ok()?;
+    if front.origins().knows(&host) {
+        return None;
+    }
+    let message = format!(
+        "this server is not known as '{}': ask for it as localhost, or set IMGFLO_PUBLIC_URL",
+        shown(host.host())
+    );
+    Some(JobError::new(Category::Forbidden, message))
 }
 
 /// What pages of other origins may read, if their origin is allowed: it holds no secret, and depends on no cookie.

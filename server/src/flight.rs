@@ -10,6 +10,7 @@
 //! the key and sends a job, or waits for the one of another front end.
 
 mod drive;
+mod share;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use imgflo_apps::Reservation;
 use imgflo_cache::{Claims, Store};
-use imgflo_job::{Category, Job, JobError, JobResult, Urgency};
+use imgflo_job::{Category, Job, JobError, JobResult, Source, Urgency};
 use lru::LruCache;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -30,6 +31,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::drive::Driver;
 pub(crate) use self::drive::Pace;
+use self::share::Asking;
+pub(crate) use self::share::Places;
 
 /// What came of a job: the URL that its result message gave, or why there is none.
 pub(crate) type Outcome = Result<Option<String>, JobError>;
@@ -37,6 +40,9 @@ pub(crate) type Outcome = Result<Option<String>, JobError>;
 pub(crate) type Dispatch = Arc<dyn Fn(Commission) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
 /// Asks whether there are workers.
 pub(crate) type Staffed = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+/// Asks how many jobs wait in the urgent lane; `None` when nobody can say.
+pub(crate) type Waiting = Arc<dyn Fn() -> BoxFuture<'static, Option<usize>> + Send + Sync>;
+
 /// A job, and what its application has set aside for it.
 #[derive(Debug)]
 pub(crate) struct Commission {
@@ -66,6 +72,8 @@ pub(crate) struct Means {
     pub(crate) store: Arc<dyn Store>,
     /// True unless it is certain that no worker is there to take urgent jobs.
     pub(crate) staffed: Staffed,
+    pub(crate) waiting: Waiting,
+    pub(crate) places: Places,
     /// Who we are, for claims.
     pub(crate) holder: String,
     pub(crate) pace: Pace,
@@ -110,6 +118,8 @@ enum Stage {
 /// A job that is not finished.
 struct Flying {
     job_id: String,
+    /// Host that its input comes from; `None` = this server.
+    host: Option<String>,
     /// Since when.
     since: Instant,
     stage: Stage,
@@ -169,6 +179,8 @@ struct Board {
     /// When results came, and their URLs, by cache key.
     landings: LruCache<String, (Instant, Option<String>)>,
     last_result: Option<Instant>,
+    /// Hosts whose pictures are asked for.
+    asking: Asking,
 }
 
 impl Board {
@@ -223,6 +235,7 @@ impl Flights {
             jobs: HashMap::new(),
             landings: LruCache::new(LANDINGS),
             last_result: None,
+            asking: Asking::default(),
         };
         let look = watch::Sender::new(());
         (Arc::new(Flights { board: Mutex::new(board), means, cancelled, look }), ids)
@@ -306,13 +319,23 @@ impl Flights {
         jobs: &mut HashMap<String, FlightKey>,
     ) -> Flying {
         let job_id = commission.job.id.clone();
+        let host = commission.job.data.source.as_ref().and_then(Source::host);
         jobs.insert(job_id.clone(), key.clone());
         let (accept, accepted) = watch::channel(None);
         let (stop, wake, lost) = (self.means.stop.child_token(), Arc::default(), Arc::default());
         let signs = (Arc::clone(&wake), Arc::clone(&lost));
         let driver = Driver::new(Arc::clone(self), key.clone(), commission, accept, signs);
         tokio::spawn(driver.run(stop.clone()));
-        Flying { job_id, since: Instant::now(), stage: Stage::Claiming, accepted, wake, lost, _stop: stop.drop_guard() }
+        Flying {
+            job_id,
+            host,
+            since: Instant::now(),
+            stage: Stage::Claiming,
+            accepted,
+            wake,
+            lost,
+            _stop: stop.drop_guard(),
+        }
     }
 
     /// Takes note of a finished job, of this front end or of another.

@@ -114,6 +114,9 @@ pub enum StartError {
     /// The queues could not be set up.
     #[error("the queues could not be set up: {0}")]
     Queue(#[from] QueueError),
+    /// The folder of graphs cannot be looked at.
+    #[error("the folder of graphs cannot be watched: {0}")]
+    Watch(#[from] io::Error),
 }
 
 /// What follows from the graphs; replaced as a whole when they change.
@@ -147,6 +150,7 @@ pub struct Front {
     memory: Memory,
     room: Room,
     origins: Allowed,
+    on_loopback: bool,
 }
 
 impl Front {
@@ -187,8 +191,9 @@ impl Front {
             memory: Memory::default(),
             room: Room::default(),
             origins,
+            on_loopback: parts.bind.ip().is_loopback(),
         });
-        tokio::spawn(watch::watch(Arc::downgrade(&front), front.shutdown.clone()));
+        watch::watch(Arc::downgrade(&front), front.shutdown.clone())?;
         Ok(front)
     }
 
@@ -261,6 +266,11 @@ impl Front {
 
     pub(crate) fn files(&self) -> &Path {
         &self.files
+    }
+
+    /// True when everybody may ask who is on this machine.
+    pub(crate) fn is_open_on_loopback(&self) -> bool {
+        self.on_loopback && !self.access.is_closed()
     }
 
     /// Pages that may read what is served.

@@ -1,6 +1,9 @@
 //! Which pages of other origins may read what is served here (CORS).
 
+use std::net::IpAddr;
+
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ORIGIN, VARY};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
@@ -19,19 +22,35 @@ pub enum Origins {
     Named(Vec<String>),
 }
 
-/// The origins of a server, with its own among them.
+/// The origins and names of a server, with its own among them.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowed {
     origins: Origins,
     own: Vec<String>,
+    /// The name in the public address.
+    public_name: Option<String>,
 }
 
 impl Allowed {
     /// `own`: the addresses of this server. Its page at one of them is sent to results at another where it has a
     /// public address.
     pub(crate) fn new(origins: Origins, own: &[Url], is_public: bool) -> Self {
+        let public_name = own.first().filter(|_| is_public).and_then(|url| url.host_str().map(str::to_owned));
         let own = own.iter().filter(|_| is_public).map(|url| url.origin().ascii_serialization()).collect();
-        Allowed { origins, own }
+        Allowed { origins, own, public_name }
+    }
+
+    /// True when a request is for this machine by an address, by a name of loopback or by the public one. Any page can
+    /// have any other name lead here, and then reads what is served as its own (DNS rebinding). Where all origins may
+    /// read, names make no difference.
+    pub(crate) fn knows(&self, host: &Authority) -> bool {
+        let name = host.host().trim_start_matches('[').trim_end_matches(']');
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        self.origins == Origins::Any
+            || name == "localhost"
+            || name.ends_with(".localhost")
+            || name.parse::<IpAddr>().is_ok()
+            || self.public_name.as_deref() == Some(&name)
     }
 
     /// Puts the headers into an answer to a request from a page of `origin`.
@@ -89,5 +108,21 @@ mod tests {
             assert_eq!(told(named(), true, Some(own)), answer(own, "origin"));
         }
         assert_eq!(told(Origins::Own, true, Some(app)), answer("", "origin"));
+    }
+
+    #[test]
+    fn names_that_lead_here_are_not_ours() {
+        let own = [Url::parse("https://img.example/a/").unwrap()];
+        let knows = |origins: Origins, is_public: bool, host: &'static str| {
+            Allowed::new(origins, &own, is_public).knows(&Authority::from_static(host))
+        };
+        for host in ["localhost:8080", "LOCALHOST", "imgflo.localhost", "127.0.0.1:8080", "[::1]:8080", "10.0.0.7"] {
+            assert!(knows(Origins::Own, false, host), "{host}");
+        }
+        for host in ["evil.example", "img.example", "localhost.evil.example", "127.0.0.1.evil.example:8080"] {
+            assert!(!knows(Origins::Own, false, host), "{host}");
+            assert!(knows(Origins::Any, false, host), "{host}");
+        }
+        assert!(knows(Origins::Own, true, "img.example") && knows(Origins::Own, true, "IMG.example.:443"));
     }
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::flight::{Commission, Flights, Means, Pace};
+use crate::flight::{Commission, Flights, Means, Pace, Places};
 use crate::ledger::Ledger;
 use crate::strays::{Strays, key_of};
 
@@ -78,6 +78,7 @@ impl Queue {
         let ledger = Arc::new(Ledger::default());
         let opened = Arc::clone(&ledger);
         let (asker, broker) = (Arc::clone(&participant), Arc::clone(&transport));
+        let counter = Arc::clone(&transport);
         let (flights, cancelled) = Flights::new(Means {
             dispatch: Arc::new(move |commission| {
                 send(Arc::clone(&sender), Arc::clone(&sizes), Arc::clone(&opened), commission).boxed()
@@ -89,6 +90,8 @@ impl Queue {
                 true => async { true }.boxed(),
                 false => staffed(Arc::clone(&asker), Arc::clone(&broker)).boxed(),
             }),
+            waiting: Arc::new(move || waiting(Arc::clone(&counter)).boxed()),
+            places: Places::new(limits),
             holder,
             pace: Pace::new(limits.background_deadline),
             stop: stop.clone(),
@@ -193,6 +196,12 @@ async fn staffed(participant: Arc<Participant>, transport: Arc<dyn Transport>) -
     // An id that no job has.
     let nobody = Cancel { id: String::new() };
     !matches!(participant.send("jobcancel", &nobody).await, Err(SendError::Unroutable(_)))
+}
+
+/// Jobs that wait in the urgent lane; `None` when the broker does not say.
+async fn waiting(transport: Arc<dyn Transport>) -> Option<usize> {
+    let jobs = queue_name(network::URGENT_WORKER, "job");
+    transport.backlog(&jobs).await.ok().map(|backlog| backlog.waiting)
 }
 
 async fn send(
@@ -374,14 +383,14 @@ async fn watch_link(mut link: watch::Receiver<Link>, flights: Arc<Flights>) {
     }
 }
 
-/// Forgets lost jobs. An urgent job may go on after its client's deadline, and a background job may
-/// wait for its turn, both for as long as a background job may take.
+/// Forgets lost jobs. An urgent job may begin at its client's deadline, and a background job may wait for its turn for
+/// as long as one may take.
 async fn sweep(flights: Arc<Flights>, ledger: Arc<Ledger>, limits: Limits) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
         let (urgent, background) =
-            (limits.urgent_deadline + limits.background_deadline, limits.background_deadline * 2);
+            (limits.urgent_deadline + limits.longest_urgent_work(), limits.background_deadline * 2);
         flights.forget(urgent, background);
         ledger.forget(urgent.max(background));
     }

@@ -47,6 +47,6 @@ fn rgba8(image: &Image) -> Vec<[u8; 4]> {
 /// # Panics
 /// When it is broken.
 pub fn decode(bytes: &[u8]) -> Image {
-    let limits = DecodeLimits { pixels: 100_000_000, side: 20_000 };
+    let limits = DecodeLimits::new(100_000_000, 20_000);
     codec::decode(bytes, limits, &Cancel::new()).expect("a picture")
 }

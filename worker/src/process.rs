@@ -12,6 +12,7 @@ use imgflo_job::{Category, Job, JobData, JobError, JobResult, Limits, Source, Ur
 use imgflo_runtime::RuntimeKind;
 use imgflo_runtime::ops::codec::FileFormat;
 use imgflo_runtime::ops::{Cancel, OpError};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -40,10 +41,15 @@ pub(crate) struct JobControl {
 
 impl JobControl {
     /// For a job that a worker has just taken. One whose own deadline has passed is not begun. One that has begun may
-    /// work on past it, as long as a background job may: its client is told to ask again, and shall find the result.
+    /// work on past it, for as long as the work of an urgent job may take: its client is told to ask again, and shall
+    /// find the result.
     pub(crate) fn of(job: &Job, limits: &Limits) -> Self {
         let late = job.urgency == Urgency::Urgent && job.deadline_at.is_some_and(|deadline| deadline <= message::now());
-        JobControl { token: CancellationToken::new(), deadline: Instant::now() + limits.background_deadline, late }
+        let time = match job.urgency {
+            Urgency::Urgent => limits.longest_urgent_work(),
+            Urgency::Background => limits.background_deadline,
+        };
+        JobControl { token: CancellationToken::new(), deadline: Instant::now() + time, late }
     }
 }
 
@@ -54,7 +60,24 @@ pub(crate) struct Processor {
     pub graphs: Graphs,
     pub renderer: Arc<Renderer>,
     pub store: Arc<dyn Store>,
+    /// Room for results that are being stored while other jobs have the slots.
+    pub storing: Room,
     pub limits: Limits,
+}
+
+/// Room for a number of bytes.
+pub(crate) struct Room(Semaphore);
+
+impl Room {
+    /// `bytes` of it, rounded down to KiB.
+    pub(crate) fn new(bytes: u64) -> Self {
+        Room(Semaphore::new(usize::try_from(bytes / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
+    }
+
+    /// Takes room for `bytes` if there is as much; free again when dropped.
+    fn take(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
+        self.0.try_acquire_many(u32::try_from(bytes.div_ceil(1024)).ok()?).ok()
+    }
 }
 
 /// Tells the blocking threads of a job to stop when the job itself is dropped.
@@ -126,6 +149,11 @@ impl Processor {
             }
         }
         let made = self.make(data, level, Some(&mut *notes)).await?;
+        // Storing is waiting, too.
+        let room = self.storing.take(made.bytes.len());
+        if room.is_some() {
+            level.seat.give_away();
+        }
         let key = self.keep(data, &made).await?;
         notes.uploaded_at = Some(message::now());
         Ok(key)
@@ -213,7 +241,10 @@ impl Processor {
     async fn input(&self, source: &Source, level: Level<'_>, any_type: bool, anew: bool) -> Result<Fetched, Error> {
         let wanted = wanted(&self.limits, level.urgency, any_type, anew);
         let input = match source {
-            Source::Url { url } => level.seat.fetch(self.sources.inputs.url(url, wanted)).await?,
+            Source::Url { url } => {
+                let host = source.host().unwrap_or_default();
+                level.seat.fetch(&host, self.sources.inputs.url(url, wanted)).await?
+            }
             Source::Data { url } => self.sources.inputs.data(url)?,
             Source::File { path } => self.sources.inputs.file(path, wanted).await?,
             Source::Stored { key } => self.sources.stored(key).await?,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use imgflo_job::{Background, Category, JobError, Limits, Quality, Urgency};
@@ -27,6 +28,8 @@ pub(crate) struct Renderer {
     pub quality: u8,
     /// The colour behind results of jobs that name none, where the type has no alpha.
     pub background: Background,
+    /// True where inputs that end early are read as far as they go.
+    pub accept_cut: bool,
     pub memory: Arc<Budget>,
 }
 
@@ -145,9 +148,32 @@ impl Renderer {
         if order.format == FileFormat::Avif && plan.output().area() > self.limits.max_avif_pixels {
             return Err(JobError::too_large_for_avif(plan.output().area(), self.limits.max_avif_pixels).into());
         }
+        self.affordable(&plan, order.urgency)?;
         let file = order.input.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let memory = memory(header.as_ref(), file, &plan, order.options(self.quality, self.background));
         Ok(Prepared { plan, header, memory, settled: detailed })
+    }
+
+    /// Refuses what takes too much processor time.
+    fn affordable(&self, plan: &Plan, urgency: Urgency) -> Result<(), JobError> {
+        let Limits { max_urgent_cpu_seconds: urgent, max_background_cpu_seconds: background, .. } = self.limits;
+        let (limit, setting) = match urgency {
+            Urgency::Urgent => (urgent, "IMGFLO_MAX_URGENT_CPU_SECONDS"),
+            Urgency::Background => (background, "IMGFLO_MAX_BACKGROUND_CPU_SECONDS"),
+        };
+        let time = plan.processor_time();
+        if time <= Duration::from_secs(limit) {
+            return Ok(());
+        }
+        let seconds = time.as_secs_f64().ceil() as u64;
+        let mut error = JobError::over("seconds of processor time, as predicted", seconds, limit, setting);
+        if urgency == Urgency::Urgent && seconds <= background {
+            error.message += "; it can be made in the background: POST to the same address, and ask again later";
+        }
+        Err(match plan.costliest() {
+            Some(process) => error.at(process),
+            None => error,
+        })
     }
 
     /// The header of an input within limits.
@@ -168,10 +194,9 @@ impl Renderer {
         cancel.check().map_err(stopped)?;
         let options = order.options(self.quality, self.background);
         let input_size = prepared.header.map(|header| (header.width, header.height));
-        let limits = DecodeLimits {
-            pixels: self.limits.max_input_pixels,
-            side: u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX),
-        };
+        let side = u32::try_from(self.limits.max_input_side).unwrap_or(u32::MAX);
+        let limits =
+            DecodeLimits { accept_cut: self.accept_cut, ..DecodeLimits::new(self.limits.max_input_pixels, side) };
         if let (Some(bytes), true) = (&order.input, prepared.plan.hands_on_the_input()) {
             let recoded = codec::recode(bytes, options, limits, cancel).map_err(|error| self.unreadable(error))?;
             if let (Some(bytes), Some(size)) = (recoded, input_size) {
@@ -210,6 +235,14 @@ impl Renderer {
             CodecError::Broken { format, reason } => JobError::new(
                 Category::BrokenInput,
                 format!("the input is a broken {} file: {reason}", format.extension()),
+            ),
+            CodecError::Cut { format, bytes, reason } => JobError::new(
+                Category::BrokenInput,
+                format!(
+                    "the input is a broken {} file: the file ends early, after {bytes} bytes ({reason}); \
+                     IMGFLO_ACCEPT_CUT_INPUTS=true takes what is there",
+                    format.extension()
+                ),
             ),
             CodecError::Unsupported { format, reason } => JobError::new(
                 Category::UnsupportedType,
@@ -262,7 +295,7 @@ fn memory(header: Option<&Header>, file: u64, plan: &Plan, written: EncodeOption
         // What is written without loss takes more.
         FileFormat::Webp => (area * 6).max(area.min(codec::LOSSLESS_WEBP_PIXELS) * 20),
         FileFormat::Gif => 0,
-        FileFormat::Avif => area * 40,
+        FileFormat::Avif => area * if written.full_chroma { 60 } else { 40 },
     };
     let encoding = area * plan.output_format().bytes_per_pixel() as u64 + own;
     file.saturating_add(decoding).max(plan.peak_memory()).max(encoding).saturating_add(FIXED_BYTES)

@@ -29,7 +29,7 @@ use crate::fetch::FetchSettings;
 use crate::graphs::Graphs;
 use crate::memory::Budget;
 use crate::original::Originals;
-use crate::process::{JobControl, Processor};
+use crate::process::{JobControl, Processor, Room};
 use crate::render::Renderer;
 use crate::slots::{Offer, Seat, Slots};
 use crate::source::{Inputs, Sources};
@@ -104,6 +104,8 @@ pub struct WorkerParts {
     pub quality: u8,
     /// The colour behind results of jobs that name none, where the type has no alpha.
     pub background: Background,
+    /// True where inputs that end early are read as far as they go.
+    pub accept_cut: bool,
 }
 
 /// Takes jobs and does them.
@@ -139,6 +141,7 @@ impl Worker {
             memory_budget,
             quality,
             background,
+            accept_cut,
         } = parts;
         let processor = Processor {
             sources: Sources { inputs: Inputs::new(fetch, limits.clone(), files), store: Arc::clone(&store) },
@@ -150,9 +153,11 @@ impl Worker {
                 limits: limits.clone(),
                 quality,
                 background,
+                accept_cut,
                 memory: Budget::new(memory_budget),
             }),
             store,
+            storing: Room::new(limits.max_storing_bytes),
             limits: limits.clone(),
         };
         Worker { processor, claims, limits, slots: slots.max(1) }
@@ -202,6 +207,8 @@ impl Worker {
         let mut jobs = JoinSet::new();
         let mut taking = FuturesUnordered::new();
         let ended = loop {
+            let takes = jobs.len() < most;
+            slots.take_jobs(takes);
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break Ok(()),
@@ -222,10 +229,11 @@ impl Worker {
                         tracing::error!(%error, "a job ended its task");
                     }
                 }
-                offer = slots.offer(), if jobs.len() < most => taking.push(take(&lanes, offer)),
+                offer = slots.offer(), if takes => taking.push(take(&lanes, offer)),
             }
         };
         drop(taking);
+        slots.take_jobs(false);
         while jobs.join_next().await.is_some() {}
         tracing::info!("worker stopped");
         ended

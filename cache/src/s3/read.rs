@@ -186,8 +186,13 @@ impl S3Store {
             return self.attempts(key, first, false).await;
         }
         let place = self.spool.place(key, &first.tag);
-        let read = async { self.attempts(key, first, true).await.map_err(Some)?.map(Arc::new).ok_or(None) };
-        match place.get_or_try_init(|| read).await {
+        let read = async {
+            let room = self.spool.room(first.length).await;
+            let stored = self.attempts(key, first, true).await.map_err(Some)?.map(Arc::new).ok_or(None)?;
+            room.map(|room| place.room.set(room));
+            Ok(stored)
+        };
+        match place.file.get_or_try_init(|| read).await {
             Ok(stored) => {
                 let place: Arc<dyn Any + Send + Sync> = Arc::clone(&place) as _;
                 Ok(Some(stored.share(&place)))

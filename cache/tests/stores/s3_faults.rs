@@ -1,6 +1,7 @@
 //! A bucket that refuses, is busy, hangs, breaks off, or is not quite like Amazon's.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -214,7 +215,7 @@ async fn an_object_with_other_bytes_is_never_given_out_and_is_made_anew() {
     let spool = tempfile::tempdir().unwrap();
     for (size, spools) in [(10, false), (300_000, false), (300_000, true)] {
         let store = server::store(server.address).await;
-        let store = if spools { store.with_spool(spool.path().join("spool")) } else { store };
+        let store = if spools { store.with_spool(spool.path().join("spool"), 1 << 30) } else { store };
         // One byte is another, and the end is missing.
         for change in [|bytes: &mut Vec<u8>| bytes[5] = 9, |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2)] {
             for opens in [false, true] {
@@ -243,7 +244,7 @@ async fn an_object_with_other_bytes_is_never_given_out_and_is_made_anew() {
 async fn many_who_read_a_large_object_share_one_file() {
     let server = S3Server::start().await;
     let spool = tempfile::tempdir().unwrap();
-    let store = server::store(server.address).await.with_spool(spool.path().to_owned());
+    let store = server::store(server.address).await.with_spool(spool.path().to_owned(), 1 << 30);
     let key = crate::key("png");
     let bytes = Bytes::from(vec![7; 1 << 20]);
     store.put(&key, bytes.clone(), false).await.unwrap();
@@ -263,6 +264,30 @@ async fn many_who_read_a_large_object_share_one_file() {
     assert_eq!(opened[19].read((1 << 20) - 1, 9).await.unwrap(), vec![7]);
     drop((opened, new));
     assert_eq!(files(), 0);
+}
+
+#[tokio::test]
+async fn large_objects_wait_for_room_in_the_folder() {
+    let server = S3Server::start().await;
+    let spool = tempfile::tempdir().unwrap();
+    let store = server::store(server.address).await.with_spool(spool.path().to_owned(), 1_000_000);
+    let keys = [600_000, 600_000, 5_000_000].map(|size| (crate::key("png"), size));
+    for (key, size) in &keys {
+        store.put(key, Bytes::from(vec![7; *size]), false).await.unwrap();
+    }
+    let open = async |at: usize| store.open(&keys[at].0).await.unwrap().unwrap();
+    let first = open(0).await;
+    // The same one needs no room of its own.
+    let again = open(0).await;
+    let mut second = pin!(open(1));
+    let soon = Duration::from_millis(300);
+    assert!(tokio::time::timeout(soon, second.as_mut()).await.is_err(), "two have room for one");
+    drop(first);
+    assert!(tokio::time::timeout(soon, second.as_mut()).await.is_err(), "it is read still");
+    drop(again);
+    drop(second.await);
+    // One that is larger than the room has it to itself.
+    assert_eq!(open(2).await.read(0, 9).await.unwrap(), vec![7; 9]);
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub fn renderer<'r>(catalogue: &'r Catalogue, engine: &'r dyn Engine) -> Rendere
     Renderer {
         catalogue,
         engine,
-        decode: limits::decode(&limits),
+        decode: limits::decode(&limits, false),
         plan: limits::plan(&limits),
         max_file_bytes: limits.max_background_input_bytes,
         max_samples: MAX_SAMPLES,

@@ -125,7 +125,9 @@ fn table(versions: &[Version]) -> String {
 
 pub fn rollback_command() -> Command {
     Command::new("rollback")
-        .about("Makes an old version of a graph the newest; those between stay")
+        .about(
+            "Makes an old version of a graph the newest, with the sources of its operations in C; those between stay",
+        )
         .arg(name_arg())
         .arg(version_arg())
         .arg(title_arg().help("What the new version is called"))
@@ -141,7 +143,12 @@ pub fn rollback(matches: &ArgMatches) -> Result<(), Failure> {
     let versions = from_args(matches, &Arc::new(catalogue::from_flags(matches)?))?;
     let title = matches.get_one::<String>("title").map(String::as_str);
     let saving = Saving { title, faulty: matches.get_flag("faulty"), ..Saving::default() };
-    let version = versions.rollback(name, number, &saving).map_err(|error| vec![error.to_string()])?;
+    let failed = |error: imgflo_runtime::VersionError| vec![error.to_string()];
+    let before = versions.list(name).map_err(failed)?.pop().map(|newest| newest.sources).unwrap_or_default();
+    let version = versions.rollback(name, number, &saving).map_err(failed)?;
     outln!("{name}: version {} is as version {number}", version.number);
+    for (operation, _) in version.sources.iter().filter(|(name, source)| before.get(*name) != Some(source)) {
+        outln!("c/{operation}: its source is that of version {number}, for all graphs with this operation");
+    }
     Ok(())
 }

@@ -125,6 +125,8 @@ pub(super) fn handle(
 pub(super) fn refused(error: &EditError) -> String {
     match error {
         EditError::LongName { .. } => format!("{error} (IMGFLO_MAX_NAME_BYTES)"),
+        EditError::TooMany { what: "nodes", .. } => format!("{error} (IMGFLO_MAX_LIVE_NODES)"),
+        EditError::TooMany { .. } => format!("{error} (IMGFLO_MAX_LIVE_CONNECTIONS)"),
         _ => error.to_string(),
     }
 }

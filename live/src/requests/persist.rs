@@ -21,6 +21,8 @@ struct Wanted {
     graph: Graph,
     /// The content that its file is to have until now; `None` for any.
     over: Option<String>,
+    /// True for one that came from no file and was never saved.
+    is_new: bool,
     /// The edit that made it what it is.
     edited: u64,
     /// True when it is saved as it is, unless its file is gone.
@@ -40,8 +42,16 @@ pub(super) async fn persist(workspace: &Arc<Workspace>, asker: &Asker, payload: 
     let saving = Arc::clone(workspace);
     let saved = tokio::task::spawn_blocking(move || {
         let (mut saved, mut changed, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        for Wanted { id, name, graph, over, edited, is_saved } in wanted {
-            if is_saved && Form::ALL.iter().any(|form| saving.parts.graphs.join(file(&name, *form)).exists()) {
+        for Wanted { id, name, graph, over, is_new, edited, is_saved } in wanted {
+            let is_there = Form::ALL.iter().any(|form| saving.parts.graphs.join(file(&name, *form)).exists());
+            if is_saved && is_there {
+                continue;
+            }
+            let library = saving.library();
+            if is_new && over.is_none() && (is_there || library.catalogue().shipped_graph(&name).is_some()) {
+                refused.push(not_saved(&name, "there is another graph of that name"));
+                refused.push(format!("save again to put yours in the place of '{name}', whose versions are kept"));
+                changed.push((id, (saving.parts.content)(&name)));
                 continue;
             }
             let done =
@@ -153,6 +163,7 @@ fn wanted(state: &mut State, asked: Option<&str>) -> Result<(Vec<Wanted>, Vec<St
                 name: name.to_owned(),
                 graph: live.to_save(),
                 over: live.over.clone(),
+                is_new: live.file.is_none(),
                 edited: live.edited,
                 is_saved: !live.is_to_save(),
             }),

@@ -61,10 +61,10 @@ fn check(result: ffi::avifResult) -> Result<(), CodecError> {
     }
 }
 
-/// 4:2:0 with 8 bits, on the calling thread alone; alpha is kept without loss. libaom cannot be
+/// 4:4:4 or 4:2:0 with 8 bits, on the calling thread alone; alpha is kept without loss. libaom cannot be
 /// stopped, so `cancel` counts before it begins: how large pictures may be is for the caller to bound.
 pub(super) fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> Result<Vec<u8>, CodecError> {
-    let planes = import(image, cancel)?;
+    let planes = import(image, options.full_chroma, cancel)?;
     // SAFETY: no arguments.
     let encoder = Encoder(unsafe { ffi::avifEncoderCreate() });
     if encoder.0.is_null() {
@@ -90,10 +90,11 @@ pub(super) fn encode(image: &Image, options: EncodeOptions, cancel: &Cancel) -> 
 }
 
 /// The picture in planes of YCbCr and, where it has one, of alpha.
-fn import(image: &Image, cancel: &Cancel) -> Result<Planes, CodecError> {
+fn import(image: &Image, full_chroma: bool, cancel: &Cancel) -> Result<Planes, CodecError> {
     let rect = image.rect();
+    let layout = if full_chroma { ffi::AVIF_PIXEL_FORMAT_YUV444 } else { ffi::AVIF_PIXEL_FORMAT_YUV420 };
     // SAFETY: plain numbers; the parent module has checked the size against LONGEST_SIDE.
-    let planes = Planes(unsafe { ffi::avifImageCreate(rect.width, rect.height, 8, ffi::AVIF_PIXEL_FORMAT_YUV420) });
+    let planes = Planes(unsafe { ffi::avifImageCreate(rect.width, rect.height, 8, layout) });
     if planes.0.is_null() {
         return Err(OpError::OutOfMemory { bytes: 0 }.into());
     }
@@ -194,7 +195,7 @@ mod tests {
     #[test]
     fn quality_means_the_same_as_in_jpeg() {
         let file = include_bytes!("../../../files/marbles.jpg");
-        let limits = codec::DecodeLimits { pixels: 1 << 24, side: 1 << 14 };
+        let limits = codec::DecodeLimits::new(1 << 24, 1 << 14);
         let window = codec::read_header(file).unwrap().reducible.unwrap().by(2).rect();
         let part = Some(Part { eighths: 2, window });
         let photo = codec::decode_part(file, part, limits, &Cancel::new()).unwrap();
@@ -213,6 +214,20 @@ mod tests {
             let by_avif = decibels(mean_square_error(flat(), read.iter().flat_map(|&[r, g, b, _]| [r, g, b])));
             assert!((by_jpeg - by_avif).abs() < 1.5, "at {quality}: JPEG {by_jpeg:.2} dB, AVIF {by_avif:.2} dB");
         }
+    }
+
+    #[test]
+    fn color_is_kept_for_each_pixel_where_it_is_asked_for() {
+        // Red lines of one pixel on white.
+        let pixels: Vec<[u8; 3]> = (0..64 * 64).map(|at| if at % 4 == 0 { [220, 0, 0] } else { [255; 3] }).collect();
+        let image = Image::from_rgb8(Rect::sized(64, 64), pixels.clone());
+        let error = |full_chroma| {
+            let options = EncodeOptions { full_chroma, ..EncodeOptions::new(FileFormat::Avif, 90) };
+            let read = decode(&codec::encode(&image, options, &Cancel::new()).unwrap()).2;
+            mean_square_error(pixels.iter().flatten().copied(), read.iter().flat_map(|&[r, g, b, _]| [r, g, b]))
+        };
+        let [half, full] = [error(false), error(true)];
+        assert!(full < half / 4.0, "mean square errors: {half:.1} for each 2 x 2, {full:.1} for each pixel");
     }
 
     #[test]

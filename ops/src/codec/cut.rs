@@ -1,13 +1,26 @@
 //! Files that end early, told from those that are broken otherwise.
 
-use super::{CodecError, FileFormat};
+use super::{CodecError, DecodeLimits, FileFormat};
+
+/// Decodes a whole file; one that ends early as far as it goes, where `limits` accept that.
+pub(super) fn attempt<T>(
+    bytes: &[u8],
+    limits: DecodeLimits,
+    decode: impl Fn(DecodeLimits) -> Result<T, CodecError>,
+) -> Result<T, CodecError> {
+    let whole = decode(DecodeLimits { accept_cut: false, ..limits });
+    let decoded = match whole {
+        Err(CodecError::Broken { format, .. }) if limits.accept_cut && is_cut(format, bytes) => decode(limits),
+        whole => whole,
+    };
+    decoded.map_err(|error| explain(error, bytes))
+}
 
 /// Names the early end of a file as the reason, if that is why it is broken.
 pub(super) fn explain(error: CodecError, bytes: &[u8]) -> CodecError {
     match error {
         CodecError::Broken { format, reason } if is_cut(format, bytes) => {
-            let reason = format!("the file ends early, after {} bytes ({reason})", bytes.len());
-            CodecError::Broken { format, reason }
+            CodecError::Cut { format, bytes: bytes.len(), reason }
         }
         error => error,
     }

@@ -180,7 +180,12 @@ impl<'a> Source<'a> {
         let (left, top, transparent) = (usize::from(frame.left), usize::from(frame.top), frame.transparent);
         let local = frame.palette.clone();
         let mut indices: Vec<u8> = zeroed(frame_width * frame_height)?;
-        decoder.read_into_buffer(&mut indices).map_err(explain)?;
+        if let Err(error) = decoder.read_into_buffer(&mut indices) {
+            let error = explain(error);
+            if !(limits.accept_cut && matches!(error, CodecError::Broken { .. })) {
+                return Err(error);
+            }
+        }
 
         let colors = local.as_deref().or(decoder.global_palette()).unwrap_or_default();
         let profile = decoder.icc_profile().and_then(Profile::parse);

@@ -167,12 +167,18 @@ impl<'a> Source<'a> {
             }
         }
         let mut file = self.file;
+        if limits.accept_cut {
+            file.accept_cut();
+        }
         if quick && eighths < 8 && file.coefficients() > 0 {
             let (headers, coefficients) = file.stored()?;
             if let Ok(picture) = Picture::stored(&headers, coefficients, eighths as usize, stored) {
                 return to.deliver(picture);
             }
             file = Decompressor::open(self.bytes, self.markers.huffman, cancel)?;
+            if limits.accept_cut {
+                file.accept_cut();
+            }
         }
         let inverted = components == Components::Cmyk && self.markers.adobe;
         to.deliver(Libjpeg::start(file, components, inverted, eighths, stored)?)

@@ -40,6 +40,8 @@ struct State {
     may_end: bool,
     /// True when the file ended so.
     ended: bool,
+    /// True where the file may end anywhere: what is missing is made up, gray.
+    may_be_cut: bool,
 }
 
 /// A JPEG file whose header has been read, then its rows. What follows the last row is not read.
@@ -66,6 +68,7 @@ impl<'a> Decompressor<'a> {
                 cancel: cancel.clone(),
                 may_end: false,
                 ended: false,
+                may_be_cut: false,
             }
         };
         let state = Box::into_raw(Box::new(state));
@@ -106,6 +109,12 @@ impl<'a> Decompressor<'a> {
                 Err(other) => resume_unwind(other),
             }
         })
+    }
+
+    /// Lets the file end anywhere from here on.
+    pub(super) fn accept_cut(&mut self) {
+        // SAFETY: `state` is valid until `drop`, and C holds no reference to the field.
+        unsafe { (*self.state).may_be_cut = true };
     }
 
     /// Stored width and height, pixels.
@@ -251,7 +260,7 @@ unsafe fn read_scans(state: *mut State) {
         unsafe {
             match ffi::jpeg_consume_input(&mut (*state).cinfo) {
                 SCAN_COMPLETED if is_complete(&(*state).cinfo) => return,
-                REACHED_EOI if (*state).ended && !is_complete(&(*state).cinfo) => {
+                REACHED_EOI if (*state).ended && !(*state).may_be_cut && !is_complete(&(*state).cinfo) => {
                     throw(Stop::File { reason: "it ends before its last scan".into(), unsupported: false })
                 }
                 REACHED_EOI => return,
@@ -351,6 +360,10 @@ unsafe extern "C-unwind" fn emit_message(cinfo: &mut ffi::jpeg_common_struct, le
     // SAFETY: `err` was set in `open`, and `client_data` as `progress_monitor` has it, before anything is read; C holds
     // no references to the two fields.
     let (code, state) = unsafe { ((*cinfo.err).msg_code, cinfo.client_data.cast::<State>()) };
+    // SAFETY: as above.
+    if unsafe { (*state).may_be_cut } {
+        return;
+    }
     // An end marker is put in for the one that is missing. Bits that are missing before it are JWRN_HIT_MARKER.
     // SAFETY: as above.
     if code == ffi::JWRN_JPEG_EOF as c_int && unsafe { (*state).may_end } {

@@ -197,7 +197,7 @@ impl<'a> Source<'a> {
         };
         let profile = profile(reader.info(), components);
         let size = Rect::sized(header.width, header.height);
-        let mut scan = Scan { source: &self, reader: &mut reader, cancel };
+        let mut scan = Scan { source: &self, reader: &mut reader, accept_cut: limits.accept_cut, cancel };
 
         let image = if depth == BitDepth::Sixteen {
             let transform = profile.and_then(|profile| profile.to_srgb_16(components));
@@ -261,7 +261,7 @@ impl<'a> Source<'a> {
             }
         };
         // Checksums included, where they are.
-        if self.whole {
+        if self.whole && !limits.accept_cut {
             reader.finish().map_err(explain)?;
         }
         Ok(image)
@@ -272,6 +272,8 @@ impl<'a> Source<'a> {
 struct Scan<'s, 'a, 'c> {
     source: &'s Source<'a>,
     reader: &'s mut png::Reader<Bytes<'a, 'c>>,
+    /// True where rows may be missing at the end.
+    accept_cut: bool,
     cancel: &'c Cancel,
 }
 
@@ -301,7 +303,7 @@ impl Scan<'_, '_, '_> {
         &mut self,
         mut make: impl FnMut(&mut ReadRow<'_>, &mut [T]) -> Result<(), CodecError>,
     ) -> Result<Vec<T>, CodecError> {
-        let &mut Scan { source, ref mut reader, cancel } = self;
+        let &mut Scan { source, ref mut reader, accept_cut, cancel } = self;
         let explain = |error: DecodingError| match cancel.check() {
             Err(stopped) => stopped.into(),
             Ok(()) => broken(error.to_string()),
@@ -320,13 +322,31 @@ impl Scan<'_, '_, '_> {
         if reader.info().interlaced {
             let stride = reader.output_line_size(source.width).ok_or(TOO_LARGE)?;
             let mut whole: Vec<u8> = zeroed(reader.output_buffer_size().ok_or(TOO_LARGE)?)?;
-            reader.next_frame(&mut whole).map_err(explain)?;
+            or_end(accept_cut, reader.next_frame(&mut whole).map_err(explain))?;
             let mut lines = whole.chunks_exact(stride);
             fill(&mut |row| lines.next().map(|line| row.copy_from_slice(line)).ok_or_else(missing))?;
         } else {
-            fill(&mut |row| reader.read_row(row).map_err(explain)?.map(|_| ()).ok_or_else(missing))?;
+            let mut ended = false;
+            fill(&mut |row| {
+                if !ended {
+                    let read = reader.read_row(row).map_err(explain).and_then(|row| row.ok_or_else(missing));
+                    ended = or_end(accept_cut, read)?.is_none();
+                }
+                if ended {
+                    row.fill(0);
+                }
+                Ok(())
+            })?;
         }
         Ok(picture.finish())
+    }
+}
+
+/// Takes a fault for the end of a file that may be cut: `None`.
+fn or_end<T>(accept_cut: bool, read: Result<T, CodecError>) -> Result<Option<T>, CodecError> {
+    match read {
+        Err(CodecError::Broken { .. }) if accept_cut => Ok(None),
+        read => read.map(Some),
     }
 }
 

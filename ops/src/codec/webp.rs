@@ -168,12 +168,12 @@ impl<'a> Source<'a> {
         let size = Rect::sized(header.width, header.height);
         if !self.alpha() {
             let mut pixels: Vec<[u8; 3]> = zeroed(width as usize * height as usize)?;
-            self.read(pixels.as_flattened_mut(), cancel)?;
+            self.read(pixels.as_flattened_mut(), limits.accept_cut, cancel)?;
             recolor(profile.as_ref(), Components::Rgb, width, &mut pixels, cancel)?;
             return Ok(Image::from_rgb8(size, Upright::turn(pixels, width, height, self.orientation)?));
         }
         let mut pixels: Vec<[u8; 4]> = zeroed(self.size.0 as usize * self.size.1 as usize)?;
-        self.read(pixels.as_flattened_mut(), cancel)?;
+        self.read(pixels.as_flattened_mut(), limits.accept_cut, cancel)?;
         if self.size != self.canvas {
             let frame = pixels;
             pixels = zeroed(width as usize * height as usize)?;
@@ -187,8 +187,8 @@ impl<'a> Source<'a> {
         Ok(Image::from_rgba8(size, Upright::turn(pixels, width, height, self.orientation)?))
     }
 
-    /// Decodes into `pixels`: rows of [`Source::size`], with alpha or without.
-    fn read(&self, pixels: &mut [u8], cancel: &Cancel) -> Result<(), CodecError> {
+    /// Decodes into `pixels`: rows of [`Source::size`], with alpha or without. `accept_cut`: rows may be missing at the end.
+    fn read(&self, pixels: &mut [u8], accept_cut: bool, cancel: &Cancel) -> Result<(), CodecError> {
         let (width, height) = (self.size.0 as usize, self.size.1 as usize);
         let channels = if self.alpha() { 4 } else { 3 };
         assert_eq!(pixels.len(), width * height * channels);
@@ -208,6 +208,7 @@ impl<'a> Source<'a> {
             match decoder.update(&self.picture[..given]) {
                 ffi::VP8StatusCode::VP8_STATUS_OK => return Ok(()),
                 ffi::VP8StatusCode::VP8_STATUS_SUSPENDED if given < self.picture.len() => {}
+                ffi::VP8StatusCode::VP8_STATUS_SUSPENDED if accept_cut => return Ok(()),
                 status => return Err(explain(status)),
             }
         }

@@ -406,7 +406,9 @@ impl Area for Gray {
     }
 
     fn weight(&self) -> f32 {
-        10.0 + (self.samples * self.iterations) as f32 / 4.0
+        // Samples that fall outside are thrown anew, more often the farther they are thrown.
+        let tries = (self.radius / 250.0).max(1.0).sqrt();
+        10.0 + 1.75 * tries * self.samples as f32 * self.iterations as f32
     }
 
     fn render(

@@ -118,7 +118,7 @@ impl Area for Smear {
     }
 
     fn weight(&self) -> f32 {
-        1.0 + self.kernel.len() as f32 / 2.0
+        1.0 + self.kernel.len() as f32 / 4.0
     }
 
     fn render(

@@ -5,7 +5,7 @@ use std::path::Path;
 use imgflo_ops::codec::{self, CodecError, DecodeLimits};
 use imgflo_ops::{Cancel, OpError};
 
-const LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 24, side: 1 << 14 };
+const LIMITS: DecodeLimits = DecodeLimits::new(1 << 24, 1 << 14);
 
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile").join(name)).expect(name)

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use imgflo_host::{HostError, Lease, Pool, Program};
 use imgflo_ops::c::ENDINGS;
-use tempfile::TempDir;
 
 use super::Revision;
 use super::compile::Interface;
 use super::hosted::Hosted;
 use super::message::{Answer, Reply, Request};
 use super::module::Module;
+use super::scratch::Scratch;
 use crate::ChildLimits;
 
 /// Jobs after which a child is replaced; a job is a band of a picture.
@@ -33,7 +33,7 @@ pub(crate) struct Host {
     /// Whether the operations are strangers'.
     pub live: bool,
     /// Others cannot read it, but for GEGL's children with the operations of strangers: a graph may have both.
-    folder: TempDir,
+    folder: Scratch,
 }
 
 /// A built operation's file, which goes with this.
@@ -58,7 +58,7 @@ impl Host {
     }
 
     fn start(limits: &ChildLimits, gpl: bool, beside: Option<&Path>) -> io::Result<Host> {
-        let folder = tempfile::Builder::new().prefix("imgflo-").tempdir()?;
+        let folder = Scratch::new()?;
         let program = Program {
             path: limits.program.clone(),
             arguments: vec!["child".into(), "ops".into()],

@@ -100,7 +100,8 @@ impl LiveOperations {
     }
 
     /// Takes in the sources beside the graphs of the folder `graphs`, as far as they changed since they were taken in
-    /// last: what is written here and not saved yet stays in force otherwise. Sources of more than `largest` bytes
+    /// last: what is written here and not saved yet stays in force otherwise. An operation whose source is gone is not
+    /// offered any more. Sources of more than `largest` bytes
     /// are not read. Blocks while they are compiled.
     ///
     /// # Errors
@@ -112,7 +113,13 @@ impl LiveOperations {
             BTreeMap::new()
         });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|name, _| files.contains_key(name));
+        kept.retain(|name, _| {
+            let stays = files.contains_key(name);
+            if !stays && self.operations.withdraw(name) {
+                tracing::info!(name, "the source of an operation is gone, and the operation with it");
+            }
+            stays
+        });
         for (name, path) in files {
             let fault = |message: String| format!("{}: {message}", path.display());
             let source = match fs::metadata(&path) {

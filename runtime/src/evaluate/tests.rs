@@ -7,7 +7,7 @@ use crate::LibraryLimits;
 
 const LIMITS: EvaluatorLimits = EvaluatorLimits {
     plan: PlanLimits { max_output_pixels: 50_000_000, max_memory: 1 << 30 },
-    decode: DecodeLimits { pixels: 50_000_000, side: 20_000 },
+    decode: DecodeLimits::new(50_000_000, 20_000),
     remembered_bytes: 256 << 20,
     draft_pixels: 200_000,
 };
@@ -186,7 +186,7 @@ fn errors_name_the_process() {
     let error = evaluator.draft(&graph(CHAIN), &none, Some(&input), look(0), &control).expect_err("cancelled");
     assert!(error.to_string().ends_with("cancelled"), "{error}");
     let broken = InputFile::new(&b"GIF89a"[..], LIMITS.decode).expect_err("no picture");
-    assert!(matches!(broken, CodecError::Broken { .. }), "{broken}");
-    let huge = InputFile::new(input.bytes().clone(), DecodeLimits { pixels: 100, side: 1000 }).expect_err("too large");
+    assert!(matches!(broken, CodecError::Cut { bytes: 6, .. }), "{broken}");
+    let huge = InputFile::new(input.bytes().clone(), DecodeLimits::new(100, 1000)).expect_err("too large");
     assert!(matches!(huge, CodecError::TooManyPixels { .. }), "{huge}");
 }

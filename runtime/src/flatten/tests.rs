@@ -143,8 +143,8 @@ fn values_keep_to_the_range_of_the_port_they_are_given_to() {
         let library = outer(&format!("{given} -> N a\n"));
         assert_eq!(served(&library, "outer").nodes()[0].properties.int("steps"), value, "{given}");
     }
-    assert_eq!(faults(&outer("'all' -> M a\n")), ["outer: connections[0].tgt: port 'm': 'all' is none of none"]);
-    assert_eq!(faults(&outer("'many' -> N a\n")), ["outer: connections[0].tgt: port 'n': 'many' is no int"]);
+    assert_eq!(faults(&outer("'all' -> M a\n")), ["outer: process 'a': port 'm': 'all' is none of none"]);
+    assert_eq!(faults(&outer("'many' -> N a\n")), ["outer: process 'a': port 'n': 'many' is no int"]);
     let exported = |metadata: &str| {
         let outer = r#"{"inports": {"input": {"process": "a", "port": "input"},
                 "n": {"process": "a", "port": "n", "metadata": {METADATA}}},
@@ -153,7 +153,7 @@ fn values_keep_to_the_range_of_the_port_they_are_given_to() {
     };
     assert_eq!(
         faults(&exported(r#""minimum": 9"#)),
-        ["outer: inports.n: its minimum 9 is above its maximum 8"],
+        ["outer: inport 'n': its minimum 9 is above its maximum 8"],
         "narrower than the inner port, not beside it"
     );
     let narrower = exported(r#""minimum": 0, "maximum": 4"#);
@@ -193,11 +193,11 @@ fn a_graph_cannot_be_made_of_itself() {
     assert_eq!(
         faults(&library),
         [
-            "a: processes.a: a graph cannot be made of itself: a -> b -> c -> a",
-            "b: processes.a: a graph cannot be made of itself: b -> c -> a -> b",
-            "c: processes.a: a graph cannot be made of itself: c -> a -> b -> c",
-            "out: processes.a: the graph 'b' has faults of its own",
-            "own: processes.a: a graph cannot be made of itself: own -> own",
+            "a: process 'a': a graph cannot be made of itself: a -> b -> c -> a",
+            "b: process 'a': a graph cannot be made of itself: b -> c -> a -> b",
+            "c: process 'a': a graph cannot be made of itself: c -> a -> b -> c",
+            "out: process 'a': the graph 'b' has faults of its own",
+            "own: process 'a': a graph cannot be made of itself: own -> own",
         ]
     );
     assert!(library.get("soft").is_some());
@@ -223,11 +223,11 @@ fn graphs_that_cannot_be_used_are_named() {
     assert_eq!(
         of_outer,
         [
-            "processes.a: the graph 'bad' has faults of its own",
-            "processes.b: the noop graph 'noop' makes no picture; gegl/nop hands one on",
-            "processes.z: the graph 'broken' has faults of its own",
-            "processes.c: unknown component 'graph/sofd'; did you mean 'graph/soft'?",
-            "processes.d: unknown component 'roles'",
+            "process 'a': the graph 'bad' has faults of its own",
+            "process 'b': the noop graph 'noop' makes no picture; gegl/nop hands one on",
+            "process 'z': the graph 'broken' has faults of its own",
+            "process 'c': unknown component 'graph/sofd'; did you mean 'graph/soft'?",
+            "process 'd': unknown component 'roles'",
         ]
     );
     assert_eq!(all.len(), 7, "{all:#?}");
@@ -238,49 +238,46 @@ fn ports_of_graphs_are_checked_like_those_of_operations() {
     for (outer, expected) in [
         (
             format!("{ENDS}a(graph/soft)\n1 -> STRENGHT a\n"),
-            "connections[0].tgt: graph/soft has no inport 'strenght'; did you mean 'strength'? \
+            "process 'a': graph/soft has no inport 'strenght'; did you mean 'strength'? \
              (there are: input, strength, height, width)",
         ),
         (
             format!("{ENDS}a(soft) RESULT -> INPUT b(soft)\n"),
-            "connections[0].src: soft has no outport 'result' (there are: output)",
+            "process 'a': soft has no outport 'result' (there are: output)",
         ),
         (
             format!("{ENDS}INPORT=a.AMOUNT:MORE\na(soft)\n"),
-            "inports.more: soft has no inport 'amount' (there are: input, strength, height, width)",
+            "inport 'more': soft has no inport 'amount' (there are: input, strength, height, width)",
         ),
         (
             "INPORT=a.INPUT:INPUT\nOUTPORT=a.B:OUTPUT\na(soft)\n".into(),
-            "outports.output: soft has no outport 'b' (there are: output)",
+            "outport 'output': soft has no outport 'b' (there are: output)",
         ),
-        (format!("{ENDS}a(soft)\n'much' -> STRENGTH a\n"), "connections[0].tgt: port 'strength': 'much' is no number"),
+        (format!("{ENDS}a(soft)\n'much' -> STRENGTH a\n"), "process 'a': port 'strength': 'much' is no number"),
         (
             format!("{ENDS}a(soft)\nb(test/fill) OUTPUT -> STRENGTH a\n"),
-            "connections[0].tgt: port 'strength' takes a value, and a picture is sent to it",
+            "process 'a': port 'strength' takes a value, and a picture is sent to it",
         ),
         (
             format!("{ENDS}a(soft)\nb(soft)\nc(test/fill) OUTPUT -> INPUT b\n3 -> INPUT b\n"),
-            "connections[1].tgt: port 'input' takes a picture, not a value",
+            "process 'b': port 'input' takes a picture, not a value",
         ),
         (
             format!("{ENDS}a(soft)\nc(test/fill) OUTPUT -> INPUT a\n"),
-            "inports.input: a second picture for port 'input', which takes one",
+            "inport 'input': a second picture for port 'input', which takes one",
         ),
         (
             format!("{ENDS}a(soft)\n0.5 -> STRENGTH a\n0.25 -> STRENGTH a\n"),
-            "connections[1].tgt: a second value for port 'amount'",
+            "process 'a': a second value for port 'amount'",
         ),
         (
             "OUTPORT=a.OUTPUT:OUTPUT\na(soft)\n".into(),
-            r#"processes["a/a"]: nothing is connected to its port 'input', and it is not exported as 'input'"#,
+            r#"process 'a/a': nothing is connected to its port 'input', and it is not exported as 'input'"#,
         ),
-        (
-            "OUTPORT=a.OUTPUT:OUTPUT\na(soft) OUTPUT -> INPUT a\n".into(),
-            r#"processes["a/a"]: a cycle: a/a -> a/b -> a/a"#,
-        ),
+        ("OUTPORT=a.OUTPUT:OUTPUT\na(soft) OUTPUT -> INPUT a\n".into(), r#"process 'a/a': a cycle: a/a -> a/b -> a/a"#),
         (
             format!("{ENDS}a(soft)\n5 -> STRENGTH[1] a\n"),
-            "connections[0].tgt: port 'amount' is no array: leave its index away",
+            "process 'a': port 'amount' is no array: leave its index away",
         ),
     ] {
         let found = faults_of(&outer);
@@ -354,7 +351,7 @@ fn width_and_height_scale_what_enters_a_graph() {
     );
     let source = "OUTPORT=a.OUTPUT:OUTPUT\na(test/fill)\n";
     let outer = "OUTPORT=a.OUTPUT:OUTPUT\na(source)\n5 -> WIDTH a\n";
-    let expected = "outer: connections[0].tgt: source has no inport 'width' (there are: none)";
+    let expected = "outer: process 'a': source has no inport 'width' (there are: none)";
     assert_eq!(faults(&load(&[("source", source), ("outer", outer)])), [expected]);
 }
 
@@ -378,7 +375,7 @@ fn limits_hold_for_what_a_graph_comes_to() {
     assert_eq!(
         with(LibraryLimits { max_nodes: 5, ..LIMITS }),
         [
-            "outer: processes: 6 processes, those of the graphs in it among them, are more than the limit of 5 in a graph (IMGFLO_MAX_GRAPH_NODES)"
+            "outer: 6 processes, those of the graphs in it among them, are more than the limit of 5 in a graph (IMGFLO_MAX_GRAPH_NODES)"
         ]
     );
     let found = with(LibraryLimits { max_bytes: 1000, ..LIMITS });
@@ -400,8 +397,8 @@ fn levels_are_limited_whatever_is_read_first() {
         assert_eq!(library.iter().count(), MAX_LEVELS + 1);
         let mut found = faults(&library);
         found.sort_by_key(|fault| fault.contains("of its own"));
-        let deep = format!("{}: processes.a: graphs in graphs, 17 levels deep; at most 16 are possible", name(17));
-        let behind = format!("{}: processes.a: the graph '{}' has faults of its own", name(18), name(17));
+        let deep = format!("{}: process 'a': graphs in graphs, 17 levels deep; at most 16 are possible", name(17));
+        let behind = format!("{}: process 'a': the graph '{}' has faults of its own", name(18), name(17));
         assert_eq!(found, [deep, behind]);
     }
 }
@@ -422,7 +419,7 @@ fn a_long_circle_of_graphs_overflows_no_stack_and_fills_no_message() {
 fn two_processes_of_one_name_are_a_fault() {
     let outer = r#"{"inports": {"input": {"process": "a", "port": "input"}}, "outports": {"output": {"process": "a", "port": "output"}},
         "processes": {"a/b": {"component": "test/fill"}, "a": {"component": "soft"}}}"#;
-    assert_eq!(faults_of(outer), ["processes.a: 'a/b' is the name of another process in the graphs of this one"]);
+    assert_eq!(faults_of(outer), ["process 'a': 'a/b' is the name of another process in the graphs of this one"]);
 }
 
 #[test]

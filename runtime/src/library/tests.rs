@@ -71,7 +71,7 @@ fn malformed_files_are_named_and_the_others_served() {
     assert_fault(&library, "bytes.fbp", "line 2: not UTF-8");
     assert_fault(&library, "huge.fbp", "larger than the limit of 100000 bytes");
     assert_fault(&library, "folder.json", "is no file");
-    assert_fault(&library, "empty.json", "outports.output");
+    assert_fault(&library, "empty.json", "outport 'output'");
     assert_fault(&library, "unknown.fbp", "did you mean 'test/add'?");
     assert_eq!(library.faults().len(), 9, "{:#?}", library.faults());
 }

@@ -30,7 +30,7 @@ fn compared(old: &ImageGraph, new: &ImageGraph, folder: &Path, cancel: &Cancel) 
     let renderer = Renderer {
         catalogue: &catalogue,
         engine: &engine,
-        decode: DecodeLimits { pixels: 10_000, side: 200 },
+        decode: DecodeLimits::new(10_000, 200),
         plan: PLAN_LIMITS,
         max_file_bytes: 50_000,
         max_samples: 3,

@@ -1,5 +1,6 @@
 //! What is known of the versions of a graph.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -8,11 +9,13 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::sources::Sources;
 use super::{VersionError, VersionLimits, at, content};
 use crate::library::Form;
 
-/// Most bytes of the index for a version: a title of 200 characters is 2400 in JSON at the very worst.
-const BYTES_EACH: u64 = 4096;
+/// Most bytes of the index for a version: a title of 200 characters is 2400 in JSON at the very worst, and each of its
+/// sources about 200.
+const BYTES_EACH: u64 = 65_536;
 
 /// A version of a graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +34,32 @@ pub struct Version {
     pub form: Form,
     /// Its text, bytes.
     pub bytes: u64,
+    /// The sources beside the graphs that its operations in C had, by name of the operation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, SourceVersion>,
+}
+
+/// A source as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceVersion {
+    /// SHA-256 of the text, hex.
+    pub content: String,
+    /// Size of the text, bytes.
+    pub bytes: u64,
+}
+
+impl SourceVersion {
+    pub(super) fn of(text: &str) -> Self {
+        SourceVersion { content: content(text), bytes: text.len() as u64 }
+    }
 }
 
 impl Version {
+    /// Bytes of its text and of its sources.
+    fn all_bytes(&self) -> u64 {
+        self.sources.values().map(|source| source.bytes).fold(self.bytes, u64::saturating_add)
+    }
+
     /// True for the graph as it is in the program.
     pub fn is_shipped(&self) -> bool {
         self.time == rfc3339(SystemTime::UNIX_EPOCH)
@@ -76,7 +102,7 @@ impl Index {
     }
 
     /// The version that a text would be.
-    pub fn next(&self, form: Form, text: &str, time: SystemTime) -> Version {
+    pub fn next(&self, form: Form, text: &str, sources: &Sources, time: SystemTime) -> Version {
         Version {
             number: self.newest().map_or(0, |newest| newest.number) + 1,
             time: rfc3339(time),
@@ -84,6 +110,7 @@ impl Index {
             content: content(text),
             form,
             bytes: text.len() as u64,
+            sources: sources.iter().map(|(name, text)| (name.clone(), SourceVersion::of(text))).collect(),
         }
     }
 
@@ -105,7 +132,7 @@ impl Index {
     pub fn prune(&mut self, limits: &VersionLimits) -> Result<bool, (u64, &'static str)> {
         let mut went = false;
         loop {
-            let bytes = self.versions.iter().map(|version| version.bytes).fold(0, u64::saturating_add);
+            let bytes = self.versions.iter().map(Version::all_bytes).fold(0, u64::saturating_add);
             let (limit, setting) = if self.versions.len() as u64 > limits.max_versions {
                 (limits.max_versions, "IMGFLO_MAX_GRAPH_VERSIONS")
             } else if bytes > limits.max_bytes {
@@ -149,7 +176,7 @@ mod tests {
     fn an_index_reads_as_it_was_written() {
         let mut index = Index::default();
         for text in ["a", "bc"] {
-            index.versions.push(index.next(Form::Fbp, text, SystemTime::UNIX_EPOCH));
+            index.versions.push(index.next(Form::Fbp, text, &Sources::new(), SystemTime::UNIX_EPOCH));
         }
         index.versions[1].title = Some("warm \"and\" soft".into());
         let dir = tempfile::tempdir().expect("a folder");

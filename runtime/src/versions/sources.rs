@@ -1,24 +1,75 @@
 //! Saving the sources of the operations in C that graphs are made of.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use imgflo_ops::c::is_name;
+use imgflo_ops::c::{LIBRARY, is_name};
 
-use super::{FOLDER, VersionError, Versions, at};
+use super::index::SourceVersion;
+use super::{FOLDER, Version, VersionError, Versions, at};
 use crate::c_operations::sources;
 use crate::files;
+use crate::library::Form;
+
+/// Texts of sources, by name of the operation.
+pub(super) type Sources = BTreeMap<String, String>;
 
 impl Versions {
+    /// The sources beside the graphs that the operations of a graph have. A text that is no graph has none.
+    pub(super) fn sources_of(&self, form: Form, text: &str) -> Result<Sources, VersionError> {
+        let folder = sources::folder(&self.dir);
+        let prefix = format!("{LIBRARY}/");
+        if !text.contains(&prefix) || !folder.exists() {
+            return Ok(Sources::new());
+        }
+        let graph = form.parse(text).unwrap_or_default();
+        let names = graph.processes.values().filter_map(|process| process.component.strip_prefix(&prefix));
+        let mut found = Sources::new();
+        for name in names.filter(|name| is_name(name).is_ok()) {
+            let path = folder.join(format!("{name}.c"));
+            match fs::read_to_string(&path) {
+                Ok(source) => drop(found.insert(name.to_owned(), source)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(at(&path)(error)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where a source is that versions of the graph `graph` have.
+    pub(super) fn source_file(&self, graph: &str, content: &str) -> PathBuf {
+        self.folder(graph).join(format!("{content}.c"))
+    }
+
+    /// The sources that a version on record has.
+    pub(super) fn recorded_sources(&self, graph: &str, version: &Version) -> Result<Sources, VersionError> {
+        let read = |(name, source): (&String, &SourceVersion)| {
+            let path = self.source_file(graph, &source.content);
+            let text = fs::read_to_string(&path).map_err(at(&path))?;
+            if SourceVersion::of(&text) != *source {
+                let message = "is not what was saved: its SHA-256 is another".to_owned();
+                return Err(VersionError::Unreadable { path, message });
+            }
+            Ok((name.clone(), text))
+        };
+        version.sources.iter().map(read).collect()
+    }
+
     /// Keeps the source of the operation `c/NAME` beside the graphs. What was there before stays on record, and the
     /// oldest of those goes when there are more than versions of a graph may be.
     ///
     /// # Errors
     /// [`VersionError::Name`] for what is not a name of an operation, and when the folder cannot be written.
     pub fn save_source(&self, name: &str, code: &str) -> Result<(), VersionError> {
-        is_name(name).map_err(|_| VersionError::Name(name.to_owned()))?;
         let _lock = self.lock()?;
+        self.put_source(name, code)
+    }
+
+    /// Does so for who has the lock.
+    pub(super) fn put_source(&self, name: &str, code: &str) -> Result<(), VersionError> {
+        is_name(name).map_err(|_| VersionError::Name(name.to_owned()))?;
         let sources = sources::folder(&self.dir);
         fs::create_dir_all(&sources).map_err(at(&sources))?;
         let path = sources.join(format!("{name}.c"));

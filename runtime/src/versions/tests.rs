@@ -17,7 +17,10 @@ fn adds(amount: f64) -> Graph {
 }
 
 fn amount(graph: &Graph) -> f64 {
-    let value = &graph.to_json()["connections"][0]["data"];
+    let graph = graph.to_json();
+    let value =
+        graph["connections"].as_array().and_then(|all| all.iter().find_map(|connection| connection.get("data")));
+    let value = value.expect("a literal");
     value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value}"))
 }
 
@@ -368,6 +371,54 @@ fn sources_of_operations_are_kept_with_what_they_were() {
     for wrong in ["../soft", "Soft", ""] {
         assert!(matches!(versions.save_source(wrong, "int a;"), Err(VersionError::Name(_))), "{wrong}");
     }
+}
+
+#[test]
+fn a_graph_and_the_sources_of_its_operations_are_one_version() {
+    let (dir, versions) = rig();
+    // The operation is unknown here.
+    let saving = Saving { faulty: true, ..ANY };
+    let uses = |amount: f64| {
+        graph(&format!(
+            "INPORT=a.INPUT:INPUT\nOUTPORT=b.OUTPUT:OUTPUT\n'{amount}' -> AMOUNT a(test/add)\na OUTPUT -> INPUT b(c/soft)\n"
+        ))
+    };
+    let sources = || {
+        let all = versions.list("plus").expect("versions");
+        let source = |version: &Version| version.sources.get("soft").map(|source| source.content[..8].to_owned());
+        all.iter().map(source).collect::<Vec<_>>()
+    };
+    let amount_of = |number: u64| amount(&versions.load("plus", number).expect("a graph"));
+    let [a, b] = ["int a;", "int b;"].map(|source| Some(content(source)[..8].to_owned()));
+    versions.save("plus", &uses(0.1), &saving).expect("saved");
+    assert_eq!(sources(), [None]);
+    versions.save_source("soft", "int a;").expect("saved");
+    // The same graph with a source, and another graph with another source: each is one version more.
+    assert_eq!(versions.save("plus", &uses(0.1), &saving).expect("saved").number, 2);
+    versions.save_source("soft", "int b;").expect("saved");
+    assert_eq!(sources(), [None, a.clone(), b.clone()]);
+    assert_eq!(versions.save("plus", &uses(0.3), &saving).expect("saved").number, 3);
+    assert_eq!(sources(), [None, a.clone(), b.clone()]);
+    // Both are rolled back, and what was there is kept.
+    assert_eq!(versions.rollback("plus", 2, &saving).expect("there").number, 4);
+    assert_eq!((file(&dir, ".operations/soft.c").as_str(), amount_of(4)), ("int a;", 0.1));
+    assert_eq!(versions.rollback("plus", 3, &saving).expect("there").number, 5);
+    assert_eq!((file(&dir, ".operations/soft.c").as_str(), amount_of(5)), ("int b;", 0.3));
+    assert_eq!(sources(), [None, a.clone(), b.clone(), a, b.clone()]);
+    assert_eq!(versions.rollback("plus", 5, &saving).expect("the same").number, 5);
+    // From before there was a source: it stays as it is.
+    versions.rollback("plus", 1, &saving).expect("there");
+    assert_eq!(file(&dir, ".operations/soft.c"), "int b;");
+    assert_eq!(sources().last(), Some(&b));
+    // One that somebody changed is not taken for what was saved.
+    let path = versions.source_file("plus", &content("int a;"));
+    write(&dir, path.strip_prefix(dir.path()).unwrap().to_str().unwrap(), "int x;");
+    assert!(matches!(versions.rollback("plus", 2, &saving), Err(VersionError::Unreadable { .. })));
+    // Sources go with the last version that has them.
+    let few = Versions { limits: VersionLimits { max_versions: 1, ..MANY }, ..versions.clone() };
+    few.save("plus", &uses(0.5), &saving).expect("saved");
+    let kept = fs::read_dir(dir.path().join(".versions/plus")).expect("a folder").count();
+    assert_eq!(kept, 3, "text, source and index");
 }
 
 #[test]

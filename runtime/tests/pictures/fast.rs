@@ -13,7 +13,7 @@ use imgflo_runtime::{
 
 pub(super) const LIMITS: LibraryLimits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
 const PLAN_LIMITS: PlanLimits = PlanLimits { max_output_pixels: 25_000_000, max_memory: 3 << 30 };
-pub(super) const DECODE_LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 26, side: 1 << 15 };
+pub(super) const DECODE_LIMITS: DecodeLimits = DecodeLimits::new(1 << 26, 1 << 15);
 
 fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

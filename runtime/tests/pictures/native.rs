@@ -288,3 +288,50 @@ fn the_engine_is_an_engine() {
     let plan = plan(&graph, &[], shape(&input));
     assert_eq!(engine.render(&plan, Some(input.clone()), &Control::default()).expect("rendered"), input);
 }
+
+/// Each operation stops soon after it is told to. A test of a wall time would fail on a busy machine: what is asserted is
+/// that the work was not done to its end.
+#[test]
+fn row_34_every_operation_can_be_stopped() {
+    let catalogue = Catalogue::native();
+    let limits = PlanLimits { max_output_pixels: 100_000_000, max_memory: 8 << 30 };
+    let input = picture(3000, 2000, Format::RGBA8);
+    let (mut stopped, mut seen) = (0, 0);
+    for info in imgflo_runtime::ops::Registry::native().infos() {
+        let mut text = String::new();
+        for pad in info.inputs {
+            text += &format!("split OUTPUT -> {} testee\n", pad.name.to_uppercase());
+        }
+        text += if info.inputs.is_empty() {
+            "3000 -> WIDTH cut(gegl/crop)\n2000 -> HEIGHT cut\ntestee OUTPUT -> INPUT cut\nOUTPORT=cut.OUTPUT:OUTPUT\n"
+        } else {
+            "INPORT=split.INPUT:INPUT\nsplit(gegl/nop)\nOUTPORT=testee.OUTPUT:OUTPUT\n"
+        };
+        text += &format!("testee({})\n", info.name);
+        let graph = fbp::parse(&text, &ParseOptions::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let graph = ImageGraph::new("stop", graph, &catalogue, &LIMITS).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let input = graph.takes_input().then(|| input.clone());
+        let plan = Plan::new(&graph, &arguments(&graph, &[]), input.as_ref().map(shape), &catalogue, &limits)
+            .unwrap_or_else(|error| panic!("{}: {error}", info.name));
+        seen += 1;
+        // Less than some 40 ms of work may be done before anyone says stop.
+        if plan.cost() < 2e7 {
+            continue;
+        }
+        let control = Control::default();
+        let cancel = control.cancel.clone();
+        let rendered = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(3));
+                cancel.cancel();
+            });
+            NativeEngine::new(1).render(&plan, input, &control)
+        });
+        match rendered {
+            Err(error) => assert_eq!(error.kind, imgflo_runtime::RenderErrorKind::Cancelled, "{}", info.name),
+            Ok(_) => panic!("{} went on to its end: cost {:.0} M", info.name, plan.cost() / 1e6),
+        }
+        stopped += 1;
+    }
+    assert!(seen > 70 && stopped > 15, "{stopped} of {seen}");
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use imgflo_cache::Claim;
-use imgflo_job::{Category, Job, JobError, Urgency, key, message};
+use imgflo_job::{Category, Job, JobError, Source, Urgency, key, message};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -225,6 +225,9 @@ impl Driver {
             if job.deadline_at.is_some_and(|deadline| deadline <= message::now()) {
                 return Err(JobError::new(Category::DeadlineExceeded, "nobody waits for it any more"));
             }
+        }
+        if self.urgency == Urgency::Urgent {
+            self.flights.admit(&job.data.source.as_ref().and_then(Source::host)).await?;
         }
         // In a task of its own: a message that is half sent helps nobody.
         let sending = tokio::spawn((self.flights.means.dispatch)(commission));

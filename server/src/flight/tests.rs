@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use imgflo_cache::{CacheError, Claim, LocalClaims, LocalStore};
-use imgflo_job::{Results, key, message};
+use imgflo_job::{Limits, Results, key, message};
 use tempfile::TempDir;
 
 use super::*;
@@ -58,6 +58,8 @@ impl Ground {
             claims: Arc::clone(&self.claims),
             store: Arc::clone(&self.store),
             staffed: Arc::new(|| async { true }.boxed()),
+            waiting: Arc::new(|| async { None }.boxed()),
+            places: Places::new(&Limits::default()),
             holder: holder.into(),
             pace,
             stop: stop.clone(),
@@ -290,6 +292,8 @@ async fn a_lane_that_refuses_answers_all() {
         claims: Arc::clone(&ground.claims),
         store: Arc::clone(&ground.store),
         staffed: Arc::new(|| async { true }.boxed()),
+        waiting: Arc::new(|| async { None }.boxed()),
+        places: Places::new(&Limits::default()),
         holder: "full".into(),
         pace: SLOW,
         stop: CancellationToken::new(),

@@ -254,7 +254,7 @@ async fn a_public_address_is_named_in_redirects_and_known_as_ours() {
         assert_eq!(same.header("location"), place.header("location"), "{input}");
     }
     let named =
-        rig.ask("GET", "/graph/plain?input=https://cdn.example:444/files/a.gif", &[("host", "cdn.example:444")]);
+        rig.ask("GET", "/graph/plain?input=https://cdn.localhost:444/files/a.gif", &[("host", "cdn.localhost:444")]);
     assert_eq!(named.await.header("location"), place.header("location"));
     let page = rig.get("/").await;
     assert!(page.header("content-security-policy").contains("connect-src 'self' https://img.example"), "{page:?}");

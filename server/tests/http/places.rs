@@ -41,6 +41,25 @@ async fn a_result_may_be_kept_for_ever() {
 }
 
 #[tokio::test]
+async fn a_strange_name_that_leads_here_shows_nothing() {
+    let rig = Rig::start().await;
+    let ask = async |path: &str, host: &str| {
+        rig.raw(format!("GET {path} HTTP/1.1\r\nconnection: close\r\nhost: {host}\r\n\r\n").as_bytes()).await
+    };
+    let place = stored(&rig).await;
+    for path in ["/files/a.gif", "/graphs", "/", &place, "/graph/plain.png?input=files/a.gif"] {
+        for host in ["localhost", "127.0.0.1:8080", "[::1]"] {
+            assert!(ask(path, host).await.status < 400, "{path} of {host}");
+        }
+        let problem = ask(path, "evil.example:8080").await.problem(403);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("not known as 'evil.example'") && detail.contains("IMGFLO_PUBLIC_URL"), "{detail}");
+    }
+    assert_eq!(ask("/healthz", "probe.example").await.status, 200);
+    assert_eq!(ask("/readyz", "probe.example").await.status, 200);
+}
+
+#[tokio::test]
 async fn only_pages_of_named_origins_read_with_scripts() {
     const APP: &str = "https://app.example";
     let rule = |origins| Wish { origins, ..Wish::default() };
@@ -229,21 +248,19 @@ async fn a_worker_that_never_answers_shows() {
     rig.get("/graph/plain?input=files/a.gif").await.problem(504);
     let job = peer.take().await;
     // The job began a moment after its request, so it is late a moment after its client was told.
-    let ready = tokio::time::timeout(crate::rig::PATIENCE, async {
-        loop {
-            let ready = rig.get("/readyz").await;
-            if ready.status != 200 {
-                break ready;
-            }
+    let warnings = async || rig.get("/readyz").await.json()["warnings"].to_string();
+    tokio::time::timeout(crate::rig::PATIENCE, async {
+        while !warnings().await.contains("an urgent job is past its deadline") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     })
     .await
-    .expect("still ready");
-    assert_eq!(ready.status, 503);
-    assert!(ready.json()["reasons"][0].as_str().unwrap().contains("worker"), "{ready:?}");
+    .expect("no warning");
+    // Work may be slow, and stored images need none.
+    assert_eq!(rig.get("/readyz").await.status, 200);
     peer.finish(job).await;
     assert_eq!(rig.get("/graph/plain?input=files/a.gif").await.status, 301);
-    assert_eq!(rig.get("/readyz").await.status, 200);
+    assert!(!warnings().await.contains("past its deadline"));
 }
 
 #[tokio::test]

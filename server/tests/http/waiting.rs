@@ -162,6 +162,46 @@ async fn a_full_lane_refuses() {
 }
 
 #[tokio::test]
+async fn a_host_has_a_share_of_the_lane_while_others_ask() {
+    let limits = Limits { max_urgent_jobs: 4, max_urgent_share: 50, ..Limits::default() };
+    let rig = Arc::new(Rig::with(Wish { limits, ..Wish::default() }).await);
+    let ask = |host: &str, width: usize| {
+        let (rig, input) =
+            (Arc::clone(&rig), if host.is_empty() { "files/a.gif".into() } else { format!("http://{host}/a") });
+        tokio::spawn(async move { rig.get(&format!("/graph/plain.png?input={input}&width={width}")).await })
+    };
+    let waiting = || rig.waiting("imgflo_urgentworker.JOB");
+    let setting = |answer: crate::rig::Answer| answer.problem(503)["overrun"]["setting"].as_str().unwrap().to_owned();
+    // All places are for who asks alone.
+    let mut asked: Vec<_> = (1..=4).map(|width| ask("one.example", width)).collect();
+    until(|| waiting() == 4).await;
+    assert_eq!(setting(ask("one.example", 5).await.unwrap()), "IMGFLO_MAX_URGENT_JOBS");
+    assert_eq!(setting(ask("two.example", 1).await.unwrap()), "IMGFLO_MAX_URGENT_JOBS");
+    let peer = rig.peer(Urgency::Urgent).await;
+    let taken = [peer.take().await, peer.take().await];
+    // Two places are free, but not for the third picture of that host, as another asks as well.
+    let refused = ask("one.example", 6).await.unwrap().problem(503);
+    assert_eq!(refused["overrun"]["setting"], "IMGFLO_MAX_URGENT_SHARE", "{refused}");
+    assert_eq!(refused["overrun"]["limit"], 2, "{refused}");
+    asked.extend([ask("two.example", 2), ask("", 3)]);
+    until(|| waiting() == 4).await;
+    // What is with a worker has no place.
+    let mut jobs = Vec::from(taken);
+    for _ in 0..4 {
+        jobs.push(peer.take().await);
+    }
+    asked.push(ask("one.example", 7));
+    until(|| waiting() == 1).await;
+    jobs.push(peer.take().await);
+    for job in jobs {
+        peer.finish(job).await;
+    }
+    for answer in asked {
+        assert_eq!(answer.await.unwrap().status, 301);
+    }
+}
+
+#[tokio::test]
 async fn head_waits_like_get() {
     let rig = Rig::start().await;
     rig.busy_peer().await;

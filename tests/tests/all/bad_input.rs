@@ -110,7 +110,7 @@ async fn graphs_that_are_not_served() {
     for (graph, told) in [
         (
             "broken.png",
-            "graph 'broken' cannot be served, because its file is broken: broken.fbp: processes.b: unknown component",
+            "graph 'broken' cannot be served, because its file is broken: broken.fbp: process 'b': unknown component",
         ),
         ("torn", "graph 'torn' cannot be served, because its file is broken: torn.json: line 1"),
         ("twice", "a second graph of the name 'twice', beside twice.fbp"),
@@ -151,8 +151,13 @@ async fn inputs_that_are_no_pictures() {
     for (path, bytes) in [("/truncated", jpeg.len() / 2), ("/truncated", jpeg.len() / 2), ("/header", 30)] {
         let body = refused(&server, &graph(path), 422).await;
         let told = format!("the file ends early, after {bytes} bytes");
-        assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(&told)), "{body}");
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.contains(&told) && detail.contains("IMGFLO_ACCEPT_CUT_INPUTS"), "{body}");
     }
+    let lenient = Server::start(&["--allow-addresses", "127.0.0.0/8", "--accept-cut-inputs", "true"]);
+    lenient.picture(&graph("/truncated")).await;
+    refused(&lenient, &graph("/header"), 422).await;
+    refused(&lenient, &graph("/short"), 502).await;
     refused(&server, &graph("/short"), 502).await;
     refused(&server, &graph("/gone"), 404).await;
     refused(&server, &graph("/broken"), 502).await;
@@ -327,4 +332,53 @@ async fn malformed_files_in_the_graph_folder() {
         assert!(faults.contains(file), "{file} is named: {faults}");
     }
     server.picture("/graph/passthrough?input=files/lake.jpg&width=50").await;
+}
+
+/// A thousand damaged files of each format, each through the whole way: a picture or an error of the client's.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_3_damaged_files_harm_no_worker() {
+    const FILES: usize = 1000;
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = repository().join("ops/tests/corpus");
+    let mut random = 7u64;
+    let mut next = move || {
+        // Numbers as in Knuth's MMIX; the upper half is random enough.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize
+    };
+    let sources = ["baseline.jpg", "progressive.jpg", "rgb-8.png", "lossless.webp", "lossy.webp", "transparent.gif"];
+    let sources = sources.map(|name| (name, std::fs::read(corpus.join(name)).unwrap()));
+    for index in 0..sources.len() * FILES {
+        let (_, bytes) = &sources[index / FILES];
+        let mut bytes = bytes.clone();
+        for _ in 0..1 + next() % 4 {
+            let at = next() % bytes.len();
+            bytes[at] ^= 1 << (next() % 8);
+        }
+        std::fs::write(folder.path().join(format!("{index}")), bytes).unwrap();
+    }
+    let server = Server::start(&["--files", folder.path().to_str().unwrap(), "--workers", "2"]);
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let mut counts = std::collections::BTreeMap::<u16, usize>::new();
+    let clients = (0..8).map(|_| async {
+        let mut statuses = Vec::new();
+        loop {
+            let index = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if index >= sources.len() * FILES {
+                return statuses;
+            }
+            let answer = server.get(&format!("/graph/passthrough.png?input=files/{index}&width=8")).await;
+            let status = answer.status().as_u16();
+            let text = answer.text().await.unwrap();
+            assert!([301, 415, 422].contains(&status), "{} damaged: {status} {text}", sources[index / FILES].0);
+            statuses.push(status);
+        }
+    });
+    for status in futures::future::join_all(clients).await.concat() {
+        *counts.entry(status).or_default() += 1;
+    }
+    println!("{counts:?}");
+    assert_eq!(counts.values().sum::<usize>(), sources.len() * FILES);
+    assert!(counts[&301] > FILES && counts[&422] > FILES, "{counts:?}");
+    assert!(!server.get("/graph/passthrough?input=files/0&width=9").await.status().is_server_error());
 }

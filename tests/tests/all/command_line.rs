@@ -109,9 +109,9 @@ fn graph_check_tells_what_is_passed_over() {
     let result = run(&["graph", "check", "tests/originals/motionblur.json", "graphs/passthrough.json"]);
     assert!(result.status.success(), "{}", text(&result));
     for note in [
-        "motionblur.json: connections[0].src: passed over: the graph's input comes in place of 'gegl/load'",
-        "motionblur.json: processes.proc: passed over: shows a picture in an editor",
-        "passthrough.json: inports.ignored: does nothing: gegl/nop has no inport 'ignored'",
+        "motionblur.json: process 'load': passed over: the graph's input comes in place of 'gegl/load'",
+        "motionblur.json: process 'proc': passed over: shows a picture in an editor",
+        "passthrough.json: inport 'ignored': does nothing: gegl/nop has no inport 'ignored'",
     ] {
         assert!(text(&result).contains(note), "{note}: {}", text(&result));
     }
@@ -294,6 +294,9 @@ fn a_cut_picture_is_told_as_cut() {
         let result = run(&["render", "passthrough", "-i", cut.to_str().unwrap(), "-o", output.to_str().unwrap()]);
         let told = format!("the file ends early, after {bytes} bytes");
         assert!(!result.status.success() && text(&result).contains(&told), "{sample}: {}", text(&result));
+        let [from, to] = [&cut, &output].map(|path| path.to_str().unwrap());
+        let result = run(&["render", "passthrough", "--accept-cut-inputs", "-i", from, "-o", to]);
+        assert!(result.status.success(), "{sample}: {}", text(&result));
     }
 }
 

@@ -121,7 +121,7 @@ async fn a_kill_leaves_no_half_file() {
         for file in files_below(&server.data.path().join("cache")) {
             let name = file.file_name().unwrap().to_str().unwrap().to_owned();
             let bytes = server.get(&format!("/cache/{name}")).await.bytes().await.unwrap();
-            codec::decode(&bytes, codec::DecodeLimits { pixels: 1 << 30, side: 1 << 16 }, &imgflo_ops::Cancel::new())
+            codec::decode(&bytes, codec::DecodeLimits::new(1 << 30, 1 << 16), &imgflo_ops::Cancel::new())
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             served += 1;
         }
@@ -205,4 +205,51 @@ fn samples_are_there() {
     for name in ["lake.jpg", "marbles.jpg", "leaf.png", "card.png"] {
         assert!(sample(name).is_file());
     }
+}
+
+/// Ten times as many clients as jobs may wait: some are served, the others are told at once when to ask again, and health
+/// and stored pictures are answered throughout.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_14_a_flood_is_told_when_to_come_again() {
+    const CLIENTS: usize = 80;
+    let server = Server::start(&["--max-urgent-jobs", "8", "--workers", "1"]);
+    let stored = "/graph/passthrough?input=files/card.png&width=30";
+    server.picture(stored).await;
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let clients = (0..CLIENTS).map(|client| {
+        let server = &server;
+        async move {
+            let mut statuses = Vec::new();
+            for round in 0..3 {
+                let width = 300 + client * 3 + round;
+                let answer = server.get(&format!("/graph/gaussianblur?input=files/marbles.jpg&width={width}")).await;
+                let status = answer.status().as_u16();
+                assert!(status != 503 || answer.headers().contains_key("retry-after"));
+                statuses.push(status);
+            }
+            statuses
+        }
+    });
+    let flood = async {
+        let statuses = futures::future::join_all(clients).await.concat();
+        over.store(true, std::sync::atomic::Ordering::Release);
+        statuses
+    };
+    let watch = async {
+        let mut seen = 0;
+        while !over.load(std::sync::atomic::Ordering::Acquire) {
+            for path in ["/healthz", "/readyz"] {
+                assert_eq!(server.get(path).await.status(), 200, "{path}");
+            }
+            assert_eq!(server.get(stored).await.status(), 301);
+            seen += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        seen
+    };
+    let (statuses, seen) = futures::join!(flood, watch);
+    let [made, refused] = [301, 503].map(|status| statuses.iter().filter(|other| **other == status).count());
+    assert_eq!(made + refused, CLIENTS * 3, "{statuses:?}");
+    assert!(made >= 8 && refused >= 8 && seen >= 2, "{made} made, {refused} refused, {seen} looks");
+    assert_eq!(server.get("/graph/gaussianblur?input=files/marbles.jpg&width=299").await.status(), 301);
 }

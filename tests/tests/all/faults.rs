@@ -1,11 +1,11 @@
-//! What must hold when something that a fleet depends on breaks. The numbers are those of the rows
-//! of the reliability table that the project keeps; row 20 (an engine's process dies) comes with
-//! engines that are processes.
+//! What must hold when something that a fleet depends on breaks. The numbers are those of the rows of
+//! `docs/RELIABILITY.md`.
 
 mod broker;
 mod deleted;
 mod machine;
 mod processes;
+mod soak;
 mod stores;
 
 use std::time::{Duration, Instant};

@@ -68,6 +68,56 @@ async fn dripping_origins_are_in_nobodys_way_in_a_fleet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drips_that_end_together_have_no_cheap_picture_refused() {
+    let mut command = imgflo_tests::program::command();
+    command.envs(PATIENT).env("IMGFLO_ALLOW_ADDRESSES", "127.0.0.0/8").env("IMGFLO_WORKERS", "2");
+    command.env("IMGFLO_MAX_URGENT_JOBS", "64");
+    let server = Server::start_by(command, tempfile::tempdir().unwrap(), &[]);
+    let (gate, photo) = (Gate::default(), std::fs::read(sample("lake.jpg")).unwrap());
+    let path = |n: usize| format!("/slow/{n}");
+    let behind = |n| (path(n), Answer::Behind(gate.clone(), "image/jpeg", photo.clone()));
+    let origin = Origin::start((0..DRIPPING).map(behind));
+    let mut slow = FuturesUnordered::new();
+    for n in 0..DRIPPING {
+        let target =
+            format!("/graph/gaussianblur.jpg?input={}&width=400&std-dev-x=20&std-dev-y=20", origin.input(&path(n)));
+        let server = &server;
+        slow.push(Box::pin(async move { server.get(&target).await }));
+        // Each is with the worker before the next one is asked for: the lane is empty.
+        while origin.requests(&path(n)) == 0 {
+            assert!(poll_once(&mut slow).await.is_none(), "an image came before its origin let it");
+        }
+    }
+    gate.open();
+    // Few at a time, so that it does not matter how fast the machine is.
+    let ask = |n: usize| {
+        let target = format!("/graph/passthrough.png?input=files/card.png&width={}", 30 + n);
+        let server = &server;
+        async move { server.get(&target).await.status().as_u16() }
+    };
+    let mut done = Vec::new();
+    let cheap = {
+        let cheap = futures::stream::iter((0..100).map(ask)).buffer_unordered(8).collect::<Vec<_>>();
+        let mut cheap = std::pin::pin!(cheap);
+        loop {
+            tokio::select! {
+                statuses = &mut cheap => break statuses,
+                Some(answer) = slow.next() => done.push(answer.status().as_u16()),
+            }
+        }
+    };
+    assert_eq!(cheap, [301; 100]);
+    assert!(done.len() < DRIPPING / 2, "{} slow ones came before", done.len());
+    done.extend(slow.map(|answer| answer.status().as_u16()).collect::<Vec<_>>().await);
+    assert_eq!(done, [301; DRIPPING]);
+}
+
+/// Lets requests go on for a moment.
+async fn poll_once<F: Future>(requests: &mut FuturesUnordered<F>) -> Option<F::Output> {
+    tokio::time::timeout(std::time::Duration::from_millis(2), requests.next()).await.ok().flatten()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_origin_answers_is_handed_on() {
     let origin = Origin::start([
         ("/missing", Answer::Status(404)),

@@ -104,7 +104,7 @@ async fn what_is_wrong_with_graphs_of_graphs_is_listed() {
     assert_eq!(
         faults[0],
         json!({"file": "a-nested.fbp",
-            "message": "processes.one: a graph cannot be made of itself: a-nested -> frame -> soft -> a-nested"})
+            "message": "process 'one': a graph cannot be made of itself: a-nested -> frame -> soft -> a-nested"})
     );
     assert_eq!(server.get("/graph/a-nested?input=files/lake.jpg").await.status(), 404);
 }
@@ -135,9 +135,9 @@ fn commands_find_graphs_beside_the_file() {
     let said = text(&check());
     assert!(!check().status.success());
     for expected in [
-        "a-nested.fbp: processes.one: the graph 'frame' has faults of its own",
-        "frame.fbp: processes.soft: the graph 'soft' has faults of its own",
-        "soft.fbp: outports.output:",
+        "a-nested.fbp: process 'one': the graph 'frame' has faults of its own",
+        "frame.fbp: process 'soft': the graph 'soft' has faults of its own",
+        "soft.fbp: outport 'output':",
     ] {
         assert!(said.contains(expected), "{said}");
     }

@@ -52,6 +52,7 @@ async fn the_file_is_gone_when_the_picture_is_worked_on() {
         limits,
         quality: 85,
         background: Background::WHITE,
+        accept_cut: false,
         memory,
     });
     let definition = json!({

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use imgflo_job::{Background, Category, JobError, JobResult, Limits, Source};
+use imgflo_job::{Background, Category, JobData, JobError, JobResult, Limits, Source};
 use imgflo_runtime::ops::codec::{self, DecodeLimits, EncodeOptions, FileFormat};
 use imgflo_runtime::ops::{Cancel, Format, Image, Pixels, Rect};
+use serde_json::json;
 
 use super::origin::{Origin, Step, answer, head};
 use super::setup::{Options, Setup, ask, background, copy, file, noop, one_operation, png, urgent};
@@ -57,7 +58,7 @@ async fn the_job_says_which_quality() {
     let mut sizes = Vec::new();
     // The worker's own is 90.
     for (key, quality) in [("a.jpg", "10"), ("b.jpg", "90"), ("c.jpg", ""), ("d.jpg", "90,small"), ("e.jpg", "small")] {
-        let data = imgflo_job::JobData { quality: quality.parse().unwrap(), ..copy(key) };
+        let data = JobData { quality: quality.parse().unwrap(), ..copy(key) };
         assert_eq!(setup.run(&urgent(data)).await.error, None);
         sizes.push(setup.stored(key).await.unwrap().len());
     }
@@ -75,11 +76,11 @@ async fn the_job_says_what_lies_behind_and_the_worker_where_it_does_not() {
     let _worker = setup.worker(Options::default());
     let blue = Background { rgb: [0, 0, 255] };
     for (key, background, expected) in [("1a.jpg", None, [255; 3]), ("1b.jpg", Some(blue), [0, 0, 254])] {
-        let mut data = imgflo_job::JobData { background, ..copy(key) };
+        let mut data = JobData { background, ..copy(key) };
         data.source = Some(Source::Stored { key: "0c1e.png".into() });
         data.quality = "100".parse().unwrap();
         assert_eq!(setup.run(&urgent(data)).await.error, None);
-        let limits = DecodeLimits { pixels: 1000, side: 100 };
+        let limits = DecodeLimits::new(1000, 100);
         let image = codec::decode(&setup.stored(key).await.unwrap(), limits, &Cancel::new()).unwrap();
         let Pixels::Rgb8(pixels) = image.pixels() else { panic!("a JPEG is RGB") };
         assert_eq!(pixels[0], expected, "{key}");
@@ -346,6 +347,35 @@ async fn a_job_that_needs_more_memory_than_there_is_is_refused_with_the_figures(
     let _strict = setup.worker(Options { limits, ..Options::default() });
     let error = error_of(setup.run(&urgent(big())).await);
     assert!(error.message.contains("limit of 20971520 (IMGFLO_MAX_JOB_MEMORY)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_job_that_takes_more_processor_time_than_it_may_is_refused_with_the_figures() {
+    let setup = Setup::new().await;
+    std::fs::write(setup.files().join("big.png"), png(2000, 2000)).unwrap();
+    let gray = |iterations: u32| {
+        let mut graph = one_operation("gegl/c2g");
+        graph["connections"] = json!([{ "data": iterations, "tgt": { "process": "only", "port": "iterations" } }]);
+        ask("6f95.png", graph, file("big.png"))
+    };
+    let worker = setup.worker(Options::default());
+    let error = error_of(setup.run(&urgent(gray(1000))).await);
+    assert_eq!((error.category, error.node.as_deref()), (Category::TooLarge, Some("only")));
+    let told = "is more than the limit of 60 (IMGFLO_MAX_URGENT_CPU_SECONDS); it can be made in the background: POST";
+    assert!(error.message.contains(told), "{error}");
+    let predicted = error.overrun.unwrap().value;
+    assert!((61..600).contains(&predicted), "{predicted}");
+    worker.die().await;
+
+    let limits = Limits { max_background_cpu_seconds: 10, ..Limits::default() };
+    let _strict = setup.worker(Options { limits, ..Options::default() });
+    let error = error_of(setup.run(&background(gray(1000))).await);
+    assert!(error.message.ends_with("the limit of 10 (IMGFLO_MAX_BACKGROUND_CPU_SECONDS)"), "{error}");
+    let error = error_of(setup.run(&urgent(gray(1000))).await);
+    assert!(error.message.ends_with("(IMGFLO_MAX_URGENT_CPU_SECONDS)"), "{error}");
+    // A small picture is little work.
+    let small = JobData { source: file("in.png"), ..gray(1000) };
+    assert_eq!(setup.run(&urgent(small)).await.error, None);
 }
 
 #[tokio::test]

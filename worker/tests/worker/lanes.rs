@@ -130,6 +130,26 @@ impl Store for Door {
 }
 
 #[tokio::test]
+async fn a_result_is_stored_without_a_slot_while_there_is_room() {
+    for (max_storing_bytes, at_once) in [(1 << 20, 3), (0, 1)] {
+        let setup = Setup::new().await;
+        let door = Door::new(&setup.store);
+        let limits = Limits { max_storing_bytes, ..Limits::default() };
+        let _worker = setup.worker(Options { store: Some(door.clone()), slots: 1, limits, ..Options::default() });
+        for index in 0..3 {
+            setup.send(&urgent(copy(&format!("{index}.png")))).await;
+        }
+        until(|| door.knocked.load(Ordering::SeqCst) == at_once).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(door.knocked.load(Ordering::SeqCst), at_once);
+        door.open.add_permits(1);
+        for _ in 0..3 {
+            assert_eq!(setup.result().await.error, None);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_message_is_acknowledged_when_its_result_is_stored_and_told() {
     let setup = Setup::new().await;
     let door = Door::new(&setup.store);
@@ -373,6 +393,23 @@ async fn the_engine_stops_at_the_end_of_a_jobs_time() {
     let limits = Limits { background_deadline: Duration::from_millis(200), ..Limits::default() };
     let _worker = setup.worker(Options { engine: engine.clone(), limits, ..Options::default() });
     let error = setup.run(&background(copy("6f95.png"))).await.error.unwrap();
+    assert_eq!(error.category, Category::DeadlineExceeded);
+    until(|| engine.stopped.lock().unwrap().len() == engine.begun()).await;
+}
+
+/// A client that was told to ask again finds the result, unless its work takes much longer than was predicted.
+#[tokio::test]
+async fn an_urgent_job_is_stopped_long_before_a_background_job() {
+    let setup = Setup::new().await;
+    let engine = Gated::closed();
+    let limits = Limits {
+        urgent_deadline: Duration::from_millis(200),
+        max_urgent_cpu_seconds: 1,
+        background_deadline: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let _worker = setup.worker(Options { engine: engine.clone(), limits, ..Options::default() });
+    let error = setup.run(&urgent(copy("6f95.png"))).await.error.unwrap();
     assert_eq!(error.category, Category::DeadlineExceeded);
     until(|| engine.stopped.lock().unwrap().len() == engine.begun()).await;
 }

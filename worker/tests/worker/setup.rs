@@ -96,6 +96,7 @@ pub struct Options {
     pub library: Option<Arc<Library>>,
     pub slots: usize,
     pub memory_budget: u64,
+    pub accept_cut: bool,
     pub roles: &'static [Role],
     /// In place of the broker in the process.
     pub transport: Option<Arc<dyn Transport>>,
@@ -110,6 +111,7 @@ impl Default for Options {
             library: None,
             slots: 2,
             memory_budget: 1 << 30,
+            accept_cut: false,
             roles: &[Role::Urgent, Role::Background],
             transport: None,
         }
@@ -190,6 +192,7 @@ impl Setup {
             memory_budget: options.memory_budget,
             quality: 90,
             background: Background::WHITE,
+            accept_cut: options.accept_cut,
         });
         let shutdown = CancellationToken::new();
         let transport = options.transport.unwrap_or_else(|| self.broker.clone());

@@ -61,6 +61,35 @@ async fn cheap_jobs_are_done_while_200_origins_drip() {
 }
 
 #[tokio::test]
+async fn cheap_jobs_are_done_while_200_pictures_that_came_at_once_are_rendered() {
+    let setup = Setup::new().await;
+    let (gate, engine) = (Gate::default(), Gated::closed());
+    let origin = dripping(&gate).await;
+    let _worker = setup.worker(Options { limits: patient(), engine: engine.clone(), slots: 2, ..Options::default() });
+    for index in 0..DRIPPING {
+        setup.send(&urgent(fetched(&origin, index))).await;
+    }
+    until(|| origin.requests().len() == DRIPPING).await;
+    gate.open();
+    until(|| engine.begun() == 2).await;
+    // All but two have their pictures and no slot.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for index in 0..20 {
+        setup.send(&urgent(copy(&format!("c{index}.png")))).await;
+    }
+    engine.open();
+    let mut order = Vec::new();
+    for _ in 0..DRIPPING + 20 {
+        let result = setup.result().await;
+        assert_eq!(result.error, None);
+        order.push(result.job.data.cachekey);
+    }
+    // They take turns: each has waited for few of the others.
+    let last = order.iter().rposition(|key| key.starts_with('c')).unwrap();
+    assert!(last < 100, "the last cheap one is number {last} of {}", order.len());
+}
+
+#[tokio::test]
 async fn no_more_pictures_are_rendered_at_once_than_there_are_slots() {
     let setup = Setup::new().await;
     let (gate, engine) = (Gate::default(), Gated::closed());

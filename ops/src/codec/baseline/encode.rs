@@ -358,7 +358,7 @@ mod tests {
     }
 
     fn read(file: &[u8], [width, height]: [usize; 2]) -> Vec<[u8; 3]> {
-        let image: Image = decode(file, DecodeLimits { pixels: 1 << 20, side: 1 << 12 }, &Cancel::new()).unwrap();
+        let image: Image = decode(file, DecodeLimits::new(1 << 20, 1 << 12), &Cancel::new()).unwrap();
         assert_eq!(image.rect(), Rect::sized(width as u32, height as u32));
         let Pixels::Rgb8(pixels) = image.into_pixels() else { panic!("a JPEG is RGB") };
         pixels

@@ -56,6 +56,8 @@ async fn who_waits_hears_that_no_worker_is_there() {
         claims: Arc::clone(&ground.claims),
         store: Arc::clone(&ground.store),
         staffed: Arc::new(|| async { false }.boxed()),
+        waiting: Arc::new(|| async { None }.boxed()),
+        places: Places::new(&Limits::default()),
         holder: "alone".into(),
         pace: FAST,
         stop: CancellationToken::new(),

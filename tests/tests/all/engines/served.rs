@@ -46,7 +46,7 @@ async fn a_graph_that_only_gegl_runs_is_served() {
     let radius = &graphs["graphs"]["neon"]["inports"]["radius"]["metadata"];
     assert_eq!((&radius["type"], &radius["default"]), (&"number".into(), &5.0.into()), "{graphs}");
     let ask = async |query: &str| server.picture(&format!("/graph/neon.png?input=files/marbles.jpg{query}")).await;
-    let limits = codec::DecodeLimits { pixels: 1 << 24, side: 1 << 14 };
+    let limits = codec::DecodeLimits::new(1 << 24, 1 << 14);
     let mut pictures = Vec::new();
     for (query, width, height) in [("&width=120", 120, 80), ("&width=120&radius=9", 120, 80), ("&height=50", 75, 50)] {
         let bytes = ask(query).await;

@@ -123,6 +123,36 @@ async fn a_graph_that_was_opened_is_saved() {
     }
 }
 
+/// A new graph with the name of one of the folder is not put over it in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_graph_does_not_take_the_place_of_another_in_silence() {
+    let folder = graphs();
+    let runtime = runtime(&["--graphs", folder.path().to_str().expect("a readable name")]);
+    let mut editor = Editor::connect(&runtime.url).await;
+    let file = folder.path().join("taken.fbp");
+    let theirs = "INPORT=a.INPUT:INPUT\nOUTPORT=a.OUTPUT:OUTPUT\na(gegl/nop)\n";
+    std::fs::write(&file, theirs).expect("written");
+    for (id, name) in [("things/taken", "taken"), ("things/softfocus", "softfocus")] {
+        editor.ask("graph", "clear", json!({ "id": id })).await;
+        draw(&mut editor, id, 6).await;
+        let before = radius(folder.path(), name);
+        let said = editor.refused("network", "persist", json!({ "graph": id })).await;
+        assert!(said.contains("another graph of that name") && said.contains("save again"), "{said}");
+        assert_eq!(radius(folder.path(), name), before);
+        if name == "taken" {
+            assert_eq!(std::fs::read_to_string(&file).expect("it is there"), theirs);
+        }
+        // Who saves again means it.
+        save(&mut editor, json!({ "graph": id })).await;
+        let files = ["json", "fbp"].map(|form| folder.path().join(format!("{name}.{form}")));
+        let saved = files.iter().find_map(|file| std::fs::read_to_string(file).ok()).expect("it is there");
+        assert!(
+            saved.contains("soft") && saved.contains("gegl/gaussian-blur") && !saved.contains("gegl/nop"),
+            "{saved}"
+        );
+    }
+}
+
 /// A graph that came as a source: a new one is written at once, one that is edited when it is saved.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graph_that_came_as_a_source_is_saved() {

@@ -249,4 +249,21 @@ async fn changed_components_are_told() {
     assert_eq!(other.until("component", "component").await["name"], "graph/late");
     std::fs::write(&file, "b(").expect("written");
     assert!(other.next_within(Duration::from_secs(3)).await.is_none());
+    // One that is gone: the list comes anew without it, and who uses it is told.
+    std::fs::remove_file(&file).expect("it is there");
+    for editor in [&mut one, &mut other] {
+        let mark = editor.until("network", "processerror").await;
+        assert!(mark["error"].as_str().expect("a text").contains("graph/late"), "{mark}");
+        let mut names = Vec::new();
+        loop {
+            let message = editor.next().await.expect("the list");
+            match message["command"].as_str() {
+                Some("component") => names.push(message["payload"]["name"].as_str().expect("a name").to_owned()),
+                Some("componentsready") => break assert_eq!(message["payload"], names.len()),
+                _ => {}
+            }
+        }
+        assert!(names.iter().any(|name| name == "graph/mine"), "{names:?}");
+        assert!(names.iter().all(|name| name != "graph/late"), "{names:?}");
+    }
 }

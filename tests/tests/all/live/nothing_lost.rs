@@ -30,7 +30,7 @@ async fn until<T>(what: &str, mut is_so: impl AsyncFnMut() -> Option<T>) -> T {
 
 /// The colour of the first pixel.
 fn colour(bytes: &[u8]) -> [u8; 3] {
-    let limits = codec::DecodeLimits { pixels: 1 << 20, side: 1 << 14 };
+    let limits = codec::DecodeLimits::new(1 << 20, 1 << 14);
     match codec::decode(bytes, limits, &Cancel::new()).expect("a picture").into_pixels() {
         Pixels::Rgb8(pixels) => pixels[0],
         Pixels::Rgba8(pixels) => [pixels[0][0], pixels[0][1], pixels[0][2]],
@@ -94,6 +94,15 @@ async fn the_source_of_an_operation_is_saved_with_its_graph() {
     assert_eq!(read(&folder.path().join(".operations/flat.c")), flat(0x04_05_06));
     assert_eq!(read(&folder.path().join(".operations/.versions/flat/0001.c")), flat(0x01_02_03));
     served(&server, [4, 5, 6]).await;
+    // Graph and source are one version: the first graph comes back with the first source, and the second one, too.
+    for (version, level, pixel) in [("cop@1", 0x01_02_03, [1, 2, 3]), ("cop@2", 0x04_05_06, [4, 5, 6])] {
+        let rolled = run(&["graph", "rollback", version, "--graphs", path]);
+        let said = String::from_utf8_lossy(&rolled.stdout).into_owned();
+        assert!(rolled.status.success() && said.contains("c/flat: its source is that of version"), "{said}{rolled:?}");
+        assert_eq!(read(&folder.path().join(".operations/flat.c")), flat(level));
+        served(&server, pixel).await;
+        until("the editor has it", async || (editor.ask_for_source("c/flat").await == flat(level)).then_some(())).await;
+    }
     // After a restart, and on a machine that shares the folder.
     drop(first.kill());
     let second = runtime(&arguments);
@@ -106,6 +115,22 @@ async fn the_source_of_an_operation_is_saved_with_its_graph() {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let third = Server::start(&["--graphs", path, "--ops", operations]);
     served(&third, [4, 5, 6]).await;
+    // The source goes, and all editors hear that the operation has gone, and where it is used.
+    let mut other = Editor::connect(&second.url).await;
+    other.ask("runtime", "getruntime", json!({})).await;
+    draw(&mut editor, "things/again").await;
+    std::fs::remove_file(folder.path().join(".operations/flat.c")).expect("it is there");
+    for editor in [&mut editor, &mut other] {
+        let mark = editor.until("network", "processerror").await;
+        assert!(mark["error"].as_str().expect("a text").contains("c/flat"), "{mark}");
+        loop {
+            let message = editor.next().await.expect("the list");
+            assert_ne!(message["payload"]["name"], "c/flat");
+            if message["command"] == "componentsready" {
+                break;
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

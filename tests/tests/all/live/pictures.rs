@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::runtime;
 
 fn decode(bytes: &[u8]) -> Image {
-    let limits = codec::DecodeLimits { pixels: 1 << 24, side: 1 << 14 };
+    let limits = codec::DecodeLimits::new(1 << 24, 1 << 14);
     codec::decode(bytes, limits, &Cancel::new()).expect("a picture")
 }
 

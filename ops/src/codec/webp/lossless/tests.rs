@@ -4,7 +4,7 @@ use super::*;
 use crate::codec::{DecodeLimits, EncodeOptions, decode, encode};
 use crate::{Image, Rect};
 
-const LARGE: DecodeLimits = DecodeLimits { pixels: 1 << 24, side: 1 << 14 };
+const LARGE: DecodeLimits = DecodeLimits::new(1 << 24, 1 << 14);
 
 /// The data of the chunk that a picture is in.
 fn stream(file: &[u8]) -> &[u8] {
