@@ -8,7 +8,7 @@ use imgflo_ops::codec::{
 };
 use imgflo_ops::{Cancel, Image, Rect};
 
-const LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 19, side: 1 << 12 };
+const LIMITS: DecodeLimits = DecodeLimits { pixels: 1 << 19, side: 1 << 12, accept_cut: true };
 
 /// The header of a file of this format that is within the limits.
 fn header(bytes: &[u8], format: FileFormat) -> Option<Header> {
