@@ -113,7 +113,7 @@ fn check(given: &str, folder: &Path, catalogue: &Arc<Catalogue>) -> Result<(), F
         outln!("{given}: ok");
         return Ok(());
     }
-    for note in assemble(&file, &name, graph.clone(), catalogue)?.passed_over() {
+    for note in assemble(&file, &name, &graph, catalogue)?.passed_over() {
         outln!("{given}: {}", note.told(&graph));
     }
     outln!("{given}: ok");
@@ -128,10 +128,10 @@ fn beside(file: &Path, graph: &Graph, catalogue: &Arc<Catalogue>) -> Result<Libr
 }
 
 /// Checks the graph of a file; what is wrong with graphs in it is told, too.
-fn assemble(file: &Path, name: &str, graph: Graph, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
-    let library = beside(file, &graph, catalogue)?;
+fn assemble(file: &Path, name: &str, graph: &Graph, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
+    let library = beside(file, graph, catalogue)?;
     library.assemble(name, graph.clone(), &limits::library(&Limits::default())).map_err(|faults| {
-        let own = faults.iter().map(|fault| format!("{}: {}", file.display(), fault.told(&graph)));
+        let own = faults.iter().map(|fault| format!("{}: {}", file.display(), fault.told(graph)));
         own.chain(library.faults().iter().map(ToString::to_string)).collect()
     })
 }
@@ -171,7 +171,7 @@ fn fbp_text(graph: &Graph, lossy: bool) -> Result<String, Failure> {
 /// A graph of `imgflo render`: as [`find`] takes it.
 pub fn load(matches: &ArgMatches, catalogue: &Arc<Catalogue>) -> Result<ImageGraph, Failure> {
     let (file, name, graph) = of_args(matches, "graph", catalogue)?;
-    assemble(&file, &name, graph, catalogue)
+    assemble(&file, &name, &graph, catalogue)
 }
 
 /// The graph that the argument `argument` names, as [`find`] takes it, in the folder `--graphs`.

@@ -85,6 +85,10 @@ pub enum Depth {
     Rgb8,
     /// Four bytes a pixel, and alpha that is not multiplied in.
     Rgba8,
+    /// Three floats a pixel, sRGB-coded red, green and blue.
+    Rgb,
+    /// Four floats a pixel, and alpha that is not multiplied in.
+    Rgba,
     /// Four floats a pixel, linear light and alpha that is not multiplied in.
     Float,
 }
@@ -95,7 +99,8 @@ impl Depth {
         match self {
             Depth::Rgb8 => 3,
             Depth::Rgba8 => 4,
-            Depth::Float => 16,
+            Depth::Rgb => 12,
+            Depth::Rgba | Depth::Float => 16,
         }
     }
 
@@ -104,6 +109,8 @@ impl Depth {
         match self {
             Depth::Rgb8 => "R'G'B' u8",
             Depth::Rgba8 => "R'G'B'A u8",
+            Depth::Rgb => "R'G'B' float",
+            Depth::Rgba => "R'G'B'A float",
             Depth::Float => "RGBA float",
         }
     }

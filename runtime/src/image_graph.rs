@@ -84,6 +84,9 @@ pub struct ImageGraph {
 /// Raised when the ports that a host adds (`width`, `height`) come to mean something else.
 const HOST_PORTS: &str = "host-ports@1";
 
+/// Raised when GEGL is given other pixels of the same picture.
+const GEGL_INPUT: &str = "input@2";
+
 /// Raised when plans of equal graphs come to make other pixels.
 const PLANS: &str = "plans@2";
 
@@ -337,7 +340,7 @@ fn content(graph: &Graph, nodes: &[Node], takes_input: bool, catalogue: &Catalog
         .map(|operation| format!("{}@{}", operation.info().name, operation.revision()))
         .collect::<BTreeSet<_>>();
     let mut text = without_pins(graph, nodes).canonical();
-    let gegl = gegl.and_then(|gegl| gegl.version().ok()).map(|version| format!("gegl@{version}"));
+    let gegl = gegl.and_then(|gegl| gegl.version().ok()).map(|version| format!("gegl@{version} {GEGL_INPUT}"));
     for line in revisions.iter().map(String::as_str).chain([HOST_PORTS, PLANS]).chain(gegl.as_deref()) {
         text.push('\n');
         text.push_str(line);

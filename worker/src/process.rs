@@ -42,8 +42,8 @@ pub(crate) struct JobControl {
 
 impl JobControl {
     /// For a job that a worker has just taken. `now`: the time at its front end, ms since 1970. A job whose own deadline
-    /// has passed is not begun. One that has begun may work on past it, for as long as the work of an urgent job may take: its client is told to ask again, and shall
-    /// find the result.
+    /// has passed is not begun. One that has begun may work on past it, for as long as the work of an urgent job may take:
+    /// its client is told to ask again, and shall find the result.
     pub(crate) fn of(job: &Job, now: u64, limits: &Limits) -> Self {
         let late = job.urgency == Urgency::Urgent && job.deadline_at.is_some_and(|deadline| deadline <= now);
         let time = match job.urgency {

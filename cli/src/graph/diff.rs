@@ -64,7 +64,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let input = matches.get_one::<PathBuf>("input");
     let graph = |(file, name, graph)| assemble(file, name, graph, &catalogue);
-    let (a, b) = (graph((&a.0, &a.1, a.2))?, graph((&b.0, &b.1, b.2))?);
+    let (a, b) = (graph((&a.0, &a.1, &a.2))?, graph((&b.0, &b.1, &b.2))?);
     if input.is_none() && (a.takes_input() || b.takes_input()) {
         // What differs in the graphs is told; pictures were not asked for.
         return match output {

@@ -219,9 +219,9 @@ pub(super) fn refuse_others(tools: bool) -> Result<(), String> {
     let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
     rules.insert(libc::SYS_prctl, one_of(0, &names.map(|name| name as u64))?);
     if tools {
-        with_tools(&mut rules)?
+        with_tools(&mut rules)?;
     } else {
-        without(&mut rules)?
+        without(&mut rules)?;
     }
     // The filter that is installed last decides between two that refuse.
     install(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), Listed::Lacks)?;

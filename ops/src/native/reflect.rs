@@ -18,7 +18,7 @@ const INFO: Info = Info {
         coordinate("x", "Direction of the line: x component; 1 beside y = 0 turns the picture upside down"),
         coordinate("y", "Direction of the line: y component; 1 beside x = 0 swaps left and right"),
     ]),
-    revision: 1,
+    revision: 2,
 };
 
 /// The operation `gegl/reflect`.
@@ -57,16 +57,17 @@ mod tests {
     fn mirrors_move_whole_pixels() {
         let (red, green) = ([255, 0, 0], [0, 255, 0]);
         let pair = Image::from_rgb8(Rect::sized(2, 1), vec![red, green]);
+        let [red, green] = [red, green].map(|[r, g, b]| [r, g, b, 255]);
         let swapped = check(&Reflect, &[("y", "2.5")], &[Some(&pair)]);
-        assert_eq!(swapped, Image::from_rgb8(Rect::new(-2, 0, 2, 1), vec![green, red]));
+        assert_eq!(swapped, Image::from_rgba8(Rect::new(-2, 0, 2, 1), vec![green, red]));
         // At its own middle it stays where it is.
         let swapped = check(&Reflect, &[("y", "1"), ("origin-x", "1")], &[Some(&pair)]);
-        assert_eq!(swapped, Image::from_rgb8(Rect::sized(2, 1), vec![green, red]));
+        assert_eq!(swapped, Image::from_rgba8(Rect::sized(2, 1), vec![green, red]));
         let below = check(&Reflect, &[("x", "1"), ("origin-y", "1")], &[Some(&pair)]);
-        assert_eq!(below, Image::from_rgb8(Rect::new(0, 1, 2, 1), vec![red, green]));
+        assert_eq!(below, Image::from_rgba8(Rect::new(0, 1, 2, 1), vec![red, green]));
         // Along the diagonal x and y change places.
         let turned = check(&Reflect, &[("x", "1e200"), ("y", "1e200")], &[Some(&pair)]);
-        assert_eq!(turned, Image::from_rgb8(Rect::sized(1, 2), vec![red, green]));
+        assert_eq!(turned, Image::from_rgba8(Rect::sized(1, 2), vec![red, green]));
         assert_eq!(check(&Reflect, &[], &[Some(&pair)]), pair);
     }
 

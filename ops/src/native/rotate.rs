@@ -24,7 +24,7 @@ const INFO: Info = Info {
             kind: Kind::Number { default: 0.0, minimum: -720.0, maximum: 720.0 },
         },
     ],
-    revision: 1,
+    revision: 2,
 };
 
 /// The operation `gegl/rotate`.
@@ -58,11 +58,11 @@ mod tests {
     fn a_quarter_turn_goes_around_the_origin() {
         let pair = Image::from_rgb8(Rect::sized(2, 1), vec![[255, 0, 0], [0, 255, 0]]);
         let turned = check(&Rotate, &[("degrees", "90")], &[Some(&pair)]);
-        assert_eq!(turned, Image::from_rgb8(Rect::new(0, -2, 1, 2), vec![[0, 255, 0], [255, 0, 0]]));
+        assert_eq!(turned, Image::from_rgba8(Rect::new(0, -2, 1, 2), vec![[0, 255, 0, 255], [255, 0, 0, 255]]));
         // Around the lower right corner: (x, y) goes to (2 + y - 1, 1 - x + 2).
         let given = [("degrees", "-270"), ("origin-x", "2"), ("origin-y", "1")];
         let turned = check(&Rotate, &given, &[Some(&pair)]);
-        assert_eq!(turned, Image::from_rgb8(Rect::new(1, 1, 1, 2), vec![[0, 255, 0], [255, 0, 0]]));
+        assert_eq!(turned, Image::from_rgba8(Rect::new(1, 1, 1, 2), vec![[0, 255, 0, 255], [255, 0, 0, 255]]));
         assert_eq!(check(&Rotate, &[("degrees", "720")], &[Some(&pair)]), pair);
     }
 

@@ -21,7 +21,7 @@ const INFO: Info = Info {
         sampler::PROPERTY,
         coordinate("degrees", "Angle, counter-clockwise, in degrees"),
     ],
-    revision: 1,
+    revision: 2,
 };
 
 /// The operation `gegl/rotate-on-center`.
@@ -55,11 +55,11 @@ mod tests {
         let pair = pair();
         // Counter-clockwise: what was on the right is on top.
         let turned = check(&RotateOnCenter, &[("degrees", "90")], &[Some(&pair)]);
-        assert_eq!(turned, Image::from_rgb8(Rect::sized(1, 2), vec![[0, 255, 0], [255, 0, 0]]));
+        assert_eq!(turned, Image::from_rgba8(Rect::sized(1, 2), vec![[0, 255, 0, 255], [255, 0, 0, 255]]));
         let turned = check(&RotateOnCenter, &[("degrees", "180")], &[Some(&pair)]);
-        assert_eq!(turned, Image::from_rgb8(Rect::sized(2, 1), vec![[0, 255, 0], [255, 0, 0]]));
+        assert_eq!(turned, Image::from_rgba8(Rect::sized(2, 1), vec![[0, 255, 0, 255], [255, 0, 0, 255]]));
         let turned = check(&RotateOnCenter, &[("degrees", "-90")], &[Some(&pair)]);
-        assert_eq!(turned, Image::from_rgb8(Rect::sized(1, 2), vec![[255, 0, 0], [0, 255, 0]]));
+        assert_eq!(turned, Image::from_rgba8(Rect::sized(1, 2), vec![[255, 0, 0, 255], [0, 255, 0, 255]]));
         assert_eq!(check(&RotateOnCenter, &[("degrees", "720")], &[Some(&pair)]), pair);
     }
 

@@ -1,8 +1,8 @@
 //! The pass behind the operations that move, turn and mirror.
 //!
 //! x' = M x + t, where M is a rotation or a reflection. Coefficients within 1e-10 of a whole number
-//! are snapped to it, so that quarter turns, mirrors and moves by whole pixels are exact: they move
-//! pixels and keep their format (`quarter_turn`). All else reads between pixels in premultiplied linear light, where
+//! are snapped to it, so that quarter turns, mirrors and moves by whole pixels are exact (`quarter_turn`). Moves keep the
+//! format; turns and mirrors have alpha, and nothing beside them. All else reads between pixels in premultiplied linear light, where
 //! outside is transparent; `nearest` takes whole pixels as they are (GEGL 0.4, `transform-core.c`).
 
 use multiversion::multiversion;
@@ -339,14 +339,15 @@ impl Transform {
 impl Area for Transform {
     fn formats(&self, inputs: &[Option<Format>]) -> Formats {
         let input = inputs[0].unwrap_or(Format::LINP);
-        // Nothing transparent comes in at the edges where whole pixels move.
-        let format = match self.sampler {
-            _ if self.whole || self.moves_pixels() => input,
-            Sampler::Nearest if input.depth == Depth::U8 => Format::RGBA8,
-            Sampler::Nearest => {
-                Format { alpha: if input.has_alpha() { input.alpha } else { Alpha::Straight }, ..input }
-            }
-            _ => Format::LINP,
+        let exact = self.whole || self.moves_pixels();
+        let format = match (input.depth, input.alpha) {
+            // Nothing transparent comes in at the edges where whole pixels move.
+            _ if exact && self.matrix == IDENTITY => input,
+            _ if !exact && self.sampler != Sampler::Nearest => Format::LINP,
+            // Nor where they turn, but a cut beside them finds nothing there, as in GEGL and as beside other turns.
+            (Depth::U8, Alpha::None) => Format::RGBA8,
+            (Depth::F32, Alpha::None) => Format { alpha: Alpha::Straight, ..input },
+            _ => input,
         };
         Formats { inputs: [format; 2], output: format }
     }
@@ -418,10 +419,9 @@ impl Area for Transform {
                 let (u, v) = self.source(shift, x, y);
                 (u.floor() as i32, v.floor() as i32)
             };
-            return match (format.depth, format.alpha) {
-                (Depth::U8, Alpha::None) => quarter_turn::fill::<[u8; 3]>(&view, from, output, cancel),
-                (Depth::U8, _) => quarter_turn::fill::<[u8; 4]>(&view, from, output, cancel),
-                (Depth::F32, _) => quarter_turn::fill::<[f32; 4]>(&view, from, output, cancel),
+            return match format.depth {
+                Depth::U8 => quarter_turn::fill::<[u8; 4]>(&view, from, output, cancel),
+                Depth::F32 => quarter_turn::fill::<[f32; 4]>(&view, from, output, cancel),
             };
         }
         match self.sampler {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use imgflo_gegl::{Answer, Box, Depth, Link, Process, Reply, Request, Script};
 use imgflo_host::{HostError, Lease, Pool};
-use imgflo_ops::{Area, Boxes, Cancel, Format, Formats, OpError, Rect, Split, Tile, Value, View};
+use imgflo_ops::{self as ops, Area, Boxes, Cancel, Format, Formats, OpError, Rect, Split, Tile, Value, View};
 use serde_json::Value as Json;
 
 use super::Gegl;
@@ -106,8 +106,16 @@ impl Picture {
 
 impl Area for Picture {
     fn formats(&self, inputs: &[Option<Format>]) -> Formats {
-        let opaque = inputs.first().copied().flatten().is_some_and(|format| !format.has_alpha());
-        let input = if opaque { Format::RGB8 } else { Format::RGBA8 };
+        // What has more than 8 bits keeps them: what is subtracted or divided later shows the difference.
+        let input = match inputs.first().copied().flatten() {
+            Some(format) => match (format.depth, format.has_alpha()) {
+                (ops::Depth::F32, true) => Format::GAM,
+                (ops::Depth::F32, false) => Format::GAM_OPAQUE,
+                (ops::Depth::U8, true) => Format::RGBA8,
+                (ops::Depth::U8, false) => Format::RGB8,
+            },
+            None => Format::RGBA8,
+        };
         Formats { inputs: [input; 2], output: Format::RGBA8 }
     }
 
@@ -148,14 +156,26 @@ impl Area for Picture {
         let (mut rects, mut depths, mut pixels) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(view) = inputs.first().copied().flatten() {
             let rect = view.rect();
-            let opaque = !view.format().has_alpha();
+            let format = view.format();
+            let depth = match (format.depth, format.has_alpha()) {
+                (ops::Depth::F32, true) => Depth::Rgba,
+                (ops::Depth::F32, false) => Depth::Rgb,
+                (ops::Depth::U8, true) => Depth::Rgba8,
+                (ops::Depth::U8, false) => Depth::Rgb8,
+            };
             for y in rows(rect) {
-                let row: &[u8] =
-                    if opaque { view.row_rgb8(y).as_flattened() } else { view.row_rgba8(y).as_flattened() };
-                pixels.extend_from_slice(row);
+                match depth {
+                    Depth::Rgb8 => pixels.extend_from_slice(view.row_rgb8(y).as_flattened()),
+                    Depth::Rgba8 => pixels.extend_from_slice(view.row_rgba8(y).as_flattened()),
+                    Depth::Rgb => {
+                        let channels = view.row(y).iter().flat_map(|[r, g, b, _]| [*r, *g, *b]);
+                        pixels.extend(channels.flat_map(f32::to_ne_bytes));
+                    }
+                    Depth::Rgba | Depth::Float => pixels.extend_from_slice(bytemuck::cast_slice(view.row(y))),
+                }
             }
             rects.push(to_box(rect));
-            depths.push(if opaque { Depth::Rgb8 } else { Depth::Rgba8 });
+            depths.push(depth);
         }
         let stop = || cancel.check().is_err();
         let rect = output.rect();

@@ -18,6 +18,7 @@ mod memory;
 mod origins;
 mod page;
 mod predecessors;
+mod reliability;
 mod shipped_graphs;
 mod signing;
 mod soak;

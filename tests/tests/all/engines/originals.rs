@@ -18,10 +18,6 @@ const LACKING: [(&str, Option<&str>); 3] =
 const FARTHER: [(&str, f64, f64); 3] =
     [("desaturate", 130.0, 10.0), ("enhancelowres", 60.0, 0.5), ("halodarken", 10.0, 0.5)];
 
-/// A graph and a picture whose cut reaches beside what was turned. The engines differ there: one gives transparent pixels,
-/// the other opaque black ones.
-const BESIDE: (&str, &str) = ("croprotate", "pixel");
-
 /// Values that old addresses give.
 const GIVEN: [(&str, &[(&str, &str)]); 12] = [
     ("passthrough", &[("ignored", "any text")]),
@@ -74,9 +70,6 @@ fn old_names_are_the_old_filters() {
         let given = GIVEN.iter().filter(|(graph, _)| *graph == name).map(|(_, given)| *given).chain([&[][..]]);
         for given in given {
             for (picture, image) in &pictures[..5] {
-                if !given.is_empty() && BESIDE == (name.as_str(), *picture) {
-                    continue;
-                }
                 let rendered = |graph, catalogue| match plan(graph, given, Some(image), catalogue) {
                     Ok(plan) => Some(render(&plan, Some(image))),
                     Err(PlanError::NoPicture { .. }) => None,

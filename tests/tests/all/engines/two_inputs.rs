@@ -20,23 +20,6 @@ const WAYS: [(&str, &[Step]); 5] = [
     ("bright", &[("gegl/exposure", &[("exposure", 1.5)])]),
 ];
 
-/// Differences of noise in 16 bits: the largest and the mean, of 255, rounded up from what was measured. Most of its pixels
-/// have channels near 0, where these operations divide, subtract or decide by small differences.
-const DEEP: [(&str, f64, f64); 12] = [
-    ("gegl/divide", 255.0, 0.6),
-    ("gegl/opacity", 3.0, 0.5),
-    ("gegl/soft-light", 20.0, 0.5),
-    ("gegl/subtract", 10.0, 0.5),
-    ("gegl/threshold", 255.0, 1.0),
-    ("svg/color-burn", 60.0, 1.0),
-    ("svg/color-dodge", 24.0, 0.5),
-    ("svg/difference", 10.0, 0.5),
-    ("svg/exclusion", 20.0, 0.5),
-    ("svg/hard-light", 20.0, 0.5),
-    ("svg/overlay", 15.0, 0.5),
-    ("svg/screen", 4.0, 0.5),
-];
-
 fn definition(component: &str, aux: &str, ways: [usize; 2]) -> Json {
     let mut processes = json!({
         "in": {"component": "gegl/nop"},
@@ -101,8 +84,7 @@ fn pictures_of_different_kinds_meet_the_same_on_both_engines() {
                     continue;
                 }
                 let difference = Difference::between(&a, &b);
-                let deep = DEEP.iter().find(|(name, ..)| *picture == "deep" && *name == info.name);
-                let (max, mean) = deep.map_or_else(|| allowed(info.name), |(_, max, mean)| (*max, *mean));
+                let (max, mean) = allowed(info.name);
                 if difference.max > max + 1e-9 || difference.mean() > mean {
                     faults.push(format!("{}: {:.1}, {:.3}", case(), difference.max, difference.mean()));
                 }
