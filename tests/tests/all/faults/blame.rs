@@ -101,7 +101,7 @@ async fn answer(front: &Front, request: &str) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn row_19b_of_jobs_whose_workers_are_killed_every_moment_none_is_refused() {
     // More by hand: 1,000 of them.
-    let jobs = std::env::var("IMGFLO_TEST_KILLED_JOBS").ok().map_or(30, |jobs| jobs.parse().unwrap());
+    let jobs = std::env::var("IMGFLO_TEST_KILLED_JOBS").ok().map_or(60, |jobs| jobs.parse().unwrap());
     let fleet = fleet();
     let front = fleet.front();
     let over = AtomicBool::new(false);
