@@ -109,7 +109,7 @@ async fn a_body_is_not_read() {
     let rig = Rig::start().await;
     let peer = rig.peer(Urgency::Background).await;
     let mut client = rig.connect().await;
-    let head = "POST /graph/plain?input=files/a.gif HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 1000000000\r\n\r\nabc";
+    let head = "POST /graph/plain?input=files/a.gif HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1000000000\r\n\r\nabc";
     client.write_all(head.as_bytes()).await.unwrap();
     assert_eq!(read_answer(&mut client).await.status, 202);
     peer.take().await;
@@ -126,7 +126,7 @@ async fn more_connections_than_allowed_are_told_so() {
     // Who watches over the process is answered all the same, once a connection.
     for path in ["/healthz", "/readyz", "/healthz?x=1"] {
         for method in ["GET", "HEAD"] {
-            let text = format!("{method} {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+            let text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
             let answer = rig.raw(text.as_bytes()).await;
             assert_eq!((answer.status, answer.header("connection")), (200, "close"), "{method} {path}");
         }
@@ -154,7 +154,7 @@ async fn stopping_lets_requests_finish() {
     let rig = Rig::start().await;
     let peer = rig.peer(Urgency::Urgent).await;
     let mut client = rig.connect().await;
-    client.write_all(b"GET /graph/plain?input=files/a.gif HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    client.write_all(b"GET /graph/plain?input=files/a.gif HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut idle = rig.connect().await;
     let job = peer.take().await;
     rig.shutdown.cancel();
@@ -172,7 +172,7 @@ async fn stopping_does_not_wait_for_ever() {
     let rig = Rig::with(serving(|serve| serve.drain_timeout = Duration::from_millis(50))).await;
     let peer = rig.peer(Urgency::Urgent).await;
     let mut client = rig.connect().await;
-    client.write_all(b"GET /graph/plain?input=files/a.gif HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    client.write_all(b"GET /graph/plain?input=files/a.gif HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     peer.take().await;
     rig.shutdown.cancel();
     tokio::time::timeout(PATIENCE, rig.serving).await.expect("still serving").unwrap().unwrap();

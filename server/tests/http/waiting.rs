@@ -44,7 +44,7 @@ async fn a_hundred_equal_requests_are_one_job() {
 async fn the_last_client_to_leave_cancels_the_job() {
     let rig = Arc::new(Rig::start().await);
     let peer = rig.peer(Urgency::Urgent).await;
-    let request = format!("GET {TARGET} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let request = format!("GET {TARGET} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let mut clients = Vec::new();
     for _ in 0..2 {
         let mut client = rig.connect().await;
@@ -123,14 +123,14 @@ async fn an_order_keeps_the_job_of_a_client_who_leaves() {
     let rig = Rig::start().await;
     let peer = rig.peer(Urgency::Urgent).await;
     let mut client = rig.connect().await;
-    client.write_all(format!("GET {TARGET} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
+    client.write_all(format!("GET {TARGET} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     let job = peer.take().await;
     assert_eq!(rig.ask("POST", TARGET, &[]).await.status, 202);
     assert_eq!(rig.waiting("imgflo_backgroundworker.JOB"), 0);
     drop(client);
     // Another that leaves is cancelled meanwhile: so the first would have been, too.
     let mut other = rig.connect().await;
-    other.write_all(format!("GET {TARGET}&width=3 HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
+    other.write_all(format!("GET {TARGET}&width=3 HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     let second = peer.take().await;
     drop(other);
     assert_eq!(peer.cancelled().await, second.id);
