@@ -4,8 +4,15 @@
 #   docker build -t imgflo .
 #   docker run --rm -p 127.0.0.1:8080:8080 -e IMGFLO_ALLOW_UNSIGNED=true imgflo
 
+# The images that this one is built upon. A tag is another image each month: for builds that can be repeated give
+# digests, as `docker buildx imagetools inspect rust:1-slim-bookworm` prints them:
+#
+#   docker build --build-arg RUST_IMAGE=rust@sha256:... --build-arg DEBIAN_IMAGE=debian@sha256:... -t imgflo .
+ARG RUST_IMAGE=rust:1-slim-bookworm
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+
 # The feature `avif` builds libaom from source: that takes most of the time, and make, cmake, g++, perl and pkg-config.
-FROM rust:1-slim-bookworm AS build
+FROM ${RUST_IMAGE} AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc g++ libc6-dev make cmake nasm perl pkg-config \
     && rm -rf /var/lib/apt/lists/*
@@ -16,7 +23,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --locked --release --package imgflo --features avif \
     && cp target/release/imgflo /usr/local/bin/imgflo
 
-FROM debian:bookworm-slim
+FROM ${DEBIAN_IMAGE}
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \

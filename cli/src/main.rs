@@ -14,6 +14,7 @@ mod deadletters;
 mod graph;
 mod greeting;
 mod health;
+mod isolated;
 mod limits;
 mod live_code;
 mod network;

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::catalogue::{self, operations};
 use crate::settings::Settings;
-use crate::{Failure, version};
+use crate::{Failure, isolated, version};
 
 /// What our keys in Redis begin with.
 pub const REDIS_PREFIX: &str = "imgflo_";
@@ -39,7 +39,11 @@ impl Parts {
             Some(options) => {
                 let store = S3Store::open(options.clone()).await.map_err(|error| vec![error.to_string()])?;
                 let spool = settings.data_dir.join("spool");
-                Arc::new(store.with_cache_control(|key| Keeping::of(key).cache_control()).with_spool(spool, settings.cache_bytes))
+                Arc::new(
+                    store
+                        .with_cache_control(|key| Keeping::of(key).cache_control())
+                        .with_spool(spool, settings.cache_bytes),
+                )
             }
             None => {
                 if settings.broker.is_some() {
@@ -64,6 +68,11 @@ impl Parts {
         }
         let transport: Arc<dyn Transport> = match &settings.broker {
             Some(url) => {
+                if !settings.fleet_secrets.refuses() {
+                    tracing::warn!(
+                        "messages are not checked: whoever may use the broker can have images made; set IMGFLO_FLEET_SECRET to the same secret for all front ends and workers"
+                    );
+                }
                 connect_with(url, name, settings.broker_timeout).await.map_err(|error| vec![error.to_string()])?
             }
             None => InProcess::new(),
@@ -108,6 +117,8 @@ impl Parts {
             quality: settings.quality,
             background: settings.background,
             accept_cut: settings.accept_cut_inputs,
+            secrets: settings.fleet_secrets.clone(),
+            isolation: settings.broker.is_some().then(isolated::command),
         })
     }
 }

@@ -15,24 +15,27 @@ use tracing::{info, warn};
 use crate::greeting::greet;
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
-use crate::{Failure, apps, limits, live_code, process, runtime, shipped, version};
+use crate::{Failure, apps, isolated, limits, live_code, process, runtime, shipped, version};
 
 /// How long the jobs at work may take to end after the last client has its answer; with the drain of the server this
 /// is less than the 25 s after which platforms kill.
 const DRAIN: Duration = Duration::from_secs(6);
 
 pub fn command() -> Command {
-    settings::flags(
+    isolated::flag(settings::flags(
         Command::new("serve")
             .about("Serves images by URL; with no settings, on loopback and with nothing to set up")
             .after_help("Every setting is a flag and an environment variable; `imgflo settings` prints the table."),
         settings::Command::Serve,
-    )
+    ))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let settings = settings::read(matches, &std::env::vars().collect(), settings::Command::Serve)?;
     let settings = shipped::settle(settings, settings::Command::Serve)?;
+    if isolated::is_asked(matches) {
+        return isolated::run(settings);
+    }
     process::run(&settings, serve(&settings))
 }
 
@@ -58,6 +61,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         claims: Arc::clone(&parts.claims),
         transport: Arc::clone(&parts.transport),
         workers_elsewhere: settings.broker.is_some(),
+        secrets: settings.fleet_secrets.clone(),
         limits: settings.limits.clone(),
         files: settings.files.clone(),
         applications: settings.applications.clone(),

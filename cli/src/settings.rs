@@ -17,7 +17,7 @@ use clap::{Arg, ArgMatches};
 use imgflo_apps::Place;
 use imgflo_cache::{Delivery, S3Options};
 use imgflo_job::limits::LimitSetting;
-use imgflo_job::{Background, Limits};
+use imgflo_job::{Background, FleetSecrets, Limits};
 use imgflo_runtime::{ChildLimits, EngineChoice};
 use imgflo_server::{Application, Origins};
 use ipnet::IpNet;
@@ -27,7 +27,7 @@ use crate::{apps, render};
 pub use edit::EditSettings;
 pub use environment::Environment;
 
-/// Shortest secret for live code, bytes.
+/// Shortest secret for live code or a fleet, bytes.
 const SHORTEST_SECRET: usize = 16;
 
 /// For how long a presigned address is good.
@@ -145,6 +145,8 @@ pub struct Settings {
     pub broker: Option<String>,
     /// Longest time that the broker may take to confirm a message.
     pub broker_timeout: Duration,
+    /// Signs and checks messages between front ends and workers.
+    pub fleet_secrets: FleetSecrets,
     /// Address of Redis.
     pub redis: Option<String>,
     /// After what time Redis forgets a result, seconds.
@@ -324,6 +326,16 @@ pub fn all() -> Vec<Setting> {
             "broker-timeout",
             "5000",
             "Milliseconds that the broker may take to confirm a message; then its sender is told that the broker does not answer. A broker that is away or takes no messages is noticed at once",
+        )),
+        of_workers(secret(setting(
+            "fleet-secret",
+            "",
+            "Secret that signs messages between front ends and workers, the same for all of them; messages with another signature or none are refused. Several, separated by commas, while it is replaced: the first one signs, all are accepted",
+        ))),
+        of_workers(setting(
+            "fleet-accept-unsigned",
+            "false",
+            "Accept messages that are not signed with a fleet secret, while participants without it are to join (true or false)",
         )),
         of_workers(secret(also(
             Setting {
@@ -610,6 +622,19 @@ impl Reader {
         Some(secret)
     }
 
+    fn fleet_secrets(&mut self, broker: bool) -> FleetSecrets {
+        let accepts_unsigned = self.boolean("fleet-accept-unsigned");
+        let text = self.optional("fleet-secret").unwrap_or_default();
+        let secrets: Vec<String> =
+            text.split(',').map(str::trim).filter(|secret| !secret.is_empty()).map(str::to_owned).collect();
+        if secrets.iter().any(|secret| secret.len() < SHORTEST_SECRET) {
+            let place = &self.values["fleet-secret"].0;
+            self.faults.push(format!("{place}: a fleet secret must have {SHORTEST_SECRET} characters or more"));
+        }
+        // One process alone sends no messages.
+        if broker { FleetSecrets::new(secrets, accepts_unsigned) } else { FleetSecrets::default() }
+    }
+
     fn children(&mut self, workers: usize) -> ChildLimits {
         ChildLimits {
             memory: self.number("child-memory", 64 << 20, 1 << 40),
@@ -705,6 +730,7 @@ impl Reader {
             log,
             log_json,
             limits: self.limits(),
+            fleet_secrets: self.fleet_secrets(broker.is_some()),
             broker,
             broker_timeout: Duration::from_millis(self.number("broker-timeout", 100, 60_000)),
             redis: self.address("redis", &["redis", "rediss"]),

@@ -12,7 +12,7 @@ use tracing::info;
 
 use crate::parts::Parts;
 use crate::settings::{self, Settings};
-use crate::{Failure, limits, process, shipped};
+use crate::{Failure, isolated, limits, process, shipped};
 
 /// How long the jobs at work may take to end; platforms kill after 30 s.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -31,7 +31,7 @@ pub fn command() -> Command {
                 .value_parser(clap::builder::PossibleValuesParser::new(roles.collect::<Vec<_>>()))
                 .help("Which jobs to take; without it urgent ones first, then background ones. The role video is reserved: it makes no pictures yet"),
         );
-    settings::flags(command, settings::Command::Worker)
+    isolated::flag(settings::flags(command, settings::Command::Worker))
 }
 
 /// What a role may be called for short.
@@ -57,6 +57,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         None => vec![Role::Urgent, Role::Background],
     };
     let settings = shipped::settle(settings, settings::Command::Worker)?;
+    if isolated::is_asked(matches) {
+        return isolated::run(settings);
+    }
     process::run(&settings, work(&settings, &roles))
 }
 

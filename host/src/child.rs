@@ -131,8 +131,7 @@ impl Child {
             total,
             seconds: limits.processor_time.as_secs().max(1),
         });
-        let sandbox =
-            Sandbox { memory: limits.memory, file: limits.pixels, readable: program.readable.clone(), tools };
+        let sandbox = Sandbox { memory: limits.memory, file: limits.pixels, readable: program.readable.clone(), tools };
         frame::write(&child.socket, &sandbox).map_err(failed)?;
         let deadline = Instant::now() + START;
         let ready: Result<Ready, Fault> = child

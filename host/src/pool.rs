@@ -127,7 +127,11 @@ impl Pool {
                 tracing::warn!(name, missing = open, "the kernel does not keep children from all harm");
             }
             if !covered.is_empty() {
-                tracing::info!(name, missing = covered, "the kernel protects from children in fewer ways than it could");
+                tracing::info!(
+                    name,
+                    missing = covered,
+                    "the kernel protects from children in fewer ways than it could"
+                );
             }
             state.unenforced = Some(child.unenforced.clone());
         }

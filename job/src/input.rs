@@ -6,7 +6,7 @@ use url::Url;
 use crate::error::{Category, JobError, shown};
 use crate::key::Keeping;
 use crate::limits::Limits;
-use crate::message::Source;
+use crate::message::{FileVersion, Source};
 use crate::{key, percent, served};
 
 /// What may be an input, for error texts.
@@ -138,7 +138,7 @@ fn own_path(path: &str, value: &str, category: Category) -> Result<Input, JobErr
         None => (path, None),
     };
     if let Some(file) = path.strip_prefix("files/") {
-        return Ok(Input::Source(Source::File { path: file_path(file, value)? }));
+        return Ok(Input::Source(Source::File { path: file_path(file, value)?, version: None }));
     }
     if let Some(key) = path.strip_prefix("cache/") {
         if !key::is_key(key) {
@@ -179,15 +179,6 @@ fn malformed(value: &str, why: &str) -> JobError {
     JobError::new(Category::Malformed, format!("the input '{}' cannot be read: {why}", shown(value)))
 }
 
-/// Which version of a file: a file that was changed is another input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileVersion {
-    /// Size.
-    pub bytes: u64,
-    /// When it was changed, ns since 1970.
-    pub modified_ns: u128,
-}
-
 impl Source {
     /// Host that the input is fetched from; `None` for what this deployment or the request itself holds.
     pub fn host(&self) -> Option<String> {
@@ -209,14 +200,13 @@ impl Source {
     }
 
     /// What the cache key takes of it: the same text for the same input, different texts for
-    /// different ones. A nested picture is the stored result it will be; `version` is that of a
-    /// file of ours, none if there is no such file.
-    pub fn identity(&self, version: Option<FileVersion>) -> String {
+    /// different ones. A nested picture is the stored result it will be.
+    pub fn identity(&self) -> String {
         match self {
             Source::Url { url } => format!("url:{url}"),
             Source::Data { url } => format!("data:{}", hex::encode(Sha256::digest(url))),
             // No path holds a line break.
-            Source::File { path } => match version {
+            Source::File { path, version } => match version {
                 Some(FileVersion { bytes, modified_ns }) => format!("file:{path}\n{bytes}\n{modified_ns}"),
                 None => format!("file:{path}"),
             },
@@ -288,7 +278,7 @@ mod tests {
             ("https://img.example/files/%C3%B6.png", "ö.png"),
             ("https://img.example:443/files/a.png", "a.png"),
         ] {
-            assert_eq!(input(value), Input::Source(Source::File { path: path.into() }), "{value}");
+            assert_eq!(input(value), Input::Source(Source::File { path: path.into(), version: None }), "{value}");
         }
     }
 
@@ -413,13 +403,15 @@ mod tests {
     fn identities_differ() {
         let key = "0".repeat(64);
         let text = |value: &str| match input(value) {
-            Input::Source(source) => source.identity(None),
+            Input::Source(source) => source.identity(),
             Input::Graph { .. } => panic!("{value}"),
         };
         assert_eq!(text("HTTP://a.b/x#y"), "url:http://a.b/x");
         assert_eq!(text("files/a%20b"), "file:a b");
-        let version =
-            |bytes, modified_ns| Source::File { path: "a".into() }.identity(Some(FileVersion { bytes, modified_ns }));
+        let version = |bytes, modified_ns| {
+            let version = Some(FileVersion { bytes, modified_ns });
+            Source::File { path: "a".into(), version }.identity()
+        };
         assert_eq!(version(12, 3), "file:a\n12\n3");
         assert_ne!(version(1, 23), version(12, 3));
         assert_eq!(text(&format!("cache/{key}")), format!("stored:{key}"));

@@ -27,14 +27,16 @@ pub mod network;
 mod percent;
 pub mod quality;
 pub mod request;
+pub mod secrets;
 pub mod served;
 pub mod sign;
 pub mod url;
 
 pub use background::Background;
 pub use error::{Category, Fault, JobError, Overrun};
-pub use input::{FileVersion, Input, OwnOrigins};
+pub use input::{Input, OwnOrigins};
 pub use limits::{LimitSetting, Limits};
-pub use message::{Cancel, Files, InputFile, Job, JobData, JobResult, Results, Source, Urgency};
+pub use message::{Cancel, FileVersion, Files, InputFile, Job, JobData, JobResult, Results, Source, Urgency};
 pub use quality::{Chroma, Quality};
 pub use request::Request;
+pub use secrets::FleetSecrets;

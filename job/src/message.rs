@@ -1,12 +1,13 @@
 //! The messages between front end and worker, in the original's JSON with fields of ours added.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::background::Background;
 use crate::error::{Category, JobError, shown};
+use crate::key;
 use crate::quality::Quality;
 
 /// Which lane a job takes.
@@ -33,9 +34,13 @@ pub struct Job {
     pub created_at: u64,
     /// Always null; the original has it.
     pub callback: Option<String>,
-    /// Until when the result is of use, ms since 1970; none for background jobs.
+    /// Until when the result is of use, ms since 1970 by the clock of the front end `from`; `None` for background jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_at: Option<u64>,
+    /// Participant id of the front end that sent it, whose clock the times above are of ([`Cancel::clock`]); `None` in
+    /// jobs of the original.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// What to do.
     pub data: JobData,
 }
@@ -110,6 +115,15 @@ pub struct InputFile {
     pub media_type: Option<String>,
 }
 
+/// Version of a file: a file that was changed is another input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileVersion {
+    /// Size.
+    pub bytes: u64,
+    /// When it was changed, ns since 1970.
+    pub modified_ns: u64,
+}
+
 /// Where a worker gets an input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "lowercase")]
@@ -128,6 +142,9 @@ pub enum Source {
     File {
         /// Path below the folder, decoded, without `..`.
         path: String,
+        /// Version of the file that the front end saw, which is in the key; `None` if there was no such file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<FileVersion>,
     },
     /// A stored result (`/cache/<key>`).
     Stored {
@@ -188,6 +205,10 @@ pub struct JobResult {
     /// the way, those inside the input too. Ours; absent where none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<u64>,
+    /// Milliseconds that the clock of the worker is ahead of that of the front end that sent the job, or behind it if
+    /// negative. Ours; absent where the two agree within [`CLOCK_TOLERANCE`], or the difference is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead: Option<i64>,
     /// Where the result is.
     #[serde(default)]
     pub results: Results,
@@ -199,7 +220,7 @@ pub struct JobResult {
 /// Where a result is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// `./<key>` for a result that the front end serves itself, else an absolute URL.
+    /// `./<key>`. Front ends take nothing of it but the key, and look that up in their store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
@@ -226,11 +247,37 @@ impl JobsLost {
     pub const NOTICE: JobsLost = JobsLost { kind: JobsLostType::JobsLost };
 }
 
+/// How often a front end tells workers its time ([`Cancel::clock`]).
+pub const CLOCK_PERIOD: Duration = Duration::from_secs(2);
+
+/// Difference between the clocks of a worker and a front end from which on it is told.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
 /// Nobody waits for an urgent job any more: a worker drops it if it is still queued, or stops it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// All workers hear these messages at once, so a front end tells the time by them as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
-    /// Id of the job.
+    /// Id of the job; empty if the message cancels nothing.
     pub id: String,
+    /// Participant id of the front end, in messages that tell the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Time at the front end, ms since 1970, in messages that tell the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<u64>,
+}
+
+impl Cancel {
+    /// Cancels a job.
+    pub fn of(id: impl Into<String>) -> Self {
+        Cancel { id: id.into(), ..Cancel::default() }
+    }
+
+    /// Cancels nothing, and tells the time at the front end `from`.
+    pub fn clock(from: &str) -> Self {
+        Cancel { id: String::new(), from: Some(from.to_owned()), sent_at: Some(now()) }
+    }
 }
 
 /// The time, ms since 1970.
@@ -250,6 +297,7 @@ impl Job {
             created_at: now(),
             callback: None,
             deadline_at,
+            from: None,
             data,
         }
     }
@@ -273,6 +321,7 @@ impl JobResult {
             input_bytes: None,
             output_bytes: None,
             pixels: None,
+            clock_ahead: None,
             results: Results::default(),
             error: None,
         }
@@ -288,6 +337,19 @@ impl JobResult {
         };
         let measured = area(self.input_width, self.input_height).max(area(self.output_width, self.output_height));
         self.pixels.unwrap_or(measured)
+    }
+}
+
+impl JobResult {
+    /// The key under which the result is said to be stored: that of the job, or [`key::private`] of it. Whatever else a
+    /// message names is not believed.
+    pub fn key(&self) -> String {
+        let own = &self.job.data.cachekey;
+        let named = self.results.url.as_deref().and_then(|url| url.strip_prefix("./"));
+        match key::private(own) {
+            Some(private) if named == Some(&private) => private,
+            _ => own.clone(),
+        }
     }
 }
 
@@ -343,7 +405,7 @@ mod tests {
             no_cache: false,
             debug_url: None,
             runtime: "imgflo".into(),
-            source: Some(Source::File { path: "a.jpg".into() }),
+            source: Some(Source::File { path: "a.jpg".into(), version: None }),
             definition: json!({"processes": {}}),
             quality: Quality::of(85),
             background: Some(Background::WHITE),
@@ -460,7 +522,7 @@ mod tests {
         let value = serde_json::to_value(&source).unwrap();
         assert_eq!((&value["from"], &value["job"]), (&json!("graph"), &data_json()));
         assert_eq!(serde_json::from_value::<Source>(value).unwrap(), source);
-        assert_eq!(source.identity(None), "stored:6f95.png");
+        assert_eq!(source.identity(), "stored:6f95.png");
     }
 
     #[test]
@@ -488,6 +550,39 @@ mod tests {
 
     #[test]
     fn a_cancel_in_json() {
-        assert_eq!(serde_json::to_value(Cancel { id: "e4".into() }).unwrap(), json!({"id": "e4"}));
+        assert_eq!(serde_json::to_value(Cancel::of("e4")).unwrap(), json!({"id": "e4"}));
+        let clock = Cancel::clock("imgflo_api-1");
+        let value = serde_json::to_value(&clock).unwrap();
+        assert_eq!(value, json!({"id": "", "from": "imgflo_api-1", "sent_at": clock.sent_at}));
+        assert_eq!(serde_json::from_value::<Cancel>(value).unwrap(), clock);
+    }
+
+    #[test]
+    fn versions_of_files_travel() {
+        let version = FileVersion { bytes: 12, modified_ns: 1_700_000_000_123_456_789 };
+        let source = Source::File { path: "a.jpg".into(), version: Some(version) };
+        let value = serde_json::to_value(&source).unwrap();
+        let expected = json!({"bytes": 12, "modified_ns": 1_700_000_000_123_456_789_u64});
+        assert_eq!(value, json!({"from": "file", "path": "a.jpg", "version": expected}));
+        assert_eq!(serde_json::from_value::<Source>(value).unwrap(), source);
+    }
+
+    #[test]
+    fn results_name_keys_of_their_job_only() {
+        let mut result = JobResult::of(Job::new(Urgency::Urgent, data(), None));
+        let (public, private) = (format!("8{}.png", "1".repeat(63)), format!("c{}.png", "1".repeat(63)));
+        for (key, url, expected) in [
+            ("6f95.png", None, "6f95.png"),
+            ("6f95.png", Some("./6f95.png"), "6f95.png"),
+            ("6f95.png", Some("./7f95.png"), "6f95.png"),
+            ("6f95.png", Some("https://example.org/6f95.png"), "6f95.png"),
+            ("6f95.png", Some("javascript:alert(1)"), "6f95.png"),
+            (&public, Some(&*format!("./{private}")), &private),
+            (&public, Some(&*format!("https://example.org/{private}")), &public),
+        ] {
+            result.job.data.cachekey = key.into();
+            result.results.url = url.map(str::to_owned);
+            assert_eq!(result.key(), expected, "{url:?}");
+        }
     }
 }

@@ -10,13 +10,9 @@ use tokio::sync::{Semaphore, TryAcquireError, watch};
 
 use crate::discovery;
 use crate::transport::{
-    Backlog, Consumer, Death, Delivery, Inbox, Link, Outcome, QueueOptions, SendError, Transport, TransportError,
-    dead_letters_of,
+    Backlog, Consumer, Death, Delivery, Inbox, Link, MAX_CRASHES, Outcome, QueueOptions, SendError, Transport,
+    TransportError, dead_letters_of,
 };
-
-/// A message that was dropped unsettled this often (its consumer died each time) goes to the dead
-/// letters: it would take down one consumer after the other.
-pub(crate) const MAX_CRASHES: u32 = 3;
 
 /// Dead letters kept for each queue; the oldest go first.
 const MAX_DEAD_LETTERS: usize = 100;
@@ -508,7 +504,7 @@ mod tests {
         assert_eq!(consumer.next().await.unwrap().message, "good");
         let dead = broker.dead_letters("in").unwrap();
         assert_eq!((dead.len(), &dead[0].message[..]), (1, &b"poison"[..]));
-        assert_eq!(dead[0].death.reason, "3 consumers ended without settling it");
+        assert_eq!(dead[0].death.reason, "100 consumers ended without settling it");
     }
 
     #[tokio::test]

@@ -42,6 +42,6 @@ pub use mqtt::Mqtt;
 pub use network::{Binding, Network, NetworkError};
 pub use participant::Participant;
 pub use transport::{
-    Backlog, CONFIRM, Consumer, Death, Delivery, Inbox, Link, Outcome, QueueOptions, SendError, Transport,
+    Backlog, CONFIRM, Consumer, Death, Delivery, Inbox, Link, MAX_CRASHES, Outcome, QueueOptions, SendError, Transport,
     TransportError, dead_letters_of,
 };

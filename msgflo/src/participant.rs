@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -79,9 +80,17 @@ impl Participant {
     /// # Errors
     /// [`SendError`].
     pub async fn send(&self, port: &str, message: &impl Serialize) -> Result<(), SendError> {
-        let outport = queue(&self.definition.outports, port).ok_or_else(|| SendError::UnknownPort(port.to_owned()))?;
         let message = serde_json::to_vec(message).map_err(|error| SendError::NotJson(error.to_string()))?;
-        self.transport.send(outport, message.into()).await
+        self.send_bytes(port, message.into()).await
+    }
+
+    /// Sends a message on an outport as it is.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send_bytes(&self, port: &str, message: Bytes) -> Result<(), SendError> {
+        let outport = queue(&self.definition.outports, port).ok_or_else(|| SendError::UnknownPort(port.to_owned()))?;
+        self.transport.send(outport, message).await
     }
 
     /// Takes messages from an inport.

@@ -247,6 +247,12 @@ impl fmt::Debug for Consumer {
     }
 }
 
+/// Consumers that may end with a message unsettled before it goes to the dead letters. A message whose consumer ended is
+/// not to blame for that: others were at work beside it, or somebody killed the process. So this is a backstop, far
+/// above what restarts and lost connections come to; a consumer that suspects a message ([`Delivery::crashes`]) finds
+/// out by itself.
+pub const MAX_CRASHES: u32 = 100;
+
 /// Longest time that a broker may take to confirm a message, unless told otherwise. A broker that is away or takes no messages is
 /// noticed at once; this is for one that is busy, or on a busy machine.
 pub const CONFIRM: Duration = Duration::from_secs(5);

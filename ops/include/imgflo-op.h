@@ -13,9 +13,10 @@
  * operation from two threads at once. A result may depend on the arguments of its call alone: an
  * operation keeps nothing from one call to the next.
  *
- * An operation runs in a process of its own kind that can open no socket, start no process, and read
- * and write no files beside the system's libraries and a scratch folder. If it crashes, hangs or
- * takes too much memory, its job ends with an error and nothing else happens.
+ * An operation runs in a process of its own kind that can open no socket, start no process, write no
+ * file, and read none but the system's libraries. If it crashes, hangs, takes too much memory, or
+ * touches memory past its pixels, its job ends with an error and nothing else happens. Threads that it
+ * starts end before it returns.
  *
  * This file is plain C11. Version 1 will stay as it is; what comes later has another number.
  */

@@ -1,5 +1,6 @@
 //! A graph that makes pictures: checked against the catalogue, ready to be planned.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -338,13 +339,28 @@ fn content(graph: &Graph, nodes: &[Node], takes_input: bool, catalogue: &Catalog
     let revisions = operations
         .map(|operation| format!("{}@{}", operation.info().name, operation.revision()))
         .collect::<BTreeSet<_>>();
-    let mut text = graph.canonical();
+    let mut text = without_pins(graph, nodes).canonical();
     let gegl = gegl.and_then(|gegl| gegl.version().ok()).map(|version| format!("gegl@{version} {GEGL_INPUT}"));
     for line in revisions.iter().map(String::as_str).chain([HOST_PORTS, PLANS]).chain(gegl.as_deref()) {
         text.push('\n');
         text.push_str(line);
     }
     text
+}
+
+/// The graph with operations in C by their plain names, as [`ImageGraph::pinned`] found it: their revisions are told apart
+/// from it, and a graph and what a job carries of it are one content.
+fn without_pins<'a>(graph: &'a Graph, nodes: &[Node]) -> Cow<'a, Graph> {
+    let mut graph = Cow::Borrowed(graph);
+    for node in nodes.iter().filter(|node| c_operations::is_in_c(node.operation.info().name)) {
+        let name = node.operation.info().name;
+        if graph.processes.get(&node.name).is_some_and(|process| process.component != name)
+            && let Some(process) = graph.to_mut().processes.get_mut(&node.name)
+        {
+            process.component = name.to_owned();
+        }
+    }
+    graph
 }
 
 /// Adds `height` and `width`. They lead to the process `rescale` that a host puts before the

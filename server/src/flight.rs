@@ -34,8 +34,8 @@ pub(crate) use self::drive::Pace;
 use self::share::Asking;
 pub(crate) use self::share::Places;
 
-/// What came of a job: the URL that its result message gave, or why there is none.
-pub(crate) type Outcome = Result<Option<String>, JobError>;
+/// What came of a job: the key under which its result is said to be stored, or why there is none.
+pub(crate) type Outcome = Result<String, JobError>;
 /// Hands a job to its lane; done when the lane has it safely.
 pub(crate) type Dispatch = Arc<dyn Fn(Commission) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
 /// Asks whether there are workers.
@@ -176,8 +176,8 @@ struct Board {
     flights: HashMap<FlightKey, Flight>,
     /// Which flight a job belongs to.
     jobs: HashMap<String, FlightKey>,
-    /// When results came, and their URLs, by cache key.
-    landings: LruCache<String, (Instant, Option<String>)>,
+    /// When results came, and the keys that they are stored under, by cache key.
+    landings: LruCache<String, (Instant, String)>,
     last_result: Option<Instant>,
     /// Hosts whose pictures are asked for.
     asking: Asking,
@@ -192,9 +192,9 @@ impl Board {
         Some(flight)
     }
 
-    /// The URL of a result that came since `then`, as its message gave it.
-    fn landed_since(&self, cache_key: &str, then: Instant) -> Option<Option<String>> {
-        self.landings.peek(cache_key).filter(|(at, _)| *at >= then).map(|(_, url)| url.clone())
+    /// The key under which a result is stored that came since `then`.
+    fn landed_since(&self, cache_key: &str, then: Instant) -> Option<String> {
+        self.landings.peek(cache_key).filter(|(at, _)| *at >= then).map(|(_, stored)| stored.clone())
     }
 
     /// The flight of a job that is not finished, and the job's place in it.
@@ -258,9 +258,9 @@ impl Flights {
         let key = wanted.key();
         let mut board = self.board();
         if !wanted.no_cache
-            && let Some(url) = board.landed_since(wanted.cache_key, wanted.looked_up)
+            && let Some(stored) = board.landed_since(wanted.cache_key, wanted.looked_up)
         {
-            let outcome = watch::channel(Some(Ok(url))).1;
+            let outcome = watch::channel(Some(Ok(stored))).1;
             drop(board);
             return Waiter { flights: Arc::clone(self), key, outcome, counted: false };
         }
@@ -342,8 +342,9 @@ impl Flights {
     pub(crate) fn settle(self: &Arc<Self>, result: JobResult) {
         let mut board = self.board();
         board.last_result = Some(Instant::now());
-        let JobResult { job: Job { id, urgency, data, .. }, error, results, .. } = result;
-        let Some(error) = error else { return land(&mut board, &data.cachekey, data.no_cache, &results.url) };
+        let stored = result.key();
+        let JobResult { job: Job { id, urgency, data, .. }, error, .. } = result;
+        let Some(error) = error else { return land(&mut board, &data.cachekey, data.no_cache, &stored) };
         if let Some(key) = board.jobs.get(&id).cloned() {
             return self.fail_in(&mut board, &key, &id, urgency, &error);
         }
@@ -362,7 +363,7 @@ impl Flights {
 
     /// Answers all who wait for a key: its result is stored under `stored`. `anew`: it was made just now.
     fn found(&self, cache_key: &str, anew: bool, stored: &str) {
-        land(&mut self.board(), cache_key, anew, &Some(format!("./{stored}")));
+        land(&mut self.board(), cache_key, anew, stored);
     }
 
     /// Ends a job of ours without result.
@@ -500,12 +501,12 @@ impl Flights {
 }
 
 /// A result answers everybody who waits for its key, whoever made it.
-fn land(board: &mut Board, cache_key: &str, anew: bool, url: &Option<String>) {
-    board.landings.put(cache_key.to_owned(), (Instant::now(), url.clone()));
+fn land(board: &mut Board, cache_key: &str, anew: bool, stored: &str) {
+    board.landings.put(cache_key.to_owned(), (Instant::now(), stored.to_owned()));
     // Who wants a result made anew is not served by one that the cache may have given.
     for no_cache in [false, true].into_iter().filter(|no_cache| anew || !no_cache) {
         if let Some(flight) = board.remove(&FlightKey { cache_key: cache_key.to_owned(), no_cache }) {
-            flight.outcome.send_replace(Some(Ok(url.clone())));
+            flight.outcome.send_replace(Some(Ok(stored.to_owned())));
         }
     }
 }

@@ -12,7 +12,7 @@ use imgflo_apps::Directory;
 use imgflo_cache::{Claims, Store};
 use imgflo_job::input::OwnOrigins;
 use imgflo_job::request::Request;
-use imgflo_job::{Background, Category, JobError, Limits};
+use imgflo_job::{Background, Category, FleetSecrets, JobError, Limits};
 use imgflo_msgflo::Transport;
 use imgflo_runtime::{Library, LiveOperations};
 use serde::Serialize;
@@ -62,6 +62,8 @@ pub struct FrontParts {
     pub transport: Arc<dyn Transport>,
     /// True when workers are other processes: their store may be another one by mistake.
     pub workers_elsewhere: bool,
+    /// Signs and checks messages.
+    pub secrets: FleetSecrets,
     /// What strangers may ask for.
     pub limits: Limits,
     /// Folder served under `/files/`.
@@ -165,7 +167,8 @@ impl Front {
         let listing = Arc::new(Listing::new(&parts.library, access.is_closed()));
         let strays = parts.workers_elsewhere.then(Arc::<Strays>::default);
         let store = Arc::clone(&parts.store);
-        let queue = Queue::start(parts.transport, parts.claims, store, strays.clone(), &parts.limits).await?;
+        let queue =
+            Queue::start(parts.transport, parts.claims, store, strays.clone(), &parts.limits, parts.secrets).await?;
         let own: Vec<Url> = parts.public_url.iter().cloned().chain(local_addresses(parts.bind)).collect();
         let origins = Allowed::new(parts.origins, &own, parts.public_url.is_some());
         let front = Arc::new(Front {

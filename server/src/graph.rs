@@ -26,7 +26,6 @@ use crate::flight::{Commission, Wanted};
 use crate::front::{Front, SharedFront};
 use crate::respond::Problem;
 use crate::stored::STORE_TIMEOUT;
-use crate::strays::key_of;
 use crate::{never, quota};
 
 /// A redirect, and how long it may be kept.
@@ -74,8 +73,8 @@ async fn wait_for_either(front: &Front, asked: &Asked, instead: &Asked, arrival:
         }
         return wait(front, instead, arrival, &FOR_NOW).await;
     }
-    if let Some(url) = stored(front, asked.data()).await {
-        return redirect(front, asked, Some(url), &LASTING).await;
+    if let Some(key) = stored(front, asked.data()).await {
+        return redirect(front, asked, &key, &LASTING).await;
     }
     let answer = wait(front, instead, arrival, &FOR_NOW).await?;
     // Only now, so that it is not in the way of what the client waits for.
@@ -87,8 +86,8 @@ async fn wait_for_either(front: &Front, asked: &Asked, instead: &Asked, arrival:
 
 async fn wait(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
-    if let Some(url) = stored(front, data).await {
-        return redirect(front, asked, Some(url), how).await;
+    if let Some(key) = stored(front, data).await {
+        return redirect(front, asked, &key, how).await;
     }
     let reservation = front.access().admit(data.apikey.as_deref())?;
     let limit = front.limits().urgent_deadline;
@@ -97,15 +96,15 @@ async fn wait(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) ->
         job: Job::new(Urgency::Urgent, asked.job_data(), Some(deadline_at)),
         reservation,
     });
-    let url = waiter.outcome(arrival + limit, front.out_of_time()).await?;
-    // Where workers have another store by mistake, clients would keep redirects to nothing for an hour. A result that is
-    // at another address need not be in the store.
-    if let (Some(strays), Some(key)) = (front.strays(), key_of(url.as_deref(), data))
-        && !strays.find(front.store(), key).await
+    let key = waiter.outcome(arrival + limit, front.out_of_time()).await?;
+    // What a message says is not believed: where workers have another store by mistake, or a stranger sent it, clients
+    // would keep redirects to nothing for an hour.
+    if let Some(strays) = front.strays()
+        && !strays.find(front.store(), &key).await
     {
         return Err(JobError::new(Category::Unavailable, "the result was reported, and it is not in the store").into());
     }
-    redirect(front, asked, url, how).await
+    redirect(front, asked, &key, how).await
 }
 
 /// `POST /graph/...`: has the result made when there is time, and says where it will be.
@@ -139,8 +138,8 @@ async fn can_succeed(front: &SharedFront, asked: &Arc<Asked>) -> Result<(), Prob
 
 async fn order(front: &Front, asked: &Asked, arrival: Instant, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
-    if let Some(url) = stored(front, data).await {
-        return redirect(front, asked, Some(url), how).await;
+    if let Some(key) = stored(front, data).await {
+        return redirect(front, asked, &key, how).await;
     }
     let reservation = front.access().admit(data.apikey.as_deref())?;
     let job = || Commission { job: Job::new(Urgency::Background, asked.job_data(), None), reservation };
@@ -167,17 +166,16 @@ fn wanted(data: &JobData, looked_up: Instant) -> Wanted<'_> {
     Wanted { cache_key: &data.cachekey, no_cache: data.no_cache, looked_up }
 }
 
-/// Where the result of a request is stored, as a result message gives it; none if it is not, or a stored one does not
-/// do.
+/// The key under which the result of a request is stored; `None` if it is not, or a stored one does not do.
 async fn stored(front: &Front, data: &JobData) -> Option<String> {
     if data.no_cache {
         return None;
     }
     if is_stored(front, &data.cachekey).await {
-        return Some(format!("./{}", data.cachekey));
+        return Some(data.cachekey.clone());
     }
     let private = key::private(&data.cachekey)?;
-    is_stored(front, &private).await.then(|| format!("./{private}"))
+    is_stored(front, &private).await.then_some(private)
 }
 
 /// Looks a key up. A store that cannot say counts as not having it: the worker will find out.
@@ -207,21 +205,16 @@ fn to_page(request: &Request, uri: &Uri) -> Response {
     (StatusCode::FOUND, [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))]).into_response()
 }
 
-/// Points to the result; `url` as a result message gives it.
-async fn redirect(front: &Front, asked: &Asked, url: Option<String>, how: &Redirect) -> Result<Response, Problem> {
+/// Points to the result that is stored under `key`.
+async fn redirect(front: &Front, asked: &Asked, key: &str, how: &Redirect) -> Result<Response, Problem> {
     let data = asked.data();
-    let key = key_of(url.as_deref(), data).unwrap_or(&data.cachekey);
     let private = Keeping::of(key) == Keeping::Private;
     let mut keep = Cow::Borrowed(match private {
         _ if data.no_cache => "no-store",
         true => Keeping::Private.cache_control(),
         false => how.keep,
     });
-    let elsewhere = match &url {
-        Some(url) if !url.starts_with("./") => Some(Address { url: url.clone(), lifetime: None }),
-        _ => address(front, key).await,
-    };
-    let location = match elsewhere {
+    let location = match address(front, key).await {
         None if key == data.cachekey => asked.place().clone(),
         None => header(&front.address_of(key))?,
         Some(Address { url, lifetime }) => {

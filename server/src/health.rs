@@ -58,6 +58,7 @@ pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
         Link::Blocked => warnings.push("the broker takes no jobs: only stored results are served".into()),
         Link::Down => warnings.push("the broker is away: only stored results are served".into()),
     }
+    warnings.extend(front.queue().warnings().into_iter().map(Cow::Owned));
     let applications = front.access().standing();
     if front.access().knows_nobody() {
         reasons.push("the database of applications was not reached yet: nobody can be let in");
@@ -94,6 +95,10 @@ pub(crate) async fn readyz(State(front): State<SharedFront>) -> Response {
         "faults": listing.faults(),
         "jobs": { "urgent": traffic.urgent, "background": traffic.background },
     });
+    // One process alone gets no messages of others.
+    if front.strays().is_some() {
+        report["messages"] = json!(if front.queue().refuses_strangers() { "signed" } else { "unsigned" });
+    }
     if let Some(standing) = applications {
         report["applications"] = json!(standing);
     }

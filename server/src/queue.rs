@@ -1,25 +1,27 @@
 //! The front end as a participant: jobs and cancellations out, results in.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use imgflo_cache::{Claims, Store};
-use imgflo_job::message::JobsLost;
-use imgflo_job::{Cancel, Category, Job, JobError, JobResult, Limits, Urgency, key, network};
+use imgflo_job::message::{CLOCK_PERIOD, JobsLost};
+use imgflo_job::secrets::{Kind, Unverified};
+use imgflo_job::{Cancel, Category, FleetSecrets, Job, JobError, JobResult, Limits, Urgency, key, network};
 use imgflo_msgflo::discovery::queue_name;
 use imgflo_msgflo::{
     Binding, Consumer, Death, Definition, Link, Network, NetworkError, Outcome, Participant, Port, SendError,
     Transport, TransportError, dead_letters_of,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::flight::{Commission, Flights, Means, Pace, Places};
 use crate::ledger::Ledger;
-use crate::strays::{Strays, key_of};
+use crate::strays::Strays;
 
 /// What a front end is, as the original calls it.
 const COMPONENT: &str = "imgflo-server/HttpApi";
@@ -27,6 +29,9 @@ const COMPONENT: &str = "imgflo-server/HttpApi";
 const SWEEP: Duration = Duration::from_secs(10);
 /// For how long an image that ends workers, or is too large for its type, is not tried again.
 const REFUSAL: Duration = Duration::from_secs(3600);
+
+/// For how long it is told that the clock of a worker differs, after its last result that says so.
+const CLOCK_NEWS: Duration = Duration::from_secs(60);
 
 /// Why the queues could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +44,57 @@ pub enum QueueError {
     Network(#[from] NetworkError),
 }
 
+/// Messages from the workers, and what was noticed of them.
+struct Messages {
+    secrets: FleetSecrets,
+    /// Messages that were refused, as no process of this fleet signed them.
+    refused: AtomicU64,
+    /// How many ms the clock of a worker was ahead of ours, and when it said so last.
+    clock_ahead: Mutex<Option<(Instant, i64)>>,
+}
+
+impl Messages {
+    /// Why a message is to be refused, if it is. The first one and every hundredth goes to the log.
+    fn refuse(&self, kind: Kind, message: &[u8]) -> Option<String> {
+        let refused = self.secrets.check(kind, message).err()?;
+        if self.refused.fetch_add(1, Ordering::Relaxed).is_multiple_of(100) {
+            tracing::error!(?kind, reason = %refused, "a message is refused");
+        }
+        Some(refused.to_string())
+    }
+
+    fn note_clock(&self, result: &JobResult) {
+        if let Some(ahead) = result.clock_ahead {
+            *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ahead));
+        }
+    }
+
+    /// What an operator should know of the messages.
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let ahead = *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, ahead)) = ahead.filter(|(at, _)| at.elapsed() < CLOCK_NEWS) {
+            let (seconds, way) = (ahead.unsigned_abs() / 1000, if ahead < 0 { "behind" } else { "ahead of" });
+            warnings.push(format!(
+                "the clock of a worker is {seconds} s {way} that of this front end: deadlines are corrected for it, times \
+                 in results and logs are not"
+            ));
+        }
+        let refused = self.refused.load(Ordering::Relaxed);
+        if refused > 0 {
+            warnings.push(format!(
+                "{refused} messages were refused, as they are not signed with the fleet secret of this front end \
+                 (IMGFLO_FLEET_SECRET): another fleet uses the same broker, or the secrets differ"
+            ));
+        }
+        warnings
+    }
+}
+
 /// The connection to the workers.
 pub(crate) struct Queue {
     flights: Arc<Flights>,
+    messages: Arc<Messages>,
     connected: Arc<AtomicBool>,
     /// True where the broker gives us no queue for results.
     deaf: bool,
@@ -60,6 +113,7 @@ impl Queue {
         store: Arc<dyn Store>,
         strays: Option<Arc<Strays>>,
         limits: &Limits,
+        secrets: FleetSecrets,
     ) -> Result<Self, QueueError> {
         let roles = Network::from_graph(&network::graph())?;
         roles.set_up(&*transport, &|queue| network::limit(queue, limits).map(|(limit, _)| limit)).await?;
@@ -69,26 +123,33 @@ impl Queue {
         }
         let holder = definition.id.clone();
         let (participant, ears) = join(definition, &roles, &transport).await?;
-        let participant = Arc::new(participant);
+        let sender = Sender { participant: Arc::new(participant), secrets: secrets.clone() };
+        let messages = Arc::new(Messages { secrets, refused: AtomicU64::new(0), clock_ahead: Mutex::default() });
         let deaf = ears.is_none();
+        // Workers in this process have its clock.
+        let from = strays.is_some().then(|| holder.clone());
 
         let stop = CancellationToken::new();
-        let sender = Arc::clone(&participant);
-        let sizes = Arc::new(limits.clone());
         let ledger = Arc::new(Ledger::default());
-        let opened = Arc::clone(&ledger);
-        let (asker, broker) = (Arc::clone(&participant), Arc::clone(&transport));
+        let dispatcher = Arc::new(Dispatcher {
+            sender: sender.clone(),
+            limits: limits.clone(),
+            ledger: Arc::clone(&ledger),
+            from: from.clone(),
+        });
+        let (asker, broker) = (sender.clone(), Arc::clone(&transport));
         let counter = Arc::clone(&transport);
         let (flights, cancelled) = Flights::new(Means {
             dispatch: Arc::new(move |commission| {
-                send(Arc::clone(&sender), Arc::clone(&sizes), Arc::clone(&opened), commission).boxed()
+                let dispatcher = Arc::clone(&dispatcher);
+                async move { dispatcher.send(commission).await }.boxed()
             }),
             claims: Arc::clone(&claims),
             store,
             // An account that may not listen may be that of the workers, too: then nobody can tell.
             staffed: Arc::new(move || match deaf {
                 true => async { true }.boxed(),
-                false => staffed(Arc::clone(&asker), Arc::clone(&broker)).boxed(),
+                false => staffed(asker.clone(), Arc::clone(&broker)).boxed(),
             }),
             waiting: Arc::new(move || waiting(Arc::clone(&counter)).boxed()),
             places: Places::new(limits),
@@ -102,16 +163,19 @@ impl Queue {
         };
         if let Some(Ears { results, dead_letters }) = ears {
             let (told, settled) = (Arc::clone(&flights), Arc::clone(&ledger));
-            let hearing = listen(results, told, settled, claims, strays, Arc::clone(&connected));
+            let hearing = listen(results, told, settled, claims, strays, Arc::clone(&connected), Arc::clone(&messages));
             run(hearing.boxed());
-            run(mourn(dead_letters, Arc::clone(&flights)).boxed());
+            run(mourn(dead_letters, Arc::clone(&flights), Arc::clone(&messages)).boxed());
         }
         let others = roles.sources(network::API, "jobresult").into_iter().next().map(str::to_owned);
-        run(watch_losses(others, Arc::clone(&transport), Arc::clone(&flights)).boxed());
+        run(watch_losses(others, Arc::clone(&transport), Arc::clone(&flights), messages.secrets.clone()).boxed());
         run(sweep(Arc::clone(&flights), ledger, limits.clone()).boxed());
-        run(cancel(cancelled, participant).boxed());
+        run(cancel(cancelled, sender.clone()).boxed());
+        if let Some(from) = from {
+            run(tell_time(from, sender, transport.link()).boxed());
+        }
         run(watch_link(transport.link(), Arc::clone(&flights)).boxed());
-        Ok(Queue { flights, connected, deaf, link: transport.link(), transport, _stop: stop.drop_guard() })
+        Ok(Queue { flights, messages, connected, deaf, link: transport.link(), transport, _stop: stop.drop_guard() })
     }
 
     /// The jobs in flight.
@@ -136,6 +200,16 @@ impl Queue {
             faults.push(format!("results are not heard, only found in the store: {NO_OWN_QUEUE}"));
         }
         faults
+    }
+
+    /// What an operator should know of the messages of workers.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.messages.warnings()
+    }
+
+    /// True if messages are refused that are not signed with a secret of the fleet.
+    pub(crate) fn refuses_strangers(&self) -> bool {
+        self.messages.secrets.refuses()
     }
 
     /// How the transport stands.
@@ -188,14 +262,13 @@ async fn join(
 
 /// False when it is certain that no worker is there for urgent jobs. A worker that is busy consumes no jobs, but always
 /// listens to cancellations; another program's worker always consumes.
-async fn staffed(participant: Arc<Participant>, transport: Arc<dyn Transport>) -> bool {
+async fn staffed(sender: Sender, transport: Arc<dyn Transport>) -> bool {
     let jobs = queue_name(network::URGENT_WORKER, "job");
     if transport.backlog(&jobs).await.map_or(true, |backlog| backlog.consumers > 0) {
         return true;
     }
     // An id that no job has.
-    let nobody = Cancel { id: String::new() };
-    !matches!(participant.send("jobcancel", &nobody).await, Err(SendError::Unroutable(_)))
+    !matches!(sender.send("jobcancel", Kind::Cancel, &Cancel::default()).await, Err(SendError::Unroutable(_)))
 }
 
 /// Jobs that wait in the urgent lane; `None` when the broker does not say.
@@ -204,25 +277,59 @@ async fn waiting(transport: Arc<dyn Transport>) -> Option<usize> {
     transport.backlog(&jobs).await.ok().map(|backlog| backlog.waiting)
 }
 
-async fn send(
+/// Sends signed messages.
+#[derive(Clone)]
+struct Sender {
     participant: Arc<Participant>,
-    limits: Arc<Limits>,
-    ledger: Arc<Ledger>,
-    commission: Commission,
-) -> Result<(), JobError> {
-    let Commission { job, reservation } = commission;
-    // Before it is sent: the result may be there at once.
-    if let Some(reservation) = reservation {
-        ledger.open(&job.id, reservation);
+    secrets: FleetSecrets,
+}
+
+impl Sender {
+    async fn send(&self, port: &str, kind: Kind, message: &impl Serialize) -> Result<(), SendError> {
+        let message = self.secrets.write(kind, message).map_err(|error| SendError::NotJson(error.to_string()))?;
+        self.participant.send_bytes(port, message.into()).await
     }
-    let port = match job.urgency {
-        Urgency::Urgent => "urgentjob",
-        Urgency::Background => "backgroundjob",
-    };
-    let sent = participant.send(port, &job).await;
-    sent.map_err(|error| refused(&error, &limits)).inspect_err(|_| ledger.cancel(&job.id))?;
-    tracing::info!(job = job.id, port, graph = job.data.graph, key = job.data.cachekey, "a job is sent");
-    Ok(())
+}
+
+/// Sends jobs to their lanes.
+struct Dispatcher {
+    sender: Sender,
+    limits: Limits,
+    ledger: Arc<Ledger>,
+    /// Who we are to workers elsewhere.
+    from: Option<String>,
+}
+
+impl Dispatcher {
+    async fn send(&self, commission: Commission) -> Result<(), JobError> {
+        let Commission { mut job, reservation } = commission;
+        // Before it is sent: the result may be there at once.
+        if let Some(reservation) = reservation {
+            self.ledger.open(&job.id, reservation);
+        }
+        job.from.clone_from(&self.from);
+        let port = match job.urgency {
+            Urgency::Urgent => "urgentjob",
+            Urgency::Background => "backgroundjob",
+        };
+        let sent = self.sender.send(port, Kind::Job, &job).await;
+        sent.map_err(|error| refused(&error, &self.limits)).inspect_err(|_| self.ledger.cancel(&job.id))?;
+        tracing::info!(job = job.id, port, graph = job.data.graph, key = job.data.cachekey, "a job is sent");
+        Ok(())
+    }
+}
+
+/// Tells workers the time here, by which the deadlines of jobs are.
+async fn tell_time(from: String, sender: Sender, link: watch::Receiver<Link>) {
+    let mut ticks = tokio::time::interval(CLOCK_PERIOD);
+    loop {
+        ticks.tick().await;
+        if *link.borrow() == Link::Up
+            && let Err(error) = sender.send("jobcancel", Kind::Cancel, &Cancel::clock(&from)).await
+        {
+            tracing::debug!(%error, "no worker is told the time");
+        }
+    }
 }
 
 fn refused(error: &SendError, limits: &Limits) -> JobError {
@@ -247,11 +354,17 @@ async fn listen(
     claims: Arc<dyn Claims>,
     strays: Option<Arc<Strays>>,
     connected: Arc<AtomicBool>,
+    messages: Arc<Messages>,
 ) {
     while let Some(delivery) = consumer.next().await {
+        if let Some(reason) = messages.refuse(Kind::Result, &delivery.message) {
+            delivery.settle(Outcome::Rejected(reason));
+            continue;
+        }
         match serde_json::from_slice::<JobResult>(&delivery.message) {
             Ok(result) => {
                 log(&result);
+                messages.note_clock(&result);
                 let not_again =
                     |error: &&JobError| error.category == Category::GivenUp || error.is_too_large_for_avif();
                 if let Some(error) = result.error.as_ref().filter(not_again) {
@@ -281,13 +394,9 @@ async fn listen(
 
 /// Looks for the result of a background job of ours. Clients that wait for an urgent one look themselves.
 fn look_for(strays: &Arc<Strays>, flights: &Flights, result: &JobResult) {
-    let Job { id, urgency, data, .. } = &result.job;
-    if *urgency == Urgency::Background
-        && result.error.is_none()
-        && flights.is_ours(id)
-        && let Some(key) = key_of(result.results.url.as_deref(), data)
-    {
-        strays.look(Arc::clone(flights.store()), key.to_owned());
+    let Job { id, urgency, .. } = &result.job;
+    if *urgency == Urgency::Background && result.error.is_none() && flights.is_ours(id) {
+        strays.look(Arc::clone(flights.store()), result.key());
     }
 }
 
@@ -296,15 +405,21 @@ fn look_for(strays: &Arc<Strays>, flights: &Flights, result: &JobResult) {
 const RESULT_AFTER_REJECTION: Duration = Duration::from_secs(2);
 
 /// Ends the flights of jobs that became dead letters and whose clients would wait in vain.
-async fn mourn(dead_letters: Consumer, flights: Arc<Flights>) {
+async fn mourn(dead_letters: Consumer, flights: Arc<Flights>, messages: Arc<Messages>) {
     #[derive(Deserialize)]
     struct Named {
         id: String,
     }
     while let Some(delivery) = dead_letters.next().await {
+        if let Some(reason) = messages.refuse(Kind::Job, &delivery.message) {
+            delivery.settle(Outcome::Rejected(reason));
+            continue;
+        }
         if let (Ok(Named { id }), Some(death)) = (serde_json::from_slice(&delivery.message), delivery.death.clone()) {
-            if let Some(error) = dropped_by_policy(&death) {
-                flights.died(&id, &error);
+            if let Some(error) = dropped_by_policy(&death).or_else(|| of_another_fleet(&death)) {
+                if flights.died(&id, &error) {
+                    tracing::error!(job = id, queue = death.queue, reason = death.reason, "a job is not done");
+                }
             } else {
                 let flights = Arc::clone(&flights);
                 tokio::spawn(async move {
@@ -330,11 +445,23 @@ fn dropped_by_policy(death: &Death) -> Option<JobError> {
     Some(JobError::new(Category::Overloaded, reason))
 }
 
+/// Returns the error for clients of a job that a worker refused, since it has another fleet secret.
+fn of_another_fleet(death: &Death) -> Option<JobError> {
+    let refused =
+        [Unverified::Unsigned, Unverified::WrongSignature].iter().any(|refused| refused.to_string() == death.reason);
+    refused.then(|| JobError::new(Category::Unavailable, "a worker of another fleet refused the job"))
+}
+
 /// Jobs that waited in a queue which somebody deleted are lost. All front ends are told, as each knows its own.
-async fn watch_losses(others: Option<String>, transport: Arc<dyn Transport>, flights: Arc<Flights>) {
+async fn watch_losses(
+    others: Option<String>,
+    transport: Arc<dyn Transport>,
+    flights: Arc<Flights>,
+    secrets: FleetSecrets,
+) {
     let mut losses = transport.losses();
     while losses.changed().await.is_ok() {
-        let notice = serde_json::to_vec(&JobsLost::NOTICE).unwrap_or_default();
+        let notice = secrets.write(Kind::Result, &JobsLost::NOTICE).unwrap_or_default();
         let told = match &others {
             Some(outport) => transport.send(outport, notice.into()).await.is_ok(),
             None => false,
@@ -396,10 +523,10 @@ async fn sweep(flights: Arc<Flights>, ledger: Arc<Ledger>, limits: Limits) {
     }
 }
 
-async fn cancel(mut cancelled: mpsc::UnboundedReceiver<String>, participant: Arc<Participant>) {
+async fn cancel(mut cancelled: mpsc::UnboundedReceiver<String>, sender: Sender) {
     while let Some(id) = cancelled.recv().await {
         tracing::info!(job = id, "nobody waits for a job any more");
-        match participant.send("jobcancel", &Cancel { id }).await {
+        match sender.send("jobcancel", Kind::Cancel, &Cancel::of(id)).await {
             // Nobody listens: the job is done in vain, which does no harm.
             Ok(()) | Err(SendError::Unroutable(_)) => {}
             Err(error) => tracing::warn!(%error, "a job could not be cancelled"),

@@ -111,7 +111,7 @@ pub(crate) fn file_version(folder: &Path, path: &str) -> Option<FileVersion> {
     let metadata = std::fs::metadata(served::find(folder, path).ok()??).ok()?;
     let modified = metadata.modified().ok()?;
     // A time before 1970 is as good as 1970.
-    let modified_ns = modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let modified_ns = modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     Some(FileVersion { bytes: metadata.len(), modified_ns })
 }
 
@@ -153,15 +153,12 @@ impl Resolver<'_> {
             // Clients of the original always send an input; a generator has no use for it.
             _ => None,
         };
-        let version = match &source {
-            Some(Source::File { path }) => {
-                let version = file_version(self.files, path);
-                seen.files.push((path.clone(), version));
-                version
-            }
-            _ => None,
-        };
-        let identity = source.as_ref().map(|source| source.identity(version)).unwrap_or_default();
+        let mut source = source;
+        if let Some(Source::File { path, version }) = &mut source {
+            *version = file_version(self.files, path);
+            seen.files.push((path.clone(), *version));
+        }
+        let identity = source.as_ref().map(Source::identity).unwrap_or_default();
         let keeping = source.as_ref().map_or(Keeping::Forever, Source::keeping);
         let result = |outtype: Option<&str>| {
             let (quality, background) = match outtype {

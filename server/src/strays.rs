@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use imgflo_cache::Store;
-use imgflo_job::JobData;
-use imgflo_job::key::is_key;
 
 use crate::around::within;
 use crate::stored::STORE_TIMEOUT;
@@ -49,13 +47,5 @@ impl Strays {
             strays.find(&*store, &key).await;
             strays.looking.store(false, Ordering::Release);
         });
-    }
-}
-
-/// Returns the key of a result by the URL that its message gave; `None` when it is at an address of its own.
-pub(crate) fn key_of<'a>(url: Option<&'a str>, data: &'a JobData) -> Option<&'a str> {
-    match url {
-        None => Some(&data.cachekey),
-        Some(url) => url.strip_prefix("./").map(|key| if is_key(key) { key } else { &data.cachekey }),
     }
 }

@@ -17,7 +17,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet around this broker, with results in a folder and inputs from loopback.
+    /// A fleet around this broker, with signed messages, results in a folder and inputs from loopback.
     ///
     /// # Panics
     /// When there is no temporary folder.
@@ -28,6 +28,7 @@ impl Fleet {
         fleet
             .with("IMGFLO_BROKER_URL", broker)
             .with("IMGFLO_DATA_DIR", &data)
+            .with("IMGFLO_FLEET_SECRET", "the secret of a fleet of tests")
             .with("IMGFLO_ALLOW_ADDRESSES", "127.0.0.1")
             .with("IMGFLO_FIRST_BYTE_TIMEOUT", "20000")
             .with("IMGFLO_FETCH_TIMEOUT", "30000")
@@ -38,6 +39,14 @@ impl Fleet {
         self.variables.retain(|(other, _)| other != name);
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// A fleet with the same variables, and so with the same folder of results, for as long as this one.
+    ///
+    /// # Panics
+    /// When there is no temporary folder.
+    pub fn like(&self) -> Self {
+        Fleet { folder: tempfile::tempdir().expect("a temporary folder"), variables: self.variables.clone() }
     }
 
     /// With results in the bucket of an S3 server on this port.
@@ -77,6 +86,16 @@ impl Fleet {
     /// When it does not come up.
     pub fn worker(&self, arguments: &[&str]) -> Process {
         self.start(&[&["worker"], arguments].concat(), program())
+    }
+
+    /// Starts a worker with environment variables of its own.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn worker_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Process {
+        let mut command = program();
+        command.envs(variables.iter().copied());
+        self.start(&[&["worker"], arguments].concat(), command)
     }
 
     fn start(&self, arguments: &[&str], mut command: Command) -> Process {
@@ -166,8 +185,32 @@ impl Process {
     /// # Panics
     /// When it cannot be asked.
     pub fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
-        assert!(status.expect("kill runs").success());
+        assert!(signal("TERM", self.pid()), "it runs");
+    }
+
+    /// Sends it a signal: `STOP`.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, name: &str) {
+        assert!(signal(name, self.pid()), "it runs");
+    }
+
+    /// Processes that it started and that still run.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    pub fn children(&self) -> Vec<u32> {
+        let processes = std::fs::read_dir("/proc").expect("the processes");
+        let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        let parent = |id: &u32| {
+            // `id (name) state parent ...`; a name may hold anything.
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+            let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+            (fields.next()? != "Z").then_some(())?;
+            fields.next()?.parse().ok()
+        };
+        ids.filter(|id| parent(id) == Some(self.pid())).collect()
     }
 
     /// True while it runs.
@@ -192,6 +235,14 @@ impl Process {
         }
         panic!("{} still runs after {limit:?}", self.name);
     }
+}
+
+/// Sends a signal; false when there is no such process.
+///
+/// # Panics
+/// When there is no program `kill`.
+pub fn signal(name: &str, process: u32) -> bool {
+    Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().expect("kill runs").success()
 }
 
 impl Drop for Process {

@@ -19,6 +19,8 @@
 pub mod error;
 pub mod fetch;
 mod graphs;
+pub mod isolation;
+mod keys;
 pub mod memory;
 mod original;
 mod process;
@@ -29,5 +31,6 @@ pub mod worker;
 
 pub use error::Error;
 pub use fetch::FetchSettings;
+pub use isolation::{JobCommand, Report};
 pub use source::Inputs;
 pub use worker::{Role, Worker, WorkerParts};

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::fetch::{Fetched, recognise};
 use crate::graphs::Graphs;
+use crate::keys;
 use crate::original::Originals;
 use crate::render::{Order, Picture, Renderer, stopped};
 use crate::slots::Seat;
@@ -40,11 +41,11 @@ pub(crate) struct JobControl {
 }
 
 impl JobControl {
-    /// For a job that a worker has just taken. One whose own deadline has passed is not begun. One that has begun may
-    /// work on past it, for as long as the work of an urgent job may take: its client is told to ask again, and shall
-    /// find the result.
-    pub(crate) fn of(job: &Job, limits: &Limits) -> Self {
-        let late = job.urgency == Urgency::Urgent && job.deadline_at.is_some_and(|deadline| deadline <= message::now());
+    /// For a job that a worker has just taken. `now`: the time at its front end, ms since 1970. A job whose own deadline
+    /// has passed is not begun. One that has begun may work on past it, for as long as the work of an urgent job may take:
+    /// its client is told to ask again, and shall find the result.
+    pub(crate) fn of(job: &Job, now: u64, limits: &Limits) -> Self {
+        let late = job.urgency == Urgency::Urgent && job.deadline_at.is_some_and(|deadline| deadline <= now);
         let time = match job.urgency {
             Urgency::Urgent => limits.longest_urgent_work(),
             Urgency::Background => limits.background_deadline,
@@ -114,6 +115,7 @@ impl Processor {
         result.started_at = Some(message::now());
         let stop = StopOnDrop(Cancel::with_deadline(control.deadline.into_std()));
         let mut data = result.job.data.clone();
+        let is_original = data.definition.is_null();
         let completed = self.originals.complete(&mut data);
         let pixels = AtomicU64::new(0);
         let level = Level { urgency: result.job.urgency, cancel: &stop.0, seat, depth: 0, pixels: &pixels };
@@ -124,6 +126,7 @@ impl Processor {
             () = tokio::time::sleep_until(control.deadline) => Err(stopped(OpError::DeadlineExceeded)),
             done = async {
                 completed?;
+                keys::check(&data, is_original, &self.graphs, &self.limits)?;
                 self.serve(&data, level, result).await
             } => done,
         };
@@ -246,7 +249,7 @@ impl Processor {
                 level.seat.fetch(&host, self.sources.inputs.url(url, wanted)).await?
             }
             Source::Data { url } => self.sources.inputs.data(url)?,
-            Source::File { path } => self.sources.inputs.file(path, wanted).await?,
+            Source::File { path, .. } => self.sources.inputs.file(path, wanted).await?,
             Source::Stored { key } => self.sources.stored(key).await?,
             Source::Graph { job } => self.nested(job, Level { depth: level.depth + 1, ..level }).await?,
         };

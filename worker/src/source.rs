@@ -54,7 +54,7 @@ impl Inputs {
         let fetched = match input::read(address, &OwnOrigins::default(), &self.limits)? {
             Input::Source(Source::Url { url }) => self.url(&url, wanted).await,
             Input::Source(Source::Data { url }) => self.data(&url),
-            Input::Source(Source::File { path }) => self.file(&path, wanted).await,
+            Input::Source(Source::File { path, .. }) => self.file(&path, wanted).await,
             Input::Source(Source::Stored { .. } | Source::Graph { .. }) | Input::Graph { .. } => {
                 let message = "input: results cannot go in here; name the picture itself";
                 return Err(JobError::new(Category::Forbidden, message));

@@ -1,5 +1,6 @@
 //! Takes jobs from their lanes, urgent ones first, as long as there are slots for them.
 
+mod clocks;
 mod gate;
 mod lanes;
 mod running;
@@ -14,19 +15,25 @@ use std::time::{Duration, Instant};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, poll};
 use imgflo_cache::{Claims, Store};
-use imgflo_job::{Background, Category, Fault, Job, JobError, JobResult, Limits, Urgency, key, message, network};
-use imgflo_msgflo::{Delivery, Outcome, Transport, TransportError};
+use imgflo_job::message::Cancel;
+use imgflo_job::secrets::Kind;
+use imgflo_job::{
+    Background, Category, Fault, FleetSecrets, Job, JobError, JobResult, Limits, Urgency, key, message, network,
+};
+use imgflo_msgflo::{Consumer, Delivery, Outcome, Transport, TransportError};
 use imgflo_runtime::{Catalogue, Engine, Library};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::clocks::Clocks;
 use self::gate::Gate;
 use self::lanes::{Lane, Lanes};
 use self::running::Running;
 use crate::Error;
 use crate::fetch::FetchSettings;
 use crate::graphs::Graphs;
+use crate::isolation::{Isolation, JobCommand, Report};
 use crate::memory::Budget;
 use crate::original::Originals;
 use crate::process::{JobControl, Processor, Room};
@@ -34,9 +41,7 @@ use crate::render::Renderer;
 use crate::slots::{Offer, Seat, Slots};
 use crate::source::{Inputs, Sources};
 
-/// A job that ended this many workers, or lost them their broker, is given up.
-const MAX_CRASHES: u32 = 2;
-/// For how long it is not tried again.
+/// For how long a job that ends its process is not tried again.
 const REFUSAL: Duration = Duration::from_secs(3600);
 /// One of so many fetches may be a background job's.
 const PATIENT_SHARE: u64 = 4;
@@ -106,6 +111,11 @@ pub struct WorkerParts {
     pub background: Background,
     /// True where inputs that end early are read as far as they go.
     pub accept_cut: bool,
+    /// Signs and checks messages.
+    pub secrets: FleetSecrets,
+    /// Starts a process for a job that may have ended its worker ([`Worker::do_one`]). `None` = such jobs are done like
+    /// others, where no other process could do them.
+    pub isolation: Option<JobCommand>,
 }
 
 /// Takes jobs and does them.
@@ -114,6 +124,8 @@ pub struct Worker {
     claims: Arc<dyn Claims>,
     limits: Limits,
     slots: usize,
+    secrets: FleetSecrets,
+    isolation: Option<Isolation>,
 }
 
 /// What the jobs of a running worker share.
@@ -123,6 +135,9 @@ struct Shared {
     limits: Limits,
     running: Running,
     gate: Arc<Gate>,
+    clocks: Clocks,
+    secrets: FleetSecrets,
+    isolation: Option<Isolation>,
 }
 
 impl Worker {
@@ -142,7 +157,11 @@ impl Worker {
             quality,
             background,
             accept_cut,
+            secrets,
+            isolation,
         } = parts;
+        let memory = Budget::new(memory_budget);
+        let isolation = isolation.map(|command| Isolation::new(command, Arc::clone(&memory), memory_budget, slots));
         let processor = Processor {
             sources: Sources { inputs: Inputs::new(fetch, limits.clone(), files), store: Arc::clone(&store) },
             originals: Originals::new(library, limits.clone()),
@@ -154,13 +173,25 @@ impl Worker {
                 quality,
                 background,
                 accept_cut,
-                memory: Budget::new(memory_budget),
+                memory,
             }),
             store,
             storing: Room::new(limits.max_storing_bytes),
             limits: limits.clone(),
         };
-        Worker { processor, claims, limits, slots: slots.max(1) }
+        Worker { processor, claims, limits, slots: slots.max(1), secrets, isolation }
+    }
+
+    /// Does one job and nothing else, as a process does that was started for it ([`WorkerParts::isolation`]).
+    pub async fn do_one(&self, job: Job) -> Report {
+        let slots = Slots::new(1, false, 1);
+        let seat = slots.offer().await.seat(job.urgency, true);
+        // Its worker looks at the time.
+        let control = JobControl::of(&job, 0, &self.limits);
+        let mut result = JobResult::of(job);
+        let work = AssertUnwindSafe(self.processor.run(&mut result, &control, &seat)).catch_unwind();
+        let done = work.await.unwrap_or_else(|panic| Err(panicked(&*panic)));
+        Report::new(result, done)
     }
 
     /// Takes jobs in `roles` until `shutdown`; then the jobs at work are finished and their results sent, which takes
@@ -182,14 +213,23 @@ impl Worker {
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
         let gate = Arc::new(Gate::default());
-        let lanes = Lanes::open(&transport, roles, &self.limits, Arc::clone(&gate)).await?;
-        let Worker { processor, claims, limits, .. } = self;
-        let shared = Arc::new(Shared { processor, claims, limits, running: Running::default(), gate });
+        let lanes = Lanes::open(&transport, roles, &self.limits, Arc::clone(&gate), self.secrets.clone()).await?;
+        let Worker { processor, claims, limits, secrets, isolation, .. } = self;
+        let shared = Arc::new(Shared {
+            processor,
+            claims,
+            limits,
+            running: Running::default(),
+            gate,
+            clocks: Clocks::default(),
+            secrets,
+            isolation,
+        });
         // Ends when dropped, that is with this function: cancellations count during the drain, too.
         let mut listeners = JoinSet::new();
         for cancellations in lanes.cancellations() {
             let shared = Arc::clone(&shared);
-            listeners.spawn(async move { shared.running.listen(cancellations).await });
+            listeners.spawn(async move { shared.listen(cancellations).await });
         }
         let mut losses = transport.losses();
         let telling = lanes.clone();
@@ -264,6 +304,11 @@ async fn take(lanes: &Lanes, offer: Offer) -> Taken<'_> {
 impl Shared {
     /// Does a delivered job and settles the delivery when everything is safe.
     async fn handle(&self, delivery: Delivery, lane: &Lane, seat: &Seat) {
+        if let Err(refused) = self.secrets.check(Kind::Job, &delivery.message) {
+            tracing::error!(role = lane.role().name(), reason = %refused, "a job is refused");
+            delivery.settle(Outcome::Rejected(refused.to_string()));
+            return;
+        }
         let job: Job = match serde_json::from_slice(&delivery.message) {
             Ok(job) => job,
             Err(error) => {
@@ -276,9 +321,35 @@ impl Shared {
         self.work(job, delivery, lane, seat).instrument(span).await;
     }
 
+    /// Takes cancellations, and the time at front ends, from a queue until it closes.
+    async fn listen(&self, cancellations: Consumer) {
+        while let Some(delivery) = cancellations.next().await {
+            let checked = self.secrets.check(Kind::Cancel, &delivery.message).map_err(|refused| refused.to_string());
+            let read = checked.and_then(|()| {
+                serde_json::from_slice::<Cancel>(&delivery.message).map_err(|error| format!("no cancellation: {error}"))
+            });
+            match read {
+                Ok(Cancel { id, from, sent_at }) => {
+                    if let Some((from, sent_at)) = from.zip(sent_at) {
+                        self.clocks.heard(&from, sent_at);
+                    }
+                    if !id.is_empty() {
+                        self.running.cancel(&id);
+                    }
+                    delivery.settle(Outcome::Done);
+                }
+                Err(reason) => {
+                    tracing::error!(reason, "a cancellation is refused");
+                    delivery.settle(Outcome::Rejected(reason));
+                }
+            }
+        }
+    }
+
     async fn work(&self, job: Job, delivery: Delivery, lane: &Lane, seat: &Seat) {
         let began = Instant::now();
-        let control = JobControl::of(&job, &self.limits);
+        self.clocks.met(&job);
+        let control = JobControl::of(&job, self.clocks.now_at_front_of(&job), &self.limits);
         let (id, urgency) = (job.id.clone(), job.urgency);
         let mut result = JobResult::of(job);
         let done = {
@@ -289,13 +360,13 @@ impl Shared {
                 Poll::Pending => seat.leave(start).await,
             };
             let work = AssertUnwindSafe(self.attempt(&mut result, &control, &delivery, lane, seat)).catch_unwind();
-            work.await
-                .unwrap_or_else(|panic| Err(Error::Internal(format!("panic: {}", crate::error::panic_text(&*panic)))))
+            work.await.unwrap_or_else(|panic| Err(panicked(&*panic)))
         };
         if result.completed_at.is_none() {
             result.completed_at = Some(message::now());
         }
         result.error = done.as_ref().err().map(Error::report);
+        result.clock_ahead = self.clocks.ahead_of_front_of(&result.job);
         log(&result, done.as_ref().err(), began.elapsed().as_millis() as u64);
         let outcome = self.outcome(&result.job, &done);
         if outcome == Outcome::Returned {
@@ -320,16 +391,22 @@ impl Shared {
     ) -> Result<(), Error> {
         result.started_at = Some(message::now());
         let data = &result.job.data;
-        if delivery.crashes >= MAX_CRASHES && (data.no_cache || !self.is_stored(&data.cachekey).await?) {
-            return Err(self.give_up(&data.cachekey, delivery.crashes).await.into());
-        }
         if lane.role() == Role::Video {
             let asked = data.outtype.as_deref().unwrap_or("video");
             return Err(JobError::unsupported_type(asked, &crate::process::written_types()).into());
         }
-        let done = self.processor.run(result, control, seat).await;
+        let done = match &self.isolation {
+            Some(isolation) if delivery.crashes > 0 && (data.no_cache || !self.is_stored(&data.cachekey).await?) => {
+                isolation.run(result, control).await
+            }
+            _ => None,
+        };
+        let done = match done {
+            Some(done) => done,
+            None => self.processor.run(result, control, seat).await,
+        };
         if let Err(Error::Job(error)) = &done
-            && error.is_too_large_for_avif()
+            && (error.is_too_large_for_avif() || error.category == Category::GivenUp)
         {
             self.refuse(&result.job.data.cachekey, &error.message).await;
         }
@@ -338,13 +415,6 @@ impl Shared {
 
     async fn is_stored(&self, cache_key: &str) -> Result<bool, Error> {
         Ok(self.processor.stored(cache_key).await.map_err(Error::Store)?.is_some())
-    }
-
-    /// Sees to it that nobody tries it again soon; what to tell.
-    async fn give_up(&self, cache_key: &str, crashes: u32) -> JobError {
-        let reason = format!("it ended its worker {crashes} times");
-        self.refuse(cache_key, &reason).await;
-        JobError::new(Category::GivenUp, reason)
     }
 
     /// Notes in both lanes that a result is not to be tried again for a while.
@@ -365,7 +435,9 @@ impl Shared {
             }
             // A client is told to ask again; a job that nobody waits for is not to be lost.
             Err(Error::Store(_)) if job.urgency == Urgency::Urgent => Outcome::Done,
-            Err(Error::Store(_)) if message::now().saturating_sub(job.created_at) < COMES_BACK_FOR => {
+            Err(Error::Store(_))
+                if self.clocks.now_at_front_of(job).saturating_sub(job.created_at) < COMES_BACK_FOR =>
+            {
                 self.gate.shut();
                 Outcome::Returned
             }
@@ -375,6 +447,10 @@ impl Shared {
             Err(_) => Outcome::Done,
         }
     }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    Error::Internal(format!("panic: {}", crate::error::panic_text(panic)))
 }
 
 /// One line a job.

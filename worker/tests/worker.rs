@@ -8,6 +8,8 @@ mod worker {
     pub mod origin;
     pub mod originals;
     pub mod setup;
+    pub mod suspects;
     pub mod trouble;
+    pub mod trust;
     pub mod waiting;
 }

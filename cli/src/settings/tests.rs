@@ -243,3 +243,21 @@ fn a_runtime_that_others_reach_needs_a_secret() {
         assert!(read(here).is_ok(), "{here:?}");
     }
 }
+
+#[test]
+fn fleet_secrets_are_long_and_several_while_they_are_replaced() {
+    let broker = ("IMGFLO_BROKER_URL", "amqp://localhost");
+    let read = |more: &[(&str, &str)]| read_for(Command::Worker, &[], &[&[broker], more].concat());
+    assert!(!read(&[]).unwrap().fleet_secrets.refuses());
+    let (old, new) = ("a secret of the fleet", "another of the fleet");
+    let both = format!("{new}, {old}");
+    assert_eq!(
+        read(&[("IMGFLO_FLEET_SECRET", &both)]).unwrap().fleet_secrets,
+        FleetSecrets::new([new, old].map(String::from), false)
+    );
+    let mixed = read(&[("IMGFLO_FLEET_SECRET", old), ("IMGFLO_FLEET_ACCEPT_UNSIGNED", "true")]).unwrap();
+    assert!(!mixed.fleet_secrets.refuses());
+    let short = format!("{old},short");
+    let faults = read(&[("IMGFLO_FLEET_SECRET", &short)]).unwrap_err();
+    assert_eq!(faults, ["IMGFLO_FLEET_SECRET: a fleet secret must have 16 characters or more"]);
+}

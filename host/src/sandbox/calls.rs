@@ -218,7 +218,11 @@ pub(super) fn refuse_others(tools: bool) -> Result<(), String> {
     rules.insert(libc::SYS_ioctl, one_of(1, &[libc::TCGETS, TCGETS2, libc::FIONREAD, libc::FIONBIO])?);
     let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
     rules.insert(libc::SYS_prctl, one_of(0, &names.map(|name| name as u64))?);
-    if tools { with_tools(&mut rules)? } else { without(&mut rules)? }
+    if tools {
+        with_tools(&mut rules)?;
+    } else {
+        without(&mut rules)?;
+    }
     // The filter that is installed last decides between two that refuse.
     install(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), Listed::Lacks)?;
     install(rules, Listed::May)
@@ -253,8 +257,7 @@ fn without(rules: &mut Rules) -> Result<(), String> {
         masked(3, MAPPING | libc::MAP_ANONYMOUS, libc::MAP_PRIVATE),
         masked(2, libc::PROT_WRITE | libc::PROT_EXEC, libc::PROT_EXEC),
     ])?;
-    let cache =
-        all([masked(3, MAPPING | libc::MAP_ANONYMOUS, libc::MAP_SHARED), when(2, libc::PROT_READ as u64)])?;
+    let cache = all([masked(3, MAPPING | libc::MAP_ANONYMOUS, libc::MAP_SHARED), when(2, libc::PROT_READ as u64)])?;
     rules.insert(libc::SYS_mmap, vec![data, library, cache]);
     // Code comes of libraries alone.
     rules.insert(libc::SYS_mprotect, vec![all([masked(2, libc::PROT_EXEC, 0)])?]);

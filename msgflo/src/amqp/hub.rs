@@ -33,11 +33,8 @@ use super::Shared;
 use super::parcel::Parcel;
 use super::publish::Notes;
 use super::session::{Session, told};
-use crate::transport::{Delivery, Inbox, Outcome};
+use crate::transport::{Delivery, Inbox, MAX_CRASHES, Outcome};
 
-/// A message that this many consumers ended with goes to the dead letters: it would take down one
-/// after the other.
-const MAX_CRASHES: u32 = 3;
 /// How long a message that nobody here asks for is kept from other processes.
 const KEPT: Duration = Duration::from_millis(100);
 /// How long a subscription outlives its caller, who often comes back at once.

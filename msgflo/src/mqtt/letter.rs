@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rumqttc::v5::mqttbytes::v5::Publish;
+use rumqttc::Publish;
 
 use crate::transport::Death;
 
@@ -49,8 +49,7 @@ impl Letter {
 
 #[cfg(test)]
 mod tests {
-    use rumqttc::v5::mqttbytes::QoS;
-    use rumqttc::v5::mqttbytes::v5::PublishProperties;
+    use rumqttc::{PublishProperties, QoS};
 
     use super::*;
 

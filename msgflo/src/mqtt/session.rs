@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{
-    ConnectReturnCode, Filter, Packet, PubAckReason, Publish, PublishProperties, SubscribeProperties,
-    SubscribeReasonCode,
+use rumqttc::{
+    AsyncClient, Broker, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing,
+    Packet, PubAckReason, Publish, PublishOptions, PublishProperties, StateError, SubscribeFilter, SubscribeProperties,
+    SubscribeReasonCode, TlsConfiguration,
 };
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
-use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -27,8 +25,8 @@ pub(super) const LARGEST: usize = 256 * 1024;
 const AROUND: usize = 64 * 1024;
 /// The rest of a packet with a message, generously.
 const HEADERS: usize = 128;
-/// Interval of pings. A broker that has not answered one by the next is given up.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Interval of pings, seconds. A broker that has not answered one by the next is given up.
+const KEEP_ALIVE: u16 = 10;
 /// Interval at which we subscribe to everything anew, as the broker may have forgotten it.
 const RENEW: Duration = Duration::from_secs(15);
 /// Messages on their way to the broker at once; brokers take 20 or more.
@@ -76,7 +74,7 @@ impl Address {
 
     fn options(&self) -> MqttOptions {
         let id = format!("{}-{}", self.client, uuid::Uuid::new_v4().simple());
-        let mut options = MqttOptions::new(id, &self.host, self.port());
+        let mut options = MqttOptions::new(id, Broker::tcp(&self.host, self.port()));
         let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
         if !self.url.username().is_empty() {
             options.set_credentials(decoded(self.url.username()), decoded(self.url.password().unwrap_or_default()));
@@ -87,7 +85,7 @@ impl Address {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         options.set_network_options(network);
-        options.set_keep_alive(KEEP_ALIVE).set_connection_timeout(CONNECT.as_secs());
+        options.set_keep_alive(KEEP_ALIVE).set_connect_timeout(CONNECT);
         // Nobody takes messages in our name while we are away: who sends them is told so.
         options.set_clean_start(true).set_session_expiry_interval(Some(0));
         options.set_max_packet_size(Some((LARGEST + AROUND) as u32));
@@ -199,7 +197,7 @@ impl Session {
             ..PublishProperties::default()
         };
         let request = |client: &AsyncClient| {
-            client.try_publish_with_properties(topic, QoS::AtLeastOnce, false, message, properties).is_ok()
+            client.try_publish(topic, message, PublishOptions::at_least_once().properties(properties)).is_ok()
         };
         match self.ask(request).await? {
             Answer::Published(PubAckReason::Success) => Ok(()),
@@ -214,7 +212,7 @@ impl Session {
     /// # Errors
     /// [`SendError::Unreachable`].
     pub(super) async fn announce(&self, topic: &str, message: Bytes) -> Result<(), SendError> {
-        self.ask(|client| client.try_publish(topic, QoS::AtMostOnce, false, message).is_ok()).await.map(drop)
+        self.ask(|client| client.try_publish(topic, message, PublishOptions::at_most_once()).is_ok()).await.map(drop)
     }
 
     /// Subscribes; returns when the broker has done so.
@@ -222,7 +220,7 @@ impl Session {
     /// # Errors
     /// [`TransportError`].
     pub(super) async fn subscribe(&self, id: usize, subscription: &Subscription) -> Result<(), TransportError> {
-        let filter = Filter::new(&subscription.filter, subscription.qos);
+        let filter = SubscribeFilter::new(&subscription.filter, subscription.qos);
         let properties = SubscribeProperties { id: Some(id), user_properties: Vec::new() };
         let request = |client: &AsyncClient| client.try_subscribe_many_with_properties([filter], properties).is_ok();
         match self.ask(request).await {
@@ -373,7 +371,7 @@ impl Keeper {
 
     /// Connects and subscribes to all there is to be subscribed to.
     async fn open(&self) -> Result<Arc<Session>, Failure> {
-        let (client, mut events) = AsyncClient::new(self.address.options(), REQUESTS);
+        let (client, mut events) = AsyncClient::builder(self.address.options()).capacity(REQUESTS).build();
         let largest = loop {
             match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(answer))) => {
@@ -440,6 +438,7 @@ async fn run(session: &Session, events: &mut EventLoop, arrived: impl Fn(Publish
             Ok(Event::Incoming(packet)) => session.answered(&packet),
             Ok(Event::Outgoing(Outgoing::Disconnect)) => return "we left".to_owned(),
             Ok(Event::Outgoing(outgoing)) => session.written(&outgoing),
+            Ok(Event::Auth(_)) => {}
             Err(error) => return told(&error),
         }
     }

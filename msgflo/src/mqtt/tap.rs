@@ -12,8 +12,7 @@ use super::Shared;
 use super::letter::Letter;
 use super::subscriptions::Subscription;
 use crate::discovery;
-use crate::in_process::MAX_CRASHES;
-use crate::transport::{Consumer, Death, Delivery, Inbox, Outcome, TransportError, dead_letters_of};
+use crate::transport::{Consumer, Death, Delivery, Inbox, MAX_CRASHES, Outcome, TransportError, dead_letters_of};
 
 /// How often a full queue is looked at.
 const LOOK: Duration = Duration::from_millis(20);

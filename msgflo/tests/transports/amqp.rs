@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgflo_msgflo::{Link, Outcome, QueueOptions, SendError, Transport, TransportError, connect};
+use imgflo_msgflo::{Link, MAX_CRASHES, Outcome, QueueOptions, SendError, Transport, TransportError, connect};
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 
@@ -96,7 +96,12 @@ async fn a_message_held_when_the_connection_is_lost_comes_again_and_is_counted()
         line.mend();
         becomes(&*transport, Link::Up).await;
     }
-    // Three are too many: who asks next does not get it.
+    for crashes in 3..MAX_CRASHES {
+        let delivery = within(consumer.next()).await.unwrap();
+        assert_eq!((delivery.crashes, delivery.redelivered), (crashes, true));
+        drop(delivery);
+    }
+    // So many are too many: who asks next does not get it.
     let grave = transport.consume(&grave).await.unwrap();
     let dead = within(async {
         tokio::select! {

@@ -1,6 +1,7 @@
 //! What leads to a broker, and can be cut.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use imgflo_msgflo::{Link, Transport};
@@ -55,7 +56,8 @@ impl Line {
         Line { scheme, address, open, held, said }
     }
 
-    /// Says something to the broker in the name of every client. Both must be silent at that moment.
+    /// Says something to the broker in the name of every client, which do not hear the answer. Both must be silent at that
+    /// moment.
     pub fn say(&self, bytes: &[u8]) {
         self.said.send(bytes.to_vec()).unwrap();
     }
@@ -86,7 +88,21 @@ async fn carry(
     mut said: broadcast::Receiver<Vec<u8>>,
 ) {
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.split(), server.split());
-    let back = tokio::io::copy(&mut from_server, &mut to_client);
+    let unheard = AtomicUsize::new(0);
+    let back = async {
+        let mut bytes = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
+            // A packet of MQTT that is an answer to what was said: type, length below 128, the rest.
+            let answer = match unheard.load(Ordering::SeqCst) {
+                0 => 0,
+                _ if count > 1 => unheard.fetch_sub(1, Ordering::SeqCst).min(1) * (2 + usize::from(bytes[1])),
+                _ => 0,
+            };
+            if to_client.write_all(&bytes[answer.min(count)..count]).await.is_err() {
+                return;
+            }
+        }
+    };
     let there = async {
         let mut bytes = vec![0; 1 << 16];
         loop {
@@ -98,12 +114,15 @@ async fn carry(
                         _ => return,
                     }
                 }
-                Ok(said) = said.recv() => to_server.write_all(&said).await.unwrap(),
+                Ok(said) = said.recv() => {
+                    unheard.fetch_add(1, Ordering::SeqCst);
+                    to_server.write_all(&said).await.unwrap();
+                }
             }
         }
     };
     tokio::select! {
-        _ = back => {}
+        () = back => {}
         () = there => {}
     }
 }

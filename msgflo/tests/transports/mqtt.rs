@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgflo_msgflo::{Consumer, Delivery, Link, Outcome, QueueOptions, SendError, Transport, TransportError, connect};
+use imgflo_msgflo::{
+    Consumer, Delivery, Link, MAX_CRASHES, Outcome, QueueOptions, SendError, Transport, TransportError, connect,
+};
 
 use crate::line::{Line, becomes, name, send_again, within};
 use crate::mqtt_url;
@@ -227,7 +229,7 @@ async fn dead_letters_say_why() {
     letter.settle(Outcome::Done);
     // One that takes down its consumers is given up, too.
     transport.send_to_queue(&queue, "poison".into()).await.unwrap();
-    for crashes in 0..3 {
+    for crashes in 0..MAX_CRASHES {
         let delivery = within(consumer.next()).await.unwrap();
         assert_eq!(delivery.crashes, crashes);
         drop(delivery);

@@ -102,7 +102,13 @@ impl Operation for Hosted {
             margins = around.check().map_err(OpError::Failed)?;
             bounds = covered.intersect(&Rect::INFINITE);
         }
-        Ok(vec![Pass::Area(Box::new(Bands { name: self.info.name, shared: Arc::clone(&self.shared), values, margins, bounds }))])
+        Ok(vec![Pass::Area(Box::new(Bands {
+            name: self.info.name,
+            shared: Arc::clone(&self.shared),
+            values,
+            margins,
+            bounds,
+        }))])
     }
 }
 

@@ -71,7 +71,8 @@ mod tests {
         let next = Scratch::new_in(parent.path()).unwrap();
         assert!(!left.exists() && kept.path().exists() && next.path().exists());
         drop((kept, next));
-        let mut names = fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        let mut names =
+            fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
         names.sort();
         assert_eq!(names, ["another", "imgflo-ops-begun"]);
     }

@@ -96,6 +96,7 @@ fn job(id: &str, urgency: Urgency) -> Job {
         created_at: 0,
         callback: None,
         deadline_at: None,
+        from: None,
         data: serde_json::from_value(data).unwrap(),
     }
 }
@@ -145,7 +146,7 @@ async fn equal_requests_share_a_job() {
     assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
     rig.flights.settle(done("a", Urgency::Urgent, None));
     for waiter in waiters {
-        assert_eq!(outcome(waiter).await, Ok(Some("./k.png".into())));
+        assert_eq!(outcome(waiter).await, Ok("k.png".into()));
     }
     assert!(rig.jobs.try_recv().is_err());
     assert!(rig.cancelled.try_recv().is_err());
@@ -346,7 +347,7 @@ async fn who_looked_just_before_a_result_came_is_answered_at_once() {
     let before = wanted(false);
     rig.flights.settle(done("x", Urgency::Urgent, None));
     let waiter = rig.flights.wait_for(before, 0, || job("a", Urgency::Urgent));
-    assert_eq!(outcome(waiter).await, Ok(Some("./k.png".into())));
+    assert_eq!(outcome(waiter).await, Ok("k.png".into()));
     rig.flights.order(before, || job("b", Urgency::Background)).await.unwrap();
     // Not so who wants it anew, or looked later and did not find it.
     let _anew = rig.flights.wait_for(Wanted { no_cache: true, ..before }, 0, || job("c", Urgency::Urgent));
@@ -363,7 +364,7 @@ async fn a_lost_result_is_found_in_the_store() {
     assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
     ground.put().await;
     for waiter in waiters {
-        assert_eq!(outcome(waiter).await, Ok(Some("./k.png".into())));
+        assert_eq!(outcome(waiter).await, Ok("k.png".into()));
     }
     assert!(idle(&rig));
     // One that was there before does not do for who wants it anew.
@@ -373,7 +374,7 @@ async fn a_lost_result_is_found_in_the_store() {
     assert!(waiter.outcome.borrow_and_update().is_none());
     tokio::time::sleep(Duration::from_millis(500)).await;
     ground.put().await;
-    assert_eq!(outcome(waiter).await, Ok(Some("./k.png".into())));
+    assert_eq!(outcome(waiter).await, Ok("k.png".into()));
 }
 
 #[tokio::test]
@@ -385,7 +386,7 @@ async fn all_flights_look_at_once_when_told_to() {
     assert_eq!(rig.jobs.recv().await.unwrap().id, "a");
     ground.put().await;
     rig.flights.look();
-    assert_eq!(outcome(waiter).await, Ok(Some("./k.png".into())));
+    assert_eq!(outcome(waiter).await, Ok("k.png".into()));
     let mut rig = ground.rig("two", pace);
     rig.flights.order(wanted(false), || job("b", Urgency::Background)).await.unwrap();
     assert_eq!(rig.jobs.recv().await.unwrap().id, "b");
@@ -399,9 +400,9 @@ async fn what_was_given_up_is_told_with_its_reason() {
     let mut rig = ground.rig("one", FAST);
     for urgency in [Urgency::Urgent, Urgency::Background] {
         let hour = Duration::from_secs(3600);
-        ground.claims.refuse(&key::claim(urgency, "k.png"), "it ended its worker", hour).await.unwrap();
+        ground.claims.refuse(&key::claim(urgency, "k.png"), "rendering ended its own process", hour).await.unwrap();
     }
-    let expected = Err(JobError::new(Category::GivenUp, "it ended its worker"));
+    let expected = Err(JobError::new(Category::GivenUp, "rendering ended its own process"));
     assert_eq!(outcome(urgent(&rig, "a")).await, expected);
     let anew = rig.flights.wait_for(wanted(true), 0, || job("b", Urgency::Urgent));
     assert_eq!(outcome(anew).await, expected);

@@ -222,17 +222,31 @@ async fn the_job_says_all_that_a_worker_needs() {
 }
 
 #[tokio::test]
-async fn a_result_kept_elsewhere_is_pointed_to() {
+async fn what_a_result_says_of_its_address_is_not_believed() {
     let rig = Rig::start().await;
     let peer = rig.peer(Urgency::Urgent).await;
-    let report = async {
+    let report = async |url: &str| {
         let mut result = imgflo_job::JobResult::of(peer.take().await);
-        result.results.url = Some("https://bucket.example/p/abc.png".into());
+        peer.store(&result.job).await;
+        result.results.url = Some(url.into());
         peer.report(&result).await;
+        format!("/cache/{}", result.job.data.cachekey)
     };
-    let target = format!("/graph/plain?{INPUT}");
-    let (answer, ()) = tokio::join!(rig.get(&target), report);
-    assert_eq!((answer.status, answer.header("location")), (301, "https://bucket.example/p/abc.png"));
+    for (width, url) in [
+        "https://evil.example/a.png",
+        "//evil.example/a.png",
+        "javascript:alert(1)",
+        "./../../files/a.gif",
+        "./0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.png",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let target = format!("/graph/plain?{INPUT}&width={}", width + 1);
+        let (answer, place) = tokio::join!(rig.get(&target), report(url));
+        assert_eq!((answer.status, answer.header("location")), (301, place.as_str()), "{url}");
+        assert_eq!(rig.get(&target).await.header("location"), place);
+    }
 }
 
 #[tokio::test]
@@ -276,7 +290,10 @@ async fn our_own_addresses_as_inputs_go_into_one_job() {
             let Some(Source::Graph { job: nested }) = &job.data.source else { panic!("{:?}", job.data.source) };
             assert_eq!((nested.graph.as_str(), nested.outtype.as_deref()), ("plain", Some("png")));
             assert_eq!(nested.iips["width"], "9");
-            assert_eq!(nested.source, Some(Source::File { path: "a.gif".into() }));
+            let Some(Source::File { path, version: Some(version) }) = &nested.source else {
+                panic!("{:?}", nested.source)
+            };
+            assert_eq!((path.as_str(), version.bytes), ("a.gif", PICTURE.len() as u64));
             assert_ne!(nested.cachekey, job.data.cachekey);
             peer.finish(job).await;
         };

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use imgflo_apps::Directory;
 use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
-use imgflo_job::{Background, Cancel, Job, JobError, JobResult, Limits, Urgency};
+use imgflo_job::{Background, Cancel, FleetSecrets, Job, JobError, JobResult, Limits, Urgency};
 use imgflo_msgflo::{Consumer, InProcess, Outcome, QueueOptions, Transport};
 use imgflo_runtime::{Catalogue, Library, LibraryLimits};
 use imgflo_server::{Application, Front, FrontParts, Origins, ServeOptions, VersionInfo};
@@ -60,6 +60,7 @@ pub struct Wish {
     pub workers_elsewhere: bool,
     /// In place of the broker in the process.
     pub transport: Option<Arc<dyn Transport>>,
+    pub secrets: FleetSecrets,
 }
 
 /// All of it.
@@ -165,6 +166,7 @@ impl Rig {
             claims: Arc::clone(&claims),
             transport: queues,
             workers_elsewhere: wish.workers_elsewhere,
+            secrets: wish.secrets,
             limits: wish.limits,
             files: folder.path().join("files"),
             applications: wish.applications,

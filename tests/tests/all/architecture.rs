@@ -24,7 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates on top, which nothing may use.
-const TOP: &[&str] = &["imgflo", "imgflo-tests", "imgflo-benches"];
+const TOP: &[&str] = &["imgflo", "imgflo-tests", "imgflo-benches", "imgflo-fuzz"];
 
 #[test]
 fn imports_run_one_way() {

@@ -179,7 +179,7 @@ fn services_of_compose_start() {
 fn processes_of_heroku_start() {
     let app: Value = serde_json::from_str(&read("app.json")).unwrap();
     let variables = app["env"].as_object().unwrap().iter();
-    let value = |definition: &Value| definition["value"].as_str().unwrap_or("given-by-hand").to_owned();
+    let value = |definition: &Value| definition["value"].as_str().unwrap_or("given-by-hand-and-long").to_owned();
     let mut environment: BTreeMap<String, String> =
         variables.map(|(name, definition)| (name.clone(), value(definition))).collect();
     for (name, value) in

@@ -111,31 +111,3 @@ fn every_crate_is_on_the_map() {
         assert!(map.contains(&format!("`{name}/`")), "{name}");
     }
 }
-
-/// Each row of the table of reliability names tests that exist.
-#[test]
-fn every_promise_of_reliability_has_its_test() {
-    let text = std::fs::read_to_string(repository().join("docs/RELIABILITY.md")).unwrap();
-    let (mut rows, mut tests) = (std::collections::BTreeSet::new(), 0);
-    for line in text.lines().filter(|line| line.starts_with("| ") && line.contains("::")) {
-        let cells = line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>();
-        let [row, _, named] = cells[..] else { panic!("{line}") };
-        rows.insert(row.trim_end_matches(char::is_alphabetic).parse::<u32>().unwrap());
-        for name in named.split(", ") {
-            let (file, function) = name.trim_matches('`').split_once("::").unwrap_or_else(|| panic!("{name}"));
-            let source =
-                std::fs::read_to_string(repository().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-            let is_test = source.find(&format!("fn {function}(")).is_some_and(|at| {
-                source[..at]
-                    .lines()
-                    .rev()
-                    .take(4)
-                    .any(|line| line.trim_start().starts_with("#[") && line.contains("test"))
-            });
-            assert!(is_test, "{file} has no test {function}");
-            tests += 1;
-        }
-    }
-    assert_eq!(rows.into_iter().collect::<Vec<_>>(), (1..=35).collect::<Vec<_>>());
-    assert!(tests > 60, "{tests}");
-}

@@ -1,12 +1,15 @@
 //! What must hold when something that a fleet depends on breaks. The numbers are those of the rows of
 //! `docs/RELIABILITY.md`.
 
+mod blame;
 mod broker;
+mod clocks;
 mod deleted;
 mod machine;
 mod processes;
 mod soak;
 mod stores;
+mod trust;
 
 use std::time::{Duration, Instant};
 

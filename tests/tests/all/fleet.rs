@@ -102,7 +102,7 @@ async fn a_full_queue_is_told_with_its_setting_while_cached_images_are_served() 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_looked_at_tried_again_and_dropped() {
     let broker = virtual_host();
-    let fleet = Fleet::new(&broker);
+    let fleet = Fleet::new(&broker).with("IMGFLO_FLEET_SECRET", "");
     let front = fleet.front();
     let transport = connect(&broker, "test").await.unwrap();
     let mut worker = fleet.worker(&[]);

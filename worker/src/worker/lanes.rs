@@ -6,11 +6,13 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::select_all;
 use imgflo_job::message::JobsLost;
-use imgflo_job::{JobResult, Limits, network};
+use imgflo_job::secrets::Kind;
+use imgflo_job::{FleetSecrets, JobResult, Limits, network};
 use imgflo_msgflo::discovery::queue_name;
 use imgflo_msgflo::{
     Consumer, Definition, Delivery, Link, Network, Participant, Port, SendError, Transport, TransportError,
 };
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -36,6 +38,7 @@ pub(super) struct Lane {
     participant: Participant,
     jobs: Consumer,
     cancellations: Option<Consumer>,
+    secrets: FleetSecrets,
     link: watch::Receiver<Link>,
 }
 
@@ -55,12 +58,13 @@ impl Lanes {
         roles: &[Role],
         limits: &Limits,
         gate: Arc<Gate>,
+        secrets: FleetSecrets,
     ) -> Result<Lanes, Error> {
         let network = Network::from_graph(&network::graph()).map_err(|error| Error::Internal(error.to_string()))?;
         network.set_up(&**transport, &|queue| network::limit(queue, limits).map(|(limit, _)| limit)).await?;
         let mut lanes = Vec::new();
         for role in Role::ALL.into_iter().filter(|role| roles.contains(role)) {
-            lanes.push(Arc::new(Lane::open(transport, &network, role, limits).await?));
+            lanes.push(Arc::new(Lane::open(transport, &network, role, limits, secrets.clone()).await?));
         }
         Ok(Lanes { lanes: lanes.into(), gate })
     }
@@ -73,7 +77,7 @@ impl Lanes {
     /// Tells the front ends that jobs were lost with their queue. One lane is enough: front ends hear them all.
     pub(super) async fn tell_of_lost_jobs(&self) {
         if let Some(lane) = self.lanes.first()
-            && let Err(error) = lane.participant.send("jobresult", &JobsLost::NOTICE).await
+            && let Err(error) = lane.send_result(&JobsLost::NOTICE).await
         {
             tracing::debug!(%error, "no front end was told that jobs are lost");
         }
@@ -134,6 +138,7 @@ impl Lane {
         network: &Network,
         role: Role,
         limits: &Limits,
+        secrets: FleetSecrets,
     ) -> Result<Lane, TransportError> {
         let mut definition = Definition::new(role.name(), COMPONENT).label("Makes images");
         let mut jobs = Port::new("job").of_type("object");
@@ -166,7 +171,22 @@ impl Lane {
             },
         };
         let jobs = participant.consume("job").await?;
-        Ok(Lane { role, transport: Arc::clone(transport), participant, jobs, cancellations, link: transport.link() })
+        Ok(Lane {
+            role,
+            transport: Arc::clone(transport),
+            participant,
+            jobs,
+            cancellations,
+            secrets,
+            link: transport.link(),
+        })
+    }
+
+    /// Sends a signed message where results go.
+    async fn send_result(&self, message: &impl Serialize) -> Result<(), SendError> {
+        let message =
+            self.secrets.write(Kind::Result, message).map_err(|error| SendError::NotJson(error.to_string()))?;
+        self.participant.send_bytes("jobresult", message.into()).await
     }
 
     /// Tells a result to all who listen, as far as that can be done in a few seconds; false when the
@@ -175,7 +195,7 @@ impl Lane {
         let end = Instant::now() + WAIT_FOR_BROKER;
         let mut waits = SEND_AGAIN.into_iter();
         loop {
-            let error = match self.participant.send("jobresult", result).await {
+            let error = match self.send_result(result).await {
                 Ok(()) => return true,
                 Err(SendError::Closed) => return false,
                 Err(error @ SendError::Unroutable(_)) => {

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use imgflo_job::message::Cancel;
-use imgflo_msgflo::{Consumer, Outcome};
 use lru::LruCache;
 use tokio_util::sync::CancellationToken;
 
@@ -79,22 +77,6 @@ impl Running {
             Some(entry) => entry.cancel.cancel(),
             None => {
                 state.cancelled.put(id.to_owned(), ());
-            }
-        }
-    }
-
-    /// Takes cancellations from a queue until it closes.
-    pub(super) async fn listen(&self, cancellations: Consumer) {
-        while let Some(delivery) = cancellations.next().await {
-            match serde_json::from_slice::<Cancel>(&delivery.message) {
-                Ok(Cancel { id }) => {
-                    self.cancel(&id);
-                    delivery.settle(Outcome::Done);
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a message that is no cancellation");
-                    delivery.settle(Outcome::Rejected(format!("no cancellation: {error}")));
-                }
             }
         }
     }

@@ -130,7 +130,7 @@ async fn inputs_from_everywhere() {
     let sources = [
         ("a.png", Source::Url { url: origin.url("/x") }, (7, 5)),
         ("b.png", Source::Data { url: pixel.into() }, (1, 1)),
-        ("c.png", Source::File { path: "in.png".into() }, (40, 30)),
+        ("c.png", Source::File { path: "in.png".into(), version: None }, (40, 30)),
         ("d.png", Source::Stored { key: "stored.png".into() }, (8, 6)),
     ];
     for (key, source, size) in sources {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use imgflo_cache::{Blob, CacheError, Claim, Store};
-use imgflo_job::{Category, Job, Limits, Urgency, key, message};
+use imgflo_cache::{Blob, CacheError, Store};
+use imgflo_job::{Category, Job, Limits, Urgency, message};
 use imgflo_msgflo::Transport;
 use imgflo_runtime::ops::OpError;
 use imgflo_worker::{Error, Role};
@@ -227,33 +227,6 @@ async fn no_background_job_is_begun_while_the_store_cannot_be_asked() {
     assert_eq!(setup.run(&urgent(copy("u.png"))).await.error, None);
     door.blind.store(false, Ordering::SeqCst);
     assert_eq!(setup.result().await.error, None);
-}
-
-#[tokio::test]
-async fn a_job_that_ends_its_workers_is_given_up() {
-    let setup = Setup::new().await;
-    let job = urgent(copy("6f95.png"));
-    setup.send(&job).await;
-    for _ in 0..2 {
-        let engine = Gated::closed();
-        let worker = setup.worker(Options { engine: engine.clone(), ..Options::default() });
-        until(|| engine.begun() == 1).await;
-        worker.die().await;
-        setup.until(URGENT, |queue| queue.waiting == 1 && queue.unsettled == 0).await;
-    }
-    let engine = Gated::closed();
-    let _worker = setup.worker(Options { engine: engine.clone(), ..Options::default() });
-    let error = setup.result().await.error.unwrap();
-    assert_eq!((error.category, error.message.as_str()), (Category::GivenUp, "it ended its worker 2 times"));
-    assert!(!error.category.retry());
-    assert_eq!(engine.begun(), 0);
-    setup.until(URGENT, |queue| queue.dead_letters == 1).await;
-    let dead = setup.broker.dead_letters(URGENT).unwrap();
-    assert_eq!(dead[0].death.reason, "it ended its worker 2 times");
-    for urgency in [Urgency::Urgent, Urgency::Background] {
-        let claim = setup.claims.claim(&key::claim(urgency, "6f95.png"), "me", Duration::from_secs(1)).await;
-        assert_eq!(claim.unwrap(), Claim::Refused("it ended its worker 2 times".into()));
-    }
 }
 
 #[tokio::test]

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imgflo_cache::{Claims, LocalClaims, LocalStore, Store};
+use imgflo_job::key::{Keeping, cache_key};
 use imgflo_job::{
-    Background, Cancel, Files, InputFile, Job, JobData, JobResult, Limits, Quality, Source, Urgency, message, network,
+    Background, Cancel, Files, FleetSecrets, InputFile, Job, JobData, JobResult, Limits, Quality, Source, Urgency,
+    message, network,
 };
 use imgflo_msgflo::{Consumer, InProcess, Network, Outcome, QueueOptions, QueueStatus, Transport};
 use imgflo_runtime::ops::codec::{self, EncodeOptions, FileFormat, Header};
 use imgflo_runtime::ops::{Cancel as OpsCancel, Image, Rect};
-use imgflo_runtime::{Catalogue, Engine, Library, NativeEngine};
-use imgflo_worker::{Error, FetchSettings, Role, Worker, WorkerParts};
+use imgflo_runtime::{Catalogue, Engine, ImageGraph, Library, LibraryLimits, NativeEngine, fbp};
+use imgflo_worker::{Error, FetchSettings, JobCommand, Role, Worker, WorkerParts};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -71,8 +73,20 @@ pub fn ask(key: &str, definition: Value, source: Option<Source>) -> JobData {
     }
 }
 
+/// The key that a front end computes.
+pub fn key_of(data: &JobData) -> String {
+    let limits = LibraryLimits { max_nodes: 200, max_bytes: 1 << 20 };
+    let graph = fbp::Graph::from_json(&data.definition).unwrap();
+    let graph = ImageGraph::new("test", graph, &Catalogue::native(), &limits).unwrap();
+    let arguments = graph.arguments(&data.iips).unwrap().canonical();
+    let identity = data.source.as_ref().map(Source::identity).unwrap_or_default();
+    let keeping = data.source.as_ref().map_or(Keeping::Forever, Source::keeping);
+    let outtype = data.outtype.as_deref();
+    cache_key(graph.content(), &arguments, &identity, keeping, outtype, data.quality, data.background)
+}
+
 pub fn file(path: &str) -> Option<Source> {
-    Some(Source::File { path: path.into() })
+    Some(Source::File { path: path.into(), version: None })
 }
 
 /// A job that hands `in.png` on through the engine.
@@ -100,6 +114,8 @@ pub struct Options {
     pub roles: &'static [Role],
     /// In place of the broker in the process.
     pub transport: Option<Arc<dyn Transport>>,
+    pub secrets: FleetSecrets,
+    pub isolation: Option<JobCommand>,
 }
 
 impl Default for Options {
@@ -114,6 +130,8 @@ impl Default for Options {
             accept_cut: false,
             roles: &[Role::Urgent, Role::Background],
             transport: None,
+            secrets: FleetSecrets::default(),
+            isolation: None,
         }
     }
 }
@@ -193,6 +211,8 @@ impl Setup {
             quality: 90,
             background: Background::WHITE,
             accept_cut: options.accept_cut,
+            secrets: options.secrets,
+            isolation: options.isolation,
         });
         let shutdown = CancellationToken::new();
         let transport = options.transport.unwrap_or_else(|| self.broker.clone());
@@ -214,7 +234,7 @@ impl Setup {
     }
 
     pub async fn cancel(&self, job: &Job) {
-        let cancel = serde_json::to_vec(&Cancel { id: job.id.clone() }).unwrap();
+        let cancel = serde_json::to_vec(&Cancel::of(job.id.as_str())).unwrap();
         self.broker.send("imgflo_api.JOBCANCEL", cancel.into()).await.unwrap();
     }
 

@@ -3,11 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use imgflo_job::{Category, JobData, Limits, Source};
+use imgflo_job::{Category, JobData, Limits, Source, key};
 
 use super::engines::Gated;
 use super::origin::{Gate, Origin, Step, head};
-use super::setup::{BACKGROUND, Options, Setup, URGENT, ask, background, copy, one_operation, png, until, urgent};
+use super::setup::{
+    BACKGROUND, Options, Setup, URGENT, ask, background, copy, key_of, one_operation, png, until, urgent,
+};
 
 /// Number of origins that drip.
 const DRIPPING: usize = 200;
@@ -183,12 +185,10 @@ async fn what_its_origin_keeps_to_itself_is_stored_under_a_key_of_its_own() {
     let origin =
         Origin::start(move |_| super::origin::answer("200 OK", &[("Cache-Control", "no-store")], &image)).await;
     let _worker = setup.worker(Options::default());
-    let public = format!("8{}.png", "1".repeat(63));
-    let private = format!("c{}.png", "1".repeat(63));
-    let data = |anew| JobData {
-        no_cache: anew,
-        ..ask(&public, one_operation("gegl/nop"), Some(Source::Url { url: origin.url("/") }))
-    };
+    let data = ask("x.png", one_operation("gegl/nop"), Some(Source::Url { url: origin.url("/") }));
+    let public = key_of(&data);
+    let private = key::private(&public).expect("its origin may forbid to keep it");
+    let data = |anew| JobData { no_cache: anew, cachekey: public.clone(), ..data.clone() };
     for requests in [1, 1] {
         let result = setup.run(&urgent(data(false))).await;
         assert_eq!((result.error, result.results.url), (None, Some(format!("./{private}"))));
@@ -200,9 +200,10 @@ async fn what_its_origin_keeps_to_itself_is_stored_under_a_key_of_its_own() {
     assert_eq!(setup.run(&urgent(data(true))).await.results.url, Some(format!("./{private}")));
     assert_eq!(setup.stored(&public).await, None);
     // What is made of it is private, too.
-    let outer = format!("8{}.png", "2".repeat(63));
     for source in [Source::Stored { key: public.clone() }, Source::Graph { job: Box::new(data(false)) }] {
-        let data = JobData { no_cache: true, ..ask(&outer, one_operation("gegl/nop"), Some(source)) };
-        assert_eq!(setup.run(&urgent(data)).await.results.url, Some(format!("./c{}.png", "2".repeat(63))));
+        let mut data = JobData { no_cache: true, ..ask("x.png", one_operation("gegl/nop"), Some(source)) };
+        data.cachekey = key_of(&data);
+        let private = key::private(&data.cachekey).expect("so is that of what it is made of");
+        assert_eq!(setup.run(&urgent(data)).await.results.url, Some(format!("./{private}")));
     }
 }

@@ -72,7 +72,7 @@ async fn who_dies_loses_its_claim() {
     drop(one);
     assert_eq!(two.jobs.recv().await.unwrap().id, "b");
     ground.put().await;
-    assert_eq!(outcome(second).await, Ok(Some("./k.png".into())));
+    assert_eq!(outcome(second).await, Ok("k.png".into()));
 }
 
 #[tokio::test]

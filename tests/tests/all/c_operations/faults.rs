@@ -108,11 +108,7 @@ fn evil(outside: &Path) -> Vec<(&'static str, String, &'static str)> {
             format!("{COPY} call->output.pixels[call->output.box.height * call->output.stride] = 1.0f;"),
             WROTE,
         ),
-        (
-            "underruns",
-            format!("{COPY} memset(call->output.pixels - 8, 0, 32);"),
-            WROTE,
-        ),
+        ("underruns", format!("{COPY} memset(call->output.pixels - 8, 0, 32);"), WROTE),
         ("scribbles", "memset(call->output.pixels - 300000, 7, 64 << 20);".into(), WROTE),
         (
             "spoils",
@@ -137,7 +133,8 @@ fn evil(outside: &Path) -> Vec<(&'static str, String, &'static str)> {
         (
             "old-call",
             // By the way of 32 bits: open a socket.
-            "int made; __asm__ volatile(\"int $0x80\" : \"=a\"(made) : \"a\"(359), \"b\"(1), \"c\"(1), \"d\"(0));".into(),
+            "int made; __asm__ volatile(\"int $0x80\" : \"=a\"(made) : \"a\"(359), \"b\"(1), \"c\"(1), \"d\"(0));"
+                .into(),
             "the operation c/NAME crashed (SIG",
         ),
         ("complains", "return \"there is no such thing\";".into(), "there is no such thing"),

@@ -38,31 +38,6 @@ async fn row_19_a_hundred_killed_workers_lose_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn row_20b_a_job_that_ends_its_workers_is_given_up() {
-    let origin = Origin::start([("/bad.png", Answer::Silent), ("/good.png", Answer::Body("image/png", picture()))]);
-    let fleet = fleet();
-    let (front, other) = (fleet.front(), fleet.front());
-    let request = thumbnail(&origin, "/bad.png");
-    let (answer, mut worker) = futures::join!(front.get(&request), async {
-        for kill in 1..=2 {
-            let mut worker = fleet.worker(&[]);
-            until("the job is taken", LONG, async || origin.requests("/bad.png") == kill).await;
-            worker.kill();
-        }
-        fleet.worker(&[])
-    });
-    assert_eq!(answer.status(), 422);
-    assert!(answer.text().await.unwrap().contains("ended its worker"));
-    // Everywhere, and without another attempt.
-    let (status, took) = ask(&other, &request).await;
-    assert_eq!(status, 422);
-    assert!(took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(origin.requests("/bad.png"), 2);
-    assert_eq!(ask(&front, &thumbnail(&origin, "/good.png")).await.0, 301);
-    assert!(worker.runs());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn row_21_results_land_though_the_front_end_is_killed() {
     const CLIENTS: usize = 50;
     let gate = Gate::default();

@@ -60,12 +60,16 @@ static inline int of_victim(const char *name) {
     return open(path, O_RDONLY);
 }
 
-static inline int datagram(void) {
+static inline int datagram_of(int fd) {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
     if (fd < 0) return -1;
     snprintf(to.sun_path, sizeof to.sun_path, "%s", at("mailbox"));
     return (int)sendto(fd, "out", 3, 0, (struct sockaddr *)&to, sizeof to);
+}
+
+static inline int datagram_of_pair(void) {
+    int pair[2];
+    return socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) < 0 ? -1 : datagram_of(pair[0]);
 }
 
 /* An end of a child, which is not to run on as this process. */
@@ -227,7 +231,8 @@ enum { ANYONE = 1, ROOT = 2, UNTRIED = 3 };
     X(socket_inet, ANYONE, socket(AF_INET, SOCK_STREAM, 0))                                                           \
     X(socket_inet_datagram, ANYONE, socket(AF_INET6, SOCK_DGRAM, 0))                                                  \
     X(socket_unix, ANYONE, socket(AF_UNIX, SOCK_STREAM, 0))                                                           \
-    X(datagram_by_path, ANYONE, datagram())                                                                           \
+    X(datagram_by_path, ANYONE, datagram_of(socket(AF_UNIX, SOCK_DGRAM, 0)))                                          \
+    X(datagram_by_path_of_pair, ANYONE, datagram_of_pair())                                                           \
     X(socket_netlink, ANYONE, socket(AF_NETLINK, SOCK_RAW, 0))                                                        \
     X(socket_packet, ROOT, socket(AF_PACKET, SOCK_RAW, 0))                                                            \
     X(socketpair, ANYONE, socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]){0}))                                           \
