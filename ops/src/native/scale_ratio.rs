@@ -20,7 +20,7 @@ const INFO: Info = Info {
     description: "Scales by a factor along each axis.",
     inputs: &[Pad::INPUT],
     properties: &properties([side("x", "Factor across; not 0"), side("y", "Factor down; not 0")]),
-    revision: 2,
+    revision: 3,
 };
 
 /// The operation `gegl/scale-ratio`.
@@ -75,7 +75,9 @@ mod tests {
         let pair = Image::from_rgb8(Rect::sized(2, 1), vec![red, green]);
         let given = [("x", "-1"), ("y", "1")];
         let mirrored = check(&ScaleRatio, &given, &[Some(&pair)]);
-        assert_eq!(mirrored, Image::from_rgb8(Rect::new(-2, 0, 2, 1), vec![green, red]));
+        // With alpha: nothing is beside a mirrored picture.
+        let opaque = |[r, g, b]: [u8; 3]| [r, g, b, 255];
+        assert_eq!(mirrored, Image::from_rgba8(Rect::new(-2, 0, 2, 1), vec![opaque(green), opaque(red)]));
         let given = [("x", "-2"), ("y", "3"), ("sampler", "nearest"), ("origin-x", "1")];
         let mirrored = check(&ScaleRatio, &given, &[Some(&pair)]);
         assert_eq!(mirrored.rect(), Rect::new(-1, 0, 4, 3));
