@@ -30,14 +30,20 @@ pub enum Margin {
     /// Not at all: the decoder's way to make it smaller is as good as the exact one. Photos.
     #[default]
     None,
+    /// Twice as large, at least. Photos with many edges.
+    Twice,
     /// It is read in full. Text, line art.
     All,
 }
 
 impl Reducible {
-    /// The same, known to have much detail.
+    /// The same, known to have too much detail for the margin it has.
     pub fn detailed(self) -> Reducible {
-        Reducible { margin: Margin::All, ..self }
+        let margin = match self.margin {
+            Margin::None => Margin::Twice,
+            Margin::Twice | Margin::All => Margin::All,
+        };
+        Reducible { margin, ..self }
     }
 
     /// The picture at `eighths`/8 of its size; 1 to 8 of them.
@@ -48,10 +54,12 @@ impl Reducible {
     /// The smallest of which a pixel is at most `step` pixels wide, if it may be
     /// reduced and that pays.
     pub fn within(self, step: f64) -> Option<Reduced> {
-        match self.margin {
-            Margin::None => self.blurred_within(step).map(|reduced| Reduced { sharp: true, ..reduced }),
-            Margin::All => None,
-        }
+        let step = match self.margin {
+            Margin::None => step,
+            Margin::Twice => step / 2.0,
+            Margin::All => return None,
+        };
+        self.blurred_within(step).map(|reduced| Reduced { sharp: true, ..reduced })
     }
 
     /// As [`Reducible::within`], without a margin: for what is blurred so much that only means matter.
@@ -121,7 +129,11 @@ mod tests {
             [1.9, 2.0, 2.7, 7.9, 8.0, 1e9].map(|step| all.within(step).map(|reduced| reduced.eighths()))
         };
         assert_eq!(eighths(all), [None, Some(4), Some(3), Some(2), Some(1), Some(1)]);
-        assert_eq!(eighths(all.detailed()), [None; 6]);
+        assert_eq!(
+            eighths(all.detailed()),
+            [None, None, None, Some(3), Some(4), Some(1)].map(|eighths: Option<u32>| eighths)
+        );
+        assert_eq!(eighths(all.detailed().detailed()), [None; 6]);
         let reduced = Reducible { mirrored: [true, true], ..all }.by(1);
         assert_eq!((reduced.rect(), reduced.whole()), (Rect::sized(126, 2), Rect::sized(1001, 16)));
         assert_eq!((reduced.step(), reduced.start()), (8.0, [-7.0, 0.0]));

@@ -88,7 +88,7 @@ const HOST_PORTS: &str = "host-ports@1";
 const GEGL_INPUT: &str = "input@2";
 
 /// Raised when plans of equal graphs come to make other pixels.
-const PLANS: &str = "plans@2";
+const PLANS: &str = "plans@3";
 
 /// The inports that a host adds.
 pub(crate) const HOST_NAMES: [&str; 2] = ["height", "width"];

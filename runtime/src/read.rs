@@ -6,8 +6,8 @@ use imgflo_ops::{Cancel, Image};
 use crate::{InputShape, Plan};
 
 /// Decodes what a plan needs of its input, and returns it with the plan it is for. An input with too much detail for a
-/// plan that [needs a smooth one](Plan::needs_smooth_input) is read as the plan that `again` makes for its shape says;
-/// the first plan stays where `again` makes none, because that would be over a limit.
+/// plan that [needs a smooth one](Plan::needs_smooth_input) is read as the plan that `again` makes for its shape says, twice
+/// as large or in full; a plan stays where `again` makes none, because that would be over a limit.
 ///
 /// # Errors
 /// As [`codec::decode`].
@@ -16,14 +16,17 @@ pub fn read_input(
     bytes: &[u8],
     limits: DecodeLimits,
     cancel: &Cancel,
-    again: impl FnOnce(InputShape) -> Option<Plan>,
+    again: impl Fn(InputShape) -> Option<Plan>,
 ) -> Result<(Plan, Image), CodecError> {
     let mut plan = plan;
-    if let (true, Some(shape)) = (plan.needs_smooth_input(), plan.input()) {
+    while let (true, Some(shape)) = (plan.needs_smooth_input(), plan.input()) {
         if let Some(image) = codec::decode_smooth(bytes, plan.part(), limits, cancel)? {
             return Ok((plan, image));
         }
-        plan = again(shape.detailed()).unwrap_or(plan);
+        match again(shape.detailed()) {
+            Some(larger) => plan = larger,
+            None => break,
+        }
     }
     let image = codec::decode_part(bytes, plan.part(), limits, cancel)?;
     Ok((plan, image))

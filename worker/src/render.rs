@@ -91,7 +91,7 @@ impl Renderer {
     /// Renders on blocking threads; `cancel` stops it there, too, when this future is dropped.
     pub(crate) async fn render(self: &Arc<Self>, order: Order, cancel: &Cancel) -> Result<Picture, Error> {
         let this = Arc::clone(self);
-        let planned = blocking(move || this.prepare(&order, false).map(|prepared| (order, prepared))).await?;
+        let planned = blocking(move || this.prepare(&order, None).map(|prepared| (order, prepared))).await?;
         let (mut order, mut prepared) = planned;
         loop {
             match self.admitted(order, prepared, cancel).await? {
@@ -106,10 +106,10 @@ impl Renderer {
 
     /// The plan for an input that has much detail; the first one where that would be over a limit.
     fn for_detail(&self, order: Order, first: Prepared) -> (Order, Prepared) {
-        let detailed = self.prepare(&order, true).ok();
+        let shape = first.plan.input().map(InputShape::detailed);
+        let detailed = self.prepare(&order, shape).ok();
         let allowed = |prepared: &Prepared| prepared.memory <= self.limits.max_job_memory;
-        let prepared = detailed.filter(allowed).unwrap_or(first);
-        (order, Prepared { settled: true, ..prepared })
+        (order, detailed.filter(allowed).unwrap_or(Prepared { settled: true, ..first }))
     }
 
     /// Renders when there is memory for it.
@@ -133,15 +133,14 @@ impl Renderer {
         .await
     }
 
-    /// `detailed`: the input is known to have much detail.
-    fn prepare(&self, order: &Order, detailed: bool) -> Result<Prepared, Error> {
+    /// `known`: the shape of the input, where more is known of it than its header says.
+    fn prepare(&self, order: &Order, known: Option<InputShape>) -> Result<Prepared, Error> {
         let arguments = arguments(&order.graph, &order.parameters)?;
         let header = match &order.input {
             Some(bytes) if order.graph.takes_input() => Some(self.header(bytes)?),
             _ => None,
         };
-        let shape = header.as_ref().map(InputShape::from);
-        let shape = shape.map(|shape| if detailed { shape.detailed() } else { shape });
+        let shape = known.or_else(|| header.as_ref().map(InputShape::from));
         let limits =
             PlanLimits { max_output_pixels: self.limits.max_output_pixels, max_memory: self.limits.max_job_memory };
         let plan = Plan::new(&order.graph, &arguments, shape, &self.catalogue, &limits).map_err(unplanned)?;
@@ -151,7 +150,7 @@ impl Renderer {
         self.affordable(&plan, order.urgency)?;
         let file = order.input.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let memory = memory(header.as_ref(), file, &plan, order.options(self.quality, self.background));
-        Ok(Prepared { plan, header, memory, settled: detailed })
+        Ok(Prepared { plan, header, memory, settled: false })
     }
 
     /// Refuses what takes too much processor time.

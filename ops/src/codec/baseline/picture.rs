@@ -36,9 +36,9 @@ pub(in super::super) struct Picture<'a> {
     number: usize,
 }
 
-/// Largest mean square, in squares of a 255th, of what is left out of MCUs. Crops of photos leave out 8 to 110; text, line
-/// art and patterns 216 to 35,000, and are then 24 to 38 dB from the picture at full size.
-const MOST_ENERGY: f64 = 150.0;
+/// Largest mean square, in squares of a 255th, of what is left out of MCUs. Large photos leave out 8 to 30; smaller ones with
+/// many edges up to 150, and are then 31 to 38 dB from the picture at full size; text, line art and patterns 216 to 35,000.
+const MOST_ENERGY: f64 = 30.0;
 
 impl<'a> Picture<'a> {
     /// A part of a picture in gray or YCbCr at `eighths`/8 of its size: 1 to 4, or 8.
