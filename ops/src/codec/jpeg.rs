@@ -180,6 +180,10 @@ impl<'a> Source<'a> {
                 file.accept_cut();
             }
         }
+        // libjpeg tells nothing of what it leaves out.
+        if smooth && eighths < 8 {
+            return Ok(None);
+        }
         let inverted = components == Components::Cmyk && self.markers.adobe;
         to.deliver(Libjpeg::start(file, components, inverted, eighths, stored)?)
     }

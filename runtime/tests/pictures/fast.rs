@@ -72,6 +72,7 @@ pub(super) fn photos() -> [Vec<u8>; 2] {
 fn a_photo_is_read_as_small_as_it_is_shown() {
     let library = library();
     let passthrough = library.get("passthrough").unwrap();
+    let mut reduced = 0;
     for photo in photos() {
         let header = codec::read_header(&photo).unwrap();
         for (share, eighths) in
@@ -79,11 +80,16 @@ fn a_photo_is_read_as_small_as_it_is_shown() {
         {
             let width = (f64::from(header.width) * share).round().to_string();
             let (found, expected, plan) = both(&passthrough, &[("width", &width)], &photo).unwrap();
-            assert_eq!(plan.part().unwrap().eighths, eighths, "{plan}");
+            // Just as small as it is wanted; where it has many edges twice as large.
+            let twice = (1..=4).find(|eighths| f64::from(*eighths) >= 16.0 * share).unwrap_or(8);
+            let read = plan.part().unwrap().eighths;
+            assert!(read == eighths || read == twice || read == 8, "{read} is neither {eighths} nor {twice}: {plan}");
+            reduced += u32::from(read < 8);
             let psnr = psnr(&found, &expected);
-            assert!(psnr > if eighths == 8 { 99.0 } else { 42.0 }, "{share}: {psnr} dB");
+            assert!(psnr > if read == 8 { 99.0 } else { 42.0 }, "{share}: {psnr} dB");
         }
     }
+    assert!(reduced > 10, "{reduced}");
 }
 
 #[test]
@@ -125,7 +131,8 @@ fn a_turned_photo_is_read_small_and_nothing_shifts() {
         assert_eq!((header.width, header.height) == (837, 1259), orientation > 4);
         for width in ["333", "170", "77"] {
             let (found, expected, plan) = both(&passthrough, &[("width", width)], &photo).unwrap();
-            assert!(plan.part().unwrap().eighths < 8, "{plan}");
+            // The widest has too many edges for twice its size.
+            assert!(plan.part().unwrap().eighths < 8 || width == "333", "{plan}");
             let psnr = psnr(&found, &expected);
             assert!(psnr > 42.0, "{orientation}, {width} wide: {psnr} dB");
         }

@@ -110,7 +110,10 @@ async fn slow_reader(server: &Server, path: &str) -> TcpStream {
     socket.set_recv_buffer_size(4096).unwrap();
     let address = server.url.trim_start_matches("http://").parse().unwrap();
     let mut stream = socket.connect(address).await.unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
     stream.read_exact(&mut [0; 100]).await.unwrap();
     stream
 }
