@@ -32,7 +32,7 @@ mod webp;
 
 pub use heap::keep_memory;
 
-use crate::{Cancel, Format, Image, OpError, Rect, Reducible};
+use crate::{Cancel, Detail, Format, Image, OpError, Rect, Reducible};
 
 /// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -324,7 +324,7 @@ pub fn decode_part(
     let missing = || CodecError::broken(FileFormat::Jpeg, "no picture");
     let format = FileFormat::sniff(bytes).ok_or(CodecError::Unrecognised)?;
     cut::attempt(bytes, limits, |limits| match format {
-        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(part, false, limits, cancel)?.ok_or_else(missing),
+        FileFormat::Jpeg => jpeg::Source::open(bytes, cancel)?.decode(part, None, limits, cancel)?.ok_or_else(missing),
         FileFormat::Png => png::Source::open(bytes)?.decode(limits, cancel),
         FileFormat::Webp => webp::Source::open(bytes, cancel)?.decode(limits, cancel),
         FileFormat::Gif => gif::Source::open(bytes)?.decode(limits, cancel),
@@ -332,7 +332,7 @@ pub fn decode_part(
     })
 }
 
-/// As [`decode_part`]; `None` for a reduced picture that leaves out so much detail that it is not within the tolerance of
+/// As [`decode_part`]; `None` for a reduced picture that leaves out more than `detail`, which is not within the tolerance of
 /// docs/PERFORMANCE.md. It is then to be read with a [margin](crate::Reducible::detailed).
 ///
 /// # Errors
@@ -340,13 +340,14 @@ pub fn decode_part(
 pub fn decode_smooth(
     bytes: &[u8],
     part: Option<Part>,
+    detail: Detail,
     limits: DecodeLimits,
     cancel: &Cancel,
 ) -> Result<Option<Image>, CodecError> {
     match FileFormat::sniff(bytes) {
-        Some(FileFormat::Jpeg) => {
-            cut::attempt(bytes, limits, |limits| jpeg::Source::open(bytes, cancel)?.decode(part, true, limits, cancel))
-        }
+        Some(FileFormat::Jpeg) => cut::attempt(bytes, limits, |limits| {
+            jpeg::Source::open(bytes, cancel)?.decode(part, Some(detail), limits, cancel)
+        }),
         _ => decode_part(bytes, part, limits, cancel).map(Some),
     }
 }

@@ -31,5 +31,5 @@ pub use format::{Alpha, Depth, Encoding, Format};
 pub use operation::{Area, Boxes, Formats, Info, Operand, Operation, Pad, Pass, Point, Split};
 pub use property::{Kind, Properties, Property, Value, ValueFault};
 pub use rect::Rect;
-pub use reduced::{Margin, Reduced, Reducible};
+pub use reduced::{Detail, Margin, Reduced, Reducible};
 pub use registry::Registry;

@@ -16,7 +16,7 @@ use std::fmt;
 use std::time::Duration;
 
 use imgflo_ops::codec::{Header, Part};
-use imgflo_ops::{Alpha, Area, Boxes, Depth, Encoding, Format, Rect, Reducible, Split};
+use imgflo_ops::{Alpha, Area, Boxes, Depth, Detail, Encoding, Format, Rect, Reducible, Split};
 
 use crate::chain::{Chain, Stage};
 use crate::{Arguments, Catalogue, ImageGraph};
@@ -274,8 +274,8 @@ pub struct Plan {
     pub(crate) input: Option<InputShape>,
     /// Eighths of the input's size that it is read at.
     pub(crate) eighths: u32,
-    /// True when that is too few where the input has much detail.
-    pub(crate) sharp: bool,
+    /// The detail that may be left out then.
+    pub(crate) detail: Option<Detail>,
     /// Where the input goes, when anything of it is needed.
     pub(crate) input_buffer: Option<usize>,
     /// Where pictures go that are there already, of which anything is needed.
@@ -395,10 +395,10 @@ impl Plan {
         Some(Part { eighths: self.eighths, window: self.buffers[self.input_buffer?].rect })
     }
 
-    /// True when the input is read just as small as it is wanted, which is too small where it has much detail: then a
-    /// plan is needed for the [detailed](InputShape::detailed) input.
-    pub fn needs_smooth_input(&self) -> bool {
-        self.sharp && self.input_buffer.is_some()
+    /// The detail that the input may leave out when it is read as small as the plan says; where it leaves out more, a plan
+    /// for the [detailed](InputShape::detailed) input is needed. `None` where that makes no difference.
+    pub fn detail(&self) -> Option<Detail> {
+        self.detail.filter(|_| self.input_buffer.is_some())
     }
 
     /// True when the result is the input, as it is.

@@ -6,7 +6,7 @@ use imgflo_ops::{Cancel, Image};
 use crate::{InputShape, Plan};
 
 /// Decodes what a plan needs of its input, and returns it with the plan it is for. An input with too much detail for a
-/// plan that [needs a smooth one](Plan::needs_smooth_input) is read as the plan that `again` makes for its shape says, twice
+/// plan that [leaves detail out](Plan::detail) is read as the plan that `again` makes for its shape says, twice
 /// as large or in full; a plan stays where `again` makes none, because that would be over a limit.
 ///
 /// # Errors
@@ -19,8 +19,8 @@ pub fn read_input(
     again: impl Fn(InputShape) -> Option<Plan>,
 ) -> Result<(Plan, Image), CodecError> {
     let mut plan = plan;
-    while let (true, Some(shape)) = (plan.needs_smooth_input(), plan.input()) {
-        if let Some(image) = codec::decode_smooth(bytes, plan.part(), limits, cancel)? {
+    while let (Some(detail), Some(shape)) = (plan.detail(), plan.input()) {
+        if let Some(image) = codec::decode_smooth(bytes, plan.part(), detail, limits, cancel)? {
             return Ok((plan, image));
         }
         match again(shape.detailed()) {

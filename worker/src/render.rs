@@ -206,10 +206,9 @@ impl Renderer {
             // One of which nothing is needed is read all the same: a broken one is a fault.
             (Some(bytes), Some(_)) => {
                 let part = prepared.plan.part();
-                let image = if prepared.plan.needs_smooth_input() && !prepared.settled {
-                    codec::decode_smooth(bytes, part, limits, cancel)
-                } else {
-                    codec::decode_part(bytes, part, limits, cancel).map(Some)
+                let image = match prepared.plan.detail().filter(|_| !prepared.settled) {
+                    Some(detail) => codec::decode_smooth(bytes, part, detail, limits, cancel),
+                    None => codec::decode_part(bytes, part, limits, cancel).map(Some),
                 };
                 let Some(image) = image.map_err(|error| self.unreadable(error))? else {
                     return Ok(Outcome::Detailed(Box::new((order, prepared))));

@@ -15,7 +15,7 @@ use super::libjpeg::{Decompressor, Stop};
 use super::orientation::{Orientation, Upright, zeroed};
 use super::rows::Rows;
 use super::{CodecError, DecodeLimits, EncodeOptions, FileFormat, Header, Part};
-use crate::{Cancel, Image, Margin, OpError, Rect, Reducible};
+use crate::{Cancel, Detail, Image, Margin, OpError, Rect, Reducible};
 use markers::Markers;
 
 pub(super) use markers::MAX_SCANS;
@@ -131,11 +131,11 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Reads a part of it, or all. With `smooth` `None` where reducing leaves out more than it may.
+    /// Reads a part of it, or all. `None` where reducing leaves out more than `detail`.
     pub(super) fn decode(
         self,
         part: Option<Part>,
-        smooth: bool,
+        detail: Option<Detail>,
         limits: DecodeLimits,
         cancel: &Cancel,
     ) -> Result<Option<Image>, CodecError> {
@@ -155,7 +155,7 @@ impl<'a> Source<'a> {
             (Components::Gray, None) => Components::Rgb,
             (components, _) => components,
         };
-        let to = Delivery { stored, window, orientation: self.orientation, transform, components, smooth, cancel };
+        let to = Delivery { stored, window, orientation: self.orientation, transform, components, detail, cancel };
         let quick = matches!(eighths, 1..=4 | 8)
             && components == Components::Rgb
             && self.file.color_space() != J_COLOR_SPACE::JCS_RGB;
@@ -181,7 +181,7 @@ impl<'a> Source<'a> {
             }
         }
         // libjpeg tells nothing of what it leaves out.
-        if smooth && eighths < 8 {
+        if detail.is_some() && eighths < 8 {
             return Ok(None);
         }
         let inverted = components == Components::Cmyk && self.markers.adobe;
@@ -200,7 +200,7 @@ trait StoredRows {
     /// Reads as many rows as `rows` holds.
     fn read(&mut self, rows: &mut [u8]) -> Result<(), CodecError>;
     /// True once it is known that more is left out than a reduced picture can show.
-    fn is_detailed(&self) -> bool {
+    fn is_detailed(&self, _most: Detail) -> bool {
         false
     }
 }
@@ -214,8 +214,8 @@ struct Delivery<'a> {
     /// To sRGB, and from what.
     transform: Option<Transform<u8>>,
     components: Components,
-    /// True if a picture that has much detail is given up.
-    smooth: bool,
+    /// The detail that may be left out before the picture is given up.
+    detail: Option<Detail>,
     cancel: &'a Cancel,
 }
 
@@ -247,7 +247,7 @@ impl Delivery<'_> {
                 }
                 Ok(())
             })?;
-            if self.smooth && file.is_detailed() {
+            if self.detail.is_some_and(|detail| file.is_detailed(detail)) {
                 return Ok(None);
             }
         }
@@ -269,8 +269,8 @@ impl StoredRows for Picture<'_> {
         self.read(rows).map_err(|Fault| CodecError::broken(FileFormat::Jpeg, "faulty codes"))
     }
 
-    fn is_detailed(&self) -> bool {
-        self.is_detailed()
+    fn is_detailed(&self, most: Detail) -> bool {
+        self.is_detailed(most)
     }
 }
 

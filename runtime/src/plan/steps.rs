@@ -44,7 +44,7 @@ struct Group {
 
 /// Makes the plan of an expanded graph.
 pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan, PlanError> {
-    let Expansion { nodes, values, input, given, eighths, sharp, output, .. } = expansion;
+    let Expansion { nodes, values, input, given, eighths, detail, output, .. } = expansion;
     let in_parts = input.is_some_and(|(shape, _)| shape.reducible.is_some());
     let needs = needs(&values, output, in_parts, |value| nodes[value.node].process.clone())?;
     let groups = groups(&values, &needs);
@@ -112,7 +112,7 @@ pub(super) fn schedule(expansion: Expansion, limits: &PlanLimits) -> Result<Plan
         nodes,
         input,
         eighths,
-        sharp,
+        detail,
         input_buffer,
         given,
         buffers,

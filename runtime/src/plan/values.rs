@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use imgflo_ops::{
-    self as ops, Area, Depth, Format, Kind, OpError, Operand, Operation, Pass, Point, Properties, Rect, Reducible,
+    self as ops, Area, Depth, Detail, Format, Kind, OpError, Operand, Operation, Pass, Point, Properties, Rect,
+    Reducible,
 };
 use serde_json::Value as Json;
 
@@ -63,9 +64,9 @@ pub(super) struct Expansion {
     pub whole: Option<Id>,
     /// Pictures that are there already, in the order they were given in.
     pub given: Vec<Id>,
-    /// Eighths of the input's size that it is read at, and whether that is too few where it has much detail.
+    /// Eighths of the input's size that it is read at, and the detail that may be left out then.
     pub eighths: u32,
-    pub sharp: bool,
+    pub detail: Option<Detail>,
     pub output: Id,
     /// The process the output comes from, for messages.
     pub output_node: String,
@@ -107,8 +108,8 @@ struct Smaller {
     id: Id,
     /// Eighths of its size.
     eighths: u32,
-    /// True when that is too few for an input that has much detail.
-    sharp: bool,
+    /// The detail that may be left out then.
+    detail: Option<Detail>,
 }
 
 /// The component that `width` and `height` scale an input with.
@@ -405,11 +406,11 @@ impl Builder {
         let output = self.looked_at(output, catalogue)?;
         let output = self.shown(output);
         let Builder { nodes, values, whole, reduced, .. } = self;
-        let (input, eighths, sharp) = match (input, reduced) {
-            (Some((shape, _)), Some(Smaller { id, eighths, sharp })) => (Some((shape, id)), eighths, sharp),
-            (input, _) => (input, 8, false),
+        let (input, eighths, detail) = match (input, reduced) {
+            (Some((shape, _)), Some(Smaller { id, eighths, detail })) => (Some((shape, id)), eighths, detail),
+            (input, _) => (input, 8, None),
         };
-        Ok(Expansion { nodes, values, input, whole, given: Vec::new(), eighths, sharp, output, output_node })
+        Ok(Expansion { nodes, values, input, whole, given: Vec::new(), eighths, detail, output, output_node })
     }
 
     /// What is looked at of a picture, at the size it is looked at in.
@@ -445,7 +446,7 @@ impl Builder {
     fn onward(self, given: Vec<Id>, output: Id, output_node: String) -> Expansion {
         let Builder { nodes, values, .. } = self;
         let (input, whole) = (None, None);
-        Expansion { nodes, values, input, whole, given, eighths: 8, sharp: false, output, output_node }
+        Expansion { nodes, values, input, whole, given, eighths: 8, detail: None, output, output_node }
     }
 
     /// A picture that is there already.
@@ -486,7 +487,7 @@ impl Builder {
         let Value { node, origin, format, .. } = self.values[input];
         let definition = Definition::Input;
         let id = self.push(Value { node, bounds: reduced.rect(), origin, format, definition });
-        self.reduced = Some(Smaller { id, eighths: reduced.eighths(), sharp: reduced.is_sharp() });
+        self.reduced = Some(Smaller { id, eighths: reduced.eighths(), detail: reduced.detail() });
         inputs[0] = Some(id);
         Some(passes)
     }

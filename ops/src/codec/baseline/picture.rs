@@ -7,7 +7,7 @@ use super::full::Full;
 use super::headers::Headers;
 use super::mcus::{Mcus, Stored};
 use super::reduced::Reduced;
-use crate::Rect;
+use crate::{Detail, Rect};
 
 /// Values of the row of MCUs that was read last.
 enum Planes {
@@ -35,10 +35,6 @@ pub(in super::super) struct Picture<'a> {
     /// MCUs of the part.
     number: usize,
 }
-
-/// Largest mean square, in squares of a 255th, of what is left out of MCUs. Large photos leave out 8 to 30; smaller ones with
-/// many edges up to 150, and are then 31 to 38 dB from the picture at full size; text, line art and patterns 216 to 35,000.
-const MOST_ENERGY: f64 = 30.0;
 
 impl<'a> Picture<'a> {
     /// A part of a picture in gray or YCbCr at `eighths`/8 of its size: 1 to 4, or 8.
@@ -96,12 +92,12 @@ impl<'a> Picture<'a> {
         Ok(Picture { mcus, planes, rows, columns: columns.start - left..columns.end - left, number })
     }
 
-    /// Returns true once more than [`MOST_ENERGY`] is left out.
-    pub(in super::super) fn is_detailed(&self) -> bool {
+    /// Returns true once more is left out than may be.
+    pub(in super::super) fn is_detailed(&self, most: Detail) -> bool {
         let (energy, read) = self.mcus.energy();
         // Soon, where all is like that; at the end on the whole.
         let soon = self.number as f64 / 16.0;
-        energy > MOST_ENERGY * (self.number as f64).min(2.0 * read.max(soon))
+        energy > most.most_energy() * (self.number as f64).min(2.0 * read.max(soon))
     }
 
     /// Passes over a row of MCUs that comes before what is wanted; false when there is none.

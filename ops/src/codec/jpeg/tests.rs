@@ -62,7 +62,7 @@ fn read_part(file: &[u8], eighths: u32, part: Option<Rect>) -> [Option<Result<Im
     let stored =
         part.unwrap_or(Reducible { width, height, mirrored: [false; 2], margin: Margin::None }.by(eighths).rect());
     let (orientation, components) = (Orientation::default(), Components::Rgb);
-    let to = Delivery { stored, window: stored, orientation, transform: None, components, smooth: false, cancel };
+    let to = Delivery { stored, window: stored, orientation, transform: None, components, detail: None, cancel };
     let baseline = Picture::open(file, eighths as usize, stored).ok();
     let libjpeg = Libjpeg::start(source.file, components, false, eighths, stored);
     let whole = |image: Option<Image>| image.expect("all are delivered");
