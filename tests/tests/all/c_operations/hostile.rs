@@ -179,8 +179,10 @@ impl Rig {
         let said = text(&done);
         let attempts = said.lines().map(|line| {
             let [name, tried, status] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-            assert_eq!(status, "0", "{who:?}: {name} fails without a sandbox, too");
-            (name.to_owned(), tried == "tried")
+            // Containers and changed roots have no namespaces to give in any case.
+            let refused = status != "0" && name.starts_with("namespace");
+            assert!(status == "0" || refused, "{who:?}: {name} fails without a sandbox, too");
+            (name.to_owned(), tried == "tried" && !refused)
         });
         attempts.collect()
     }
@@ -233,7 +235,7 @@ fn every_attempt_is_refused() {
         let attempts = rig.control(*who);
         assert!(attempts.len() >= ATTEMPTS, "{} attempts", attempts.len());
         let seen = attempts.iter().filter(|(_, succeeded)| *succeeded).count();
-        let fewest = if who.is_root() { 84 } else { 70 };
+        let fewest = if who.is_root() { 80 } else { 66 };
         assert!(seen >= fewest, "{who:?}: {seen} attempts succeed without a sandbox");
         for graph in ["hostile", "hostile-gegl"] {
             let results = rig.attack(*who, graph, attempts.len());
