@@ -34,7 +34,7 @@ pub fn jpeg(bytes: &[u8]) {
     let Some(header) = header(bytes, FileFormat::Jpeg) else { return };
     whole(bytes, FileFormat::Jpeg);
     parts(bytes, header, &[1, 4, 8]);
-    let _ = decode_smooth(bytes, Some(part(header, 2, true)), Detail::Little, LIMITS, &Cancel::new());
+    let _ = decode_smooth(bytes, Some(part(header, 2, true)), Detail::at(1.0), LIMITS, &Cancel::new());
     let options = EncodeOptions::new(FileFormat::Jpeg, 70);
     if let Ok(Some(recoded)) = recode(bytes, options, LIMITS, &Cancel::new()) {
         assert!(read_header(&recoded).is_ok(), "what is written can be read");
