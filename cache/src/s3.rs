@@ -136,7 +136,7 @@ impl S3Store {
     }
 
     /// Returns this store with a folder for large results while they are read, of so many bytes together; without one
-    /// they are held in memory. Who reads one for which there is no room waits.
+    /// they are held in memory. A reader waits while there is no room for its result.
     #[must_use]
     pub fn with_spool(mut self, folder: PathBuf, bytes: u64) -> S3Store {
         self.spool = Arc::new(Spool::new(Some(folder), bytes));

@@ -18,7 +18,7 @@ pub fn versions(limits: &Limits) -> VersionLimits {
     }
 }
 
-/// What an input must keep. `accept_cut`: one that ends early is read as far as it goes.
+/// Limits of an input. `accept_cut`: one that ends early is read as far as it goes.
 pub fn decode(limits: &Limits, accept_cut: bool) -> DecodeLimits {
     let side = u32::try_from(limits.max_input_side).unwrap_or(u32::MAX);
     DecodeLimits { accept_cut, ..DecodeLimits::new(limits.max_input_pixels, side) }

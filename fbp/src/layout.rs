@@ -8,9 +8,9 @@ use crate::{Graph, Origin};
 
 /// Place of the first process, in units of editors.
 const FIRST: (i64, i64) = (100, 100);
-/// How far a process stands from the one before it, and from the one beside it.
+/// Distances of a process from the one before it, and from the one beside it.
 const STEP: (i64, i64) = (180, 100);
-/// How far an exported port stands from its process, and the next one of that process from it.
+/// Distances of an exported port from its process, and from the next port of that process.
 const BESIDE: (i64, i64) = (216, 72);
 /// Width that an editor draws a process with, and some room.
 const SIZE: i64 = 100;

@@ -10,7 +10,7 @@ mod texts;
 /// Something that reads what strangers send.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name, and that of its folder of seeds.
+    /// Name of the target, and of its folder of seeds.
     pub name: &'static str,
     /// Folders of the repository with more to begin with.
     pub corpora: &'static [&'static str],

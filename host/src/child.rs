@@ -35,7 +35,7 @@ const LINE: usize = 500;
 const NOWHERE: &str = "/nonexistent";
 /// Threads of a child: enough for one on each processor of a large machine.
 const MOST_THREADS: u64 = 512;
-/// How long a thread that was waited for may still be in the system's list.
+/// Time for which a thread that was waited for may still be in the system's list.
 const LEAVES: Duration = Duration::from_millis(50);
 
 /// What a parent sends.
@@ -66,7 +66,7 @@ pub(crate) struct Child {
     reader: Reader,
     memory: File,
     said: Arc<Mutex<VecDeque<String>>>,
-    /// Its folder, where it has one.
+    /// Scratch folder of the child, where it has one.
     _scratch: Option<TempDir>,
     /// Threads that it had before its first job.
     threads: BTreeSet<u32>,

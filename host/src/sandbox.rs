@@ -50,7 +50,7 @@ pub(crate) struct Sandbox {
     pub file: u64,
     /// What it may read beside the system.
     pub readable: Vec<PathBuf>,
-    /// Whether it may start the system's programs, and write files; `None` = neither.
+    /// Rights to start the system's programs and write files; `None` = neither.
     pub tools: Option<Tools>,
 }
 

@@ -18,7 +18,7 @@ type Version = (String, String);
 /// The place of a version.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    /// Its open file, once it is there.
+    /// The open file of the version, once it is there.
     pub file: OnceCell<Arc<Stored>>,
     /// The room that the file takes.
     pub room: OnceLock<Room>,
@@ -27,7 +27,7 @@ pub(super) struct Place {
 /// Room for a file, for as long as this is held.
 pub(super) type Room = OwnedSemaphorePermit;
 
-/// What room is counted in, bytes.
+/// Unit that room is counted in, bytes.
 const UNIT: u64 = 4096;
 
 /// The files in use.

@@ -34,7 +34,7 @@ fn redis() -> Arc<dyn Claims> {
     Arc::new(RedisClaims::new(crate::redis(), "imgflo_test_"))
 }
 
-/// What the claim of a holder comes to. Redis has a moment for each answer, which a busy machine may take up with others:
+/// Claims for a holder. Redis has a moment for each answer, which a busy machine may take up with others:
 /// the same holder asks again.
 async fn claim(claims: &Arc<dyn Claims>, key: &str, holder: &str, lease: Duration) -> Claim {
     for _ in 0..100 {
